@@ -1,0 +1,89 @@
+"""Every error that a user can cause: one type per cause, one clear line per message.
+
+A message says what was received, what is allowed, the nearest match where there is one, and what
+to do. The command line prints the message and exits with `exit_code`; code can catch `ZooError`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ZooError(Exception):
+    """Base of all errors of keras-rnn-zoo. `str(error)` is one line for a person."""
+
+    exit_code = 1
+
+    def __str__(self) -> str:
+        # KeyError (a base of the look-up errors) would print the message quoted.
+        return str(self.args[0]) if self.args else self.__class__.__name__
+
+
+class UnknownNameError(ZooError, LookupError):
+    """A name that no registry entry (model, dataset, lowering, quantization, ...) has."""
+
+
+class DuplicateNameError(ZooError, ValueError):
+    """A second registration under a name that is taken; the message names both."""
+
+
+class ConfigError(ZooError, ValueError):
+    """A model or command setting with an unknown key, a wrong type or an impossible value."""
+
+
+class DataError(ZooError, ValueError):
+    """Data that cannot be read or learnt from: missing, empty, ragged, NaN, wrong column, ..."""
+
+
+class OutputError(ZooError, OSError):
+    """A place that cannot be written: not empty, read-only, full, or not a directory."""
+
+
+class RunError(ZooError, ValueError):
+    """A run, bundle or model file that is missing, incomplete or damaged."""
+
+
+class SearchError(ZooError, RuntimeError):
+    """A search that cannot start, go on, or that ended without a usable trial."""
+
+
+class ExportError(ZooError, RuntimeError):
+    """An export that was refused or failed."""
+
+
+class ConversionError(ExportError):
+    """The TFLite converter failed, crashed or timed out; the message holds its last words."""
+
+
+class OpGateError(ExportError):
+    """A written file holds ops outside the builtin set; `ops` names them."""
+
+    def __init__(self, message: str, ops: Iterable[str] = ()):
+        super().__init__(message)
+        self.ops = tuple(ops)
+
+
+class VerificationError(ExportError):
+    """A written file does not answer what the Keras model answers."""
+
+
+class MissingExtraError(ZooError, ImportError):
+    """An optional dependency is needed and not installed; the message says how to get it."""
+
+    def __init__(self, package: str, extra: str, purpose: str):
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed. "
+            f"Install it with: pip install 'keras-rnn-zoo[{extra}]'"
+        )
+
+
+def nearest(received: object, allowed: Iterable[str]) -> str:
+    """Returns `" Did you mean 'x'?"` for the closest allowed name, or an empty string."""
+    matches = difflib.get_close_matches(str(received), list(allowed), n=1, cutoff=0.5)
+    return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Returns the names quoted and comma-separated, for the end of an error message."""
+    return ", ".join(f"'{name}'" for name in names)
