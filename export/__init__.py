@@ -1,0 +1,45 @@
+"""Keras models with recurrent layers as SavedModel and TFLite files that run, with proof.
+
+`export_tflite` and `export_saved_model` take any Keras 3 model; `export_bundle` takes what the
+zoo trained or searched and writes everything that an app needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.export.api import TFLiteResult as TFLiteResult
+    from keras_rnn_zoo.export.api import export_tflite as export_tflite
+    from keras_rnn_zoo.export.bundle import Bundle as Bundle
+    from keras_rnn_zoo.export.bundle import export_bundle as export_bundle
+    from keras_rnn_zoo.export.lowering import LOWERINGS as LOWERINGS
+    from keras_rnn_zoo.export.quantization import QUANTIZATIONS as QUANTIZATIONS
+    from keras_rnn_zoo.export.saved_model import export_saved_model as export_saved_model
+    from keras_rnn_zoo.export.verification import TFLiteModel as TFLiteModel
+    from keras_rnn_zoo.export.verification import Tolerance as Tolerance
+
+_EXPORTS = {
+    "LOWERINGS": "lowering",
+    "QUANTIZATIONS": "quantization",
+    "Bundle": "bundle",
+    "TFLiteModel": "verification",
+    "TFLiteResult": "api",
+    "Tolerance": "verification",
+    "export_bundle": "bundle",
+    "export_saved_model": "saved_model",
+    "export_tflite": "api",
+}
+
+__all__ = sorted(_EXPORTS)  # noqa: PLE0605 (built from the table)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,51 @@
+"""The converter's own process: a JSON request a line on stdin, a JSON answer a line on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def convert(saved_model: str, output: str, options: dict[str, Any]) -> None:
+    """Converts a SavedModel and writes the file."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    # The outputs of a loop are written into one tensor; without this the whole tensor is copied
+    # at every step.
+    converter._experimental_enable_dynamic_update_slice = True
+    if options.get("optimize"):
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if options.get("float16"):
+        converter.target_spec.supported_types = [tf.float16]
+    Path(output).write_bytes(converter.convert())
+
+
+def _first_line(error: Exception) -> str:
+    """The line of a converter's message that says what is wrong, without the locations."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "error:" in line] or lines or [type(error).__name__]
+    return telling[0].split("error:")[-1].strip()[:500]
+
+
+def main() -> None:
+    """Answers requests until stdin ends."""
+    # Libraries print to stdout; the answers go to a stream of their own.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            convert(**request)
+            reply: dict[str, Any] = {"ok": True}
+        except Exception as error:  # whatever the converter raises is the answer
+            reply = {"error": _first_line(error)}
+        print(json.dumps(reply), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What every lowering is: a registered object that runs one recurrence over one sequence."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from keras_rnn_zoo.registry import Registry
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.export.lowering._cells import Cell
+
+Tensor = Any  # tf.Tensor; TensorFlow is imported only where a graph is built.
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """What a lowering runs over.
+
+    Attributes:
+        inputs: float32 `[batch, timesteps, features]`, all three static.
+        mask: bool `[batch, timesteps]`, true where a step counts, or None.
+        initial_states: One float32 `[batch, state_size]` per state, or None for zeros.
+        go_backwards: Steps are taken, and outputs ordered, from the last time step to the first.
+        return_sequences: The outputs of all steps are needed, not only the last one.
+        zero_output_for_mask: The output of a masked step is zero, not the previous output.
+    """
+
+    inputs: Tensor
+    mask: Tensor | None = None
+    initial_states: tuple[Tensor, ...] | None = None
+    go_backwards: bool = False
+    return_sequences: bool = False
+    zero_output_for_mask: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a lowering returns.
+
+    Attributes:
+        output: `[batch, timesteps, units]` with `return_sequences`, else `[batch, units]`.
+        states: The states after the last step, one `[batch, state_size]` each.
+    """
+
+    output: Tensor
+    states: tuple[Tensor, ...]
+
+
+class Lowering(ABC):
+    """A way to express a recurrence in builtin ops.
+
+    Its semantics are those of `keras.layers.RNN`: a masked step leaves the states as they are and
+    repeats the previous output (zero before the first step that counts), or gives zero with
+    `zero_output_for_mask`.
+    """
+
+    name: str
+    description: str
+
+    @abstractmethod
+    def run(self, cell: Cell, sequence: Sequence) -> Result:
+        """Builds the ops of one recurrence over one sequence."""
+
+
+LOWERINGS: Registry[Lowering] = Registry("lowering", "keras_rnn_zoo.export.lowering")
+
+
+def register_lowering(name: str) -> Callable[[type[Lowering]], type[Lowering]]:
+    """Registers a `Lowering` under `name`."""
+
+    def decorate(cls: type[Lowering]) -> type[Lowering]:
+        cls.name = name
+        LOWERINGS.register(name, cls())
+        return cls
+
+    return decorate

@@ -1,0 +1,207 @@
+"""The arithmetic of one time step, split into what depends on the state and what does not.
+
+The part that does not (the input projection) is done for all time steps at once, as ONE matrix
+product before the recurrence; every lowering builds on the same split.
+
+The equations and the order of the gates in the kernels are those of Keras:
+SimpleRNN (Elman, 1990), LSTM (Hochreiter and Schmidhuber, 1997; gates i, f, c, o), GRU (Cho et
+al., 2014; gates z, r, h; `reset_after` as in cuDNN).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.export.tap import Tap
+
+Tensor = Any
+States = tuple[Tensor, ...]
+
+
+class Cell(ABC):
+    """One recurrence, ready to be lowered.
+
+    Attributes:
+        name: Path of the layer in the model, for messages and for the sites of the tap.
+        state_sizes: Width of each state; the first is that of the output.
+    """
+
+    def __init__(self, name: str, tap: Tap, state_sizes: tuple[int, ...]):
+        self.name = name
+        self.tap = tap
+        self.state_sizes = state_sizes
+
+    @abstractmethod
+    def project(self, inputs: Tensor) -> Tensor:
+        """Maps `[steps, features]` to `[steps, projected]`: all that needs no state."""
+
+    @abstractmethod
+    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+        """Maps `[batch, projected]` and the states to the output `[batch, units]` and states."""
+
+    def initial_states(self, batch: int) -> States:
+        """Returns the states before the first step: zeros."""
+        import tensorflow as tf
+
+        return tuple(tf.zeros([batch, size]) for size in self.state_sizes)
+
+
+class _Gated(Cell):
+    """What the three Keras cells share: a kernel, a recurrent kernel and perhaps a bias."""
+
+    def __init__(self, name: str, tap: Tap, layer: Any, states: int):
+        super().__init__(name, tap, (layer.units,) * states)
+        self.units: int = layer.units
+        self.activation = layer.activation
+        self.kernel = np.asarray(layer.kernel, np.float32)
+        self.recurrent_kernel = np.asarray(layer.recurrent_kernel, np.float32)
+        self.bias = np.asarray(layer.bias, np.float32) if layer.use_bias else None
+        self._constants: dict[tuple[Any, str], Tensor] = {}
+
+    def _weight(self, site: str, value: np.ndarray) -> Tensor:
+        """One constant per graph: a loop's body needs its own, unrolled steps share one."""
+        import tensorflow as tf
+
+        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+        if (graph, site) not in self._constants:
+            self._constants[graph, site] = self.tap.weight(f"{self.name}/{site}", value)
+        return self._constants[graph, site]
+
+    def _projection(self, inputs: Tensor, bias: np.ndarray | None) -> Tensor:
+        import tensorflow as tf
+
+        inputs = self.tap.activation(f"{self.name}/inputs", inputs)
+        projected = tf.matmul(inputs, self._weight("kernel", self.kernel))
+        if bias is not None:
+            projected += bias
+        return self.tap.activation(f"{self.name}/projected", projected)
+
+    def _recurrent(self, state: Tensor, columns: slice = slice(None)) -> Tensor:
+        """The recurrent product, without bias, over some columns of the recurrent kernel."""
+        import tensorflow as tf
+
+        part = "" if columns == slice(None) else f"_{columns.start}_{columns.stop}"
+        kernel = self._weight(f"recurrent_kernel{part}", self.recurrent_kernel[:, columns])
+        return tf.matmul(self.tap.activation(f"{self.name}/state{part}", state), kernel)
+
+
+class SimpleRNN(_Gated):
+    """h' = activation(x W + b + h R)."""
+
+    def __init__(self, name: str, tap: Tap, layer: Any):
+        super().__init__(name, tap, layer, states=1)
+
+    def project(self, inputs: Tensor) -> Tensor:
+        return self._projection(inputs, self.bias)
+
+    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+        recurrent = self.tap.activation(f"{self.name}/recurrent", self._recurrent(states[0]))
+        output = self.activation(projected + recurrent)
+        return output, (output,)
+
+
+class LSTM(_Gated):
+    """c' = f c + i activation(g), h' = o activation(c'), with i, f, g, o from x W + b + h R."""
+
+    def __init__(self, name: str, tap: Tap, layer: Any):
+        super().__init__(name, tap, layer, states=2)
+        self.recurrent_activation = layer.recurrent_activation
+
+    def project(self, inputs: Tensor) -> Tensor:
+        return self._projection(inputs, self.bias)
+
+    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+        import tensorflow as tf
+
+        hidden, carry = states
+        recurrent = self.tap.activation(f"{self.name}/recurrent", self._recurrent(hidden))
+        i, f, g, o = tf.split(projected + recurrent, 4, axis=-1)
+        carry = self.recurrent_activation(f) * carry
+        carry += self.recurrent_activation(i) * self.activation(g)
+        hidden = self.recurrent_activation(o) * self.activation(carry)
+        return hidden, (hidden, carry)
+
+
+class GRU(_Gated):
+    """h' = z h + (1 - z) g, with the reset gate before or after the recurrent product of g."""
+
+    def __init__(self, name: str, tap: Tap, layer: Any):
+        super().__init__(name, tap, layer, states=1)
+        self.recurrent_activation = layer.recurrent_activation
+        self.reset_after: bool = layer.reset_after
+        self.recurrent_bias: np.ndarray | None = None
+        if self.bias is not None and self.reset_after:
+            self.bias, self.recurrent_bias = self.bias
+
+    def project(self, inputs: Tensor) -> Tensor:
+        return self._projection(inputs, self.bias)
+
+    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+        import tensorflow as tf
+
+        units, (hidden,) = self.units, states
+        x_gates, x_candidate = tf.split(projected, [2 * units, units], axis=-1)
+        if self.reset_after:
+            recurrent = self._recurrent(hidden)
+            if self.recurrent_bias is not None:
+                recurrent += self.recurrent_bias
+            recurrent = self.tap.activation(f"{self.name}/recurrent", recurrent)
+            h_gates, h_candidate = tf.split(recurrent, [2 * units, units], axis=-1)
+            z, r = tf.split(self.recurrent_activation(x_gates + h_gates), 2, axis=-1)
+            h_candidate = r * h_candidate
+        else:
+            h_gates = self._recurrent(hidden, slice(0, 2 * units))
+            h_gates = self.tap.activation(f"{self.name}/recurrent_gates", h_gates)
+            z, r = tf.split(self.recurrent_activation(x_gates + h_gates), 2, axis=-1)
+            h_candidate = self._recurrent(r * hidden, slice(2 * units, 3 * units))
+            h_candidate = self.tap.activation(f"{self.name}/recurrent_candidate", h_candidate)
+        candidate = self.activation(x_candidate + h_candidate)
+        output = candidate + z * (hidden - candidate)
+        return output, (output,)
+
+
+class AnyKerasCell(Cell):
+    """A cell that this module does not know: the cell's own `call`, step by step.
+
+    Nothing can be hoisted, and its weights stay in float32 in every quantization mode.
+    """
+
+    def __init__(self, name: str, tap: Tap, layer: Any):
+        import keras
+
+        super().__init__(name, tap, tuple(keras.tree.flatten(layer.state_size)))
+        self.layer = layer
+
+    def project(self, inputs: Tensor) -> Tensor:
+        return inputs
+
+    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+        import keras
+
+        structured = keras.tree.pack_sequence_as(self.layer.state_size, list(states))
+        single = not keras.tree.is_nested(structured)
+        output, new = self.layer(projected, [structured] if single else structured)
+        return output, tuple(keras.tree.flatten(new))
+
+    def initial_states(self, batch: int) -> States:
+        import keras
+
+        return tuple(keras.tree.flatten(self.layer.get_initial_state(batch_size=batch)))
+
+
+def describe(name: str, layer: Any, tap: Tap) -> Cell:
+    """Returns the `Cell` for a Keras cell.
+
+    Exact types only: a subclass may compute something else in its `call`.
+    """
+    from keras import layers
+
+    known: dict[type, type[_Gated]] = {
+        layers.SimpleRNNCell: SimpleRNN,
+        layers.LSTMCell: LSTM,
+        layers.GRUCell: GRU,
+    }
+    return known.get(type(layer), AnyKerasCell)(name, tap, layer)  # type: ignore[call-arg]

@@ -1,0 +1,46 @@
+"""Every time step spelled out: one subgraph without control flow."""
+
+from __future__ import annotations
+
+from keras_rnn_zoo.export.lowering._base import Lowering, Result, Sequence, register_lowering
+from keras_rnn_zoo.export.lowering._cells import Cell
+
+
+@register_lowering("unrolled")
+class Unrolled(Lowering):
+    """The steps one after the other in one subgraph, for clients that take no control flow.
+
+    Conversion takes time and the file grows with the number of time steps.
+    """
+
+    description = "every time step spelled out in one subgraph, for clients without WHILE"
+
+    def run(self, cell: Cell, sequence: Sequence) -> Result:
+        import tensorflow as tf
+
+        batch, timesteps, features = sequence.inputs.shape
+        projected = cell.project(tf.reshape(sequence.inputs, [batch * timesteps, features]))
+        steps = tf.unstack(
+            tf.reshape(projected, [batch, timesteps, projected.shape[-1]]), timesteps, axis=1
+        )
+        masks = [None] * timesteps
+        if sequence.mask is not None:
+            masks = tf.unstack(sequence.mask[:, :, tf.newaxis], timesteps, axis=1)
+
+        states = sequence.initial_states or cell.initial_states(batch)
+        output = tf.zeros([batch, cell.state_sizes[0]])
+        outputs = []
+        order = range(timesteps)
+        for time in reversed(order) if sequence.go_backwards else order:
+            new_output, new_states = cell.step(steps[time], states)
+            if (counts := masks[time]) is not None:
+                new_states = tuple(
+                    tf.where(counts, new, old) for new, old in zip(new_states, states, strict=True)
+                )
+                other = tf.zeros_like(output) if sequence.zero_output_for_mask else output
+                new_output = tf.where(counts, new_output, other)
+            output, states = new_output, new_states
+            outputs.append(output)
+        return Result(
+            tf.stack(outputs, axis=1) if sequence.return_sequences else output, tuple(states)
+        )

@@ -1,0 +1,24 @@
+"""int8 weights; activations are quantized as they come."""
+
+from __future__ import annotations
+
+from keras_rnn_zoo.export.quantization._base import Quantization, register_quantization
+from keras_rnn_zoo.export.verification import Tolerance
+
+
+@register_quantization("dynamic")
+class Dynamic(Quantization):
+    """Weights are int8; matrix products quantize their input on the fly and answer in float32.
+
+    The converter leaves tensors of fewer than 1,024 elements in float32.
+    """
+
+    file_name = "model_dynamic.tflite"
+    description = "int8 weights, activations quantized on the fly: a quarter of the size"
+    tolerance = Tolerance(
+        output=0.1,
+        logit=0.5,
+        reason="weights and each product's inputs are rounded to 1/127 of their largest value; "
+        "the recurrence carries the error along the sequence",
+    )
+    converter_options = {"optimize": True}

@@ -1,0 +1,87 @@
+"""int8 weights and activations, calibrated on representative data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.export.quantization._base import Quantization, register_quantization
+from keras_rnn_zoo.export.tap import Tap
+from keras_rnn_zoo.export.verification import Tolerance
+
+Tensor = Any
+
+
+class Observer(Tap):
+    """Records the smallest and largest value that passes each site. For eager execution."""
+
+    quantizes = True
+
+    def __init__(self) -> None:
+        self.ranges: dict[str, tuple[float, float]] = {}
+
+    def activation(self, site: str, tensor: Tensor) -> Tensor:
+        values = tensor.numpy()
+        # Zero is always a value: padding, initial states.
+        low, high = self.ranges.get(site, (0.0, 0.0))
+        self.ranges[site] = (min(low, float(values.min())), max(high, float(values.max())))
+        return tensor
+
+
+class FakeQuantizer(Tap):
+    """Inserts the fake-quantization that the converter turns into int8 arithmetic.
+
+    Activations are asymmetric with the range seen in calibration, weights symmetric, both per
+    tensor, as in Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference", 2018.
+    """
+
+    quantizes = True
+
+    def __init__(self, ranges: dict[str, tuple[float, float]]):
+        self.ranges = ranges
+
+    def activation(self, site: str, tensor: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        low, high = self.ranges[site]
+        if low == high:  # only zeros passed here; any scale represents them
+            high = 1.0
+        return tf.quantization.fake_quant_with_min_max_args(tensor, low, high, num_bits=8)
+
+    def weight(self, site: str, value: np.ndarray) -> Tensor:
+        import tensorflow as tf
+
+        largest = float(np.abs(value).max()) or 1.0
+        return tf.quantization.fake_quant_with_min_max_args(
+            tf.constant(value), -largest, largest, num_bits=8, narrow_range=True
+        )
+
+
+@register_quantization("int8")
+class Int8(Quantization):
+    """Matrix products, convolutions and embeddings in int8; gates and the LSTM's cell in float32.
+
+    The converter's own calibration crashes on WHILE loops, so calibration is ours: the model runs
+    on the representative data in TensorFlow, step by step, and the ranges seen there go into the
+    graph. What a cell carries from step to step stays in float32: rounded to 8 bits, it would
+    lose what small updates add over a long sequence.
+    """
+
+    file_name = "model_int8.tflite"
+    description = "int8 weights and matrix products, calibrated on representative data"
+    tolerance = Tolerance(
+        output=0.15,
+        logit=1.0,
+        reason="weights, inputs and results of each product are rounded to 256 levels of the "
+        "range seen in calibration; the recurrence carries the error along the sequence",
+    )
+    needs_representative_data = True
+    converter_options = {"optimize": True}
+
+    def tap(self, calibrate: Callable[[Tap], None]) -> Tap:
+        observer = Observer()
+        calibrate(observer)
+        return FakeQuantizer(observer.ranges)

@@ -1,0 +1,238 @@
+"""A Keras model whose layers compute, for a while, with ops that devices have.
+
+Each layer that needs it gets another `call`, on the instance, for the time of a `with` block. The
+model's own code decides what is called when and with which mask, so functional, sequential,
+nested and shared layers, wrappers and everything in between stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ExportError
+from keras_rnn_zoo.export.lowering import LOWERINGS, Lowering
+from keras_rnn_zoo.export.lowering._base import Sequence
+from keras_rnn_zoo.export.lowering._cells import describe
+from keras_rnn_zoo.export.tap import Tap
+
+Tensor = Any
+Call = Callable[..., Any]
+
+
+@contextlib.contextmanager
+def rewritten(model: Any, lowering: str, tap: Tap | None = None) -> Iterator[dict[str, str]]:
+    """Gives the layers of `model` that need it another `call` until the block ends.
+
+    Args:
+        model: A built `keras.Model`.
+        lowering: Name of the lowering for its recurrent layers.
+        tap: What quantization wants to see; None for the plain tap.
+
+    Yields:
+        Path of each recurrent layer -> name of the lowering that expresses it.
+
+    Raises:
+        UnknownNameError: No such lowering.
+        ExportError: A layer that cannot be exported: stateful, ...
+    """
+    chosen = LOWERINGS.get(lowering)
+    tap = tap or Tap()
+    lowered: dict[str, str] = {}
+    patched: list[Any] = []
+    try:
+        for layer in _layers(model):
+            call = _recurrent_call(layer, chosen, tap)
+            if call is not None:
+                lowered[_path(layer)] = chosen.name
+            else:
+                call = _plain_call(layer, tap)
+            if call is not None:
+                layer.__dict__["call"] = call
+                patched.append(layer)
+        yield lowered
+    finally:
+        for layer in patched:
+            del layer.__dict__["call"]
+
+
+def _layers(model: Any) -> list[Any]:
+    """Every layer at every depth, each once, recurrent layers' own parts left out."""
+    found: dict[int, Any] = {}
+
+    def visit(layer: Any) -> None:
+        if id(layer) in found:
+            return
+        found[id(layer)] = layer
+        if not _is_recurrent(layer):
+            for inner in layer._layers:
+                visit(inner)
+
+    visit(model)
+    return list(found.values())
+
+
+def has_recurrent_layer(model: Any) -> bool:
+    """Whether the model holds a layer that `rewritten` lowers."""
+    return any(_is_recurrent(layer) for layer in _layers(model))
+
+
+def _path(layer: Any) -> str:
+    return str(getattr(layer, "path", None) or layer.name)
+
+
+def _is_recurrent(layer: Any) -> bool:
+    from keras import layers
+
+    from keras_rnn_zoo.layers import CellLoop
+
+    # A subclass with a call of its own computes something that we cannot know.
+    known = (layers.RNN, layers.SimpleRNN, layers.LSTM, layers.GRU, CellLoop)
+    return isinstance(layer, known) and type(layer).call in {kind.call for kind in known}
+
+
+def _recurrent_call(layer: Any, lowering: Lowering, tap: Tap) -> Call | None:
+    if not _is_recurrent(layer):
+        return None
+    path = _path(layer)
+    if getattr(layer, "stateful", False):
+        raise ExportError(
+            f"Layer '{path}' is stateful, and a .tflite file that keeps state between calls is "
+            "not supported. Rebuild the model with stateful=False and the same weights, and pass "
+            "initial_state as an input if a state must be carried."
+        )
+    keras_cells = _cells(layer)
+    cells = [
+        describe(path if len(keras_cells) == 1 else f"{path}/{number}", cell, tap)
+        for number, cell in enumerate(keras_cells)
+    ]
+
+    def call(
+        sequences: Tensor,
+        initial_state: Any = None,
+        mask: Tensor = None,
+        training: bool | None = None,
+    ) -> Any:
+        import keras
+        import tensorflow as tf
+
+        output = tf.cast(sequences, tf.float32)
+        if None in output.shape:
+            raise ExportError(
+                f"Layer '{path}' gets a sequence of shape {tuple(output.shape)}: batch, timesteps "
+                "and features must all be known. Pass timesteps=... (on the command line "
+                "--timesteps), or give the model's Input a fixed number of timesteps."
+            )
+        given: list[Tensor] | None = None
+        if initial_state is not None:
+            given = [tf.cast(state, tf.float32) for state in keras.tree.flatten(initial_state)]
+        final: list[Tensor] = []
+        for number, cell in enumerate(cells):
+            last = number == len(cells) - 1
+            states = None
+            if given is not None:
+                states, given = (
+                    tuple(given[: len(cell.state_sizes)]),
+                    given[len(cell.state_sizes) :],
+                )
+            result = lowering.run(
+                cell,
+                Sequence(
+                    inputs=output,
+                    mask=mask,
+                    initial_states=states,
+                    go_backwards=getattr(layer, "go_backwards", False) and number == 0,
+                    return_sequences=layer.return_sequences or not last,
+                    zero_output_for_mask=getattr(layer, "zero_output_for_mask", False) and last,
+                ),
+            )
+            output = result.output
+            final.extend(result.states)
+            if getattr(layer, "go_backwards", False) and number == 0 and not last:
+                # From here on the sequence runs in the order of the steps taken.
+                mask = None if mask is None else tf.reverse(mask, [1])
+        output = tf.cast(output, layer.compute_dtype)
+        if not getattr(layer, "return_state", False):
+            return output
+        sizes = getattr(getattr(layer, "cell", None), "state_size", None)
+        state = keras.tree.pack_sequence_as(sizes, final) if len(cells) > 1 else final
+        return (output, *state)
+
+    return call
+
+
+def _cells(layer: Any) -> list[Any]:
+    """The Keras cells of a recurrent layer, from the input to the output."""
+    from keras import layers
+
+    if not isinstance(layer, layers.RNN):
+        return list(layer.cells)
+    if type(layer.cell) is layers.StackedRNNCells:
+        return list(layer.cell.cells)
+    return [layer.cell]
+
+
+def _plain_call(layer: Any, tap: Tap) -> Call | None:
+    """A `call` for layers without recurrence that devices or the tap want expressed otherwise."""
+    from keras import layers
+
+    kind = type(layer)
+    if kind is layers.Embedding:
+        return _embedding(layer, tap)
+    if not tap.quantizes:
+        return None
+    if kind is layers.Dense:
+        return _product(layer, tap, lambda x, kernel: _matmul(x, kernel))
+    if kind in (layers.Conv1D, layers.Conv2D):
+        return _product(layer, tap, layer.convolution_op)
+    return None
+
+
+def _embedding(layer: Any, tap: Tap) -> Call:
+    """A plain GATHER: what Keras emits accepts negative ids too, with ops that TFLM lacks."""
+    table = np.asarray(layer.embeddings, np.float32)
+
+    def call(inputs: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        ids = inputs if inputs.dtype in (tf.int32, tf.int64) else tf.cast(inputs, tf.int32)
+        vectors = tf.gather(tap.weight(f"{_path(layer)}/embeddings", table), ids)
+        return tf.cast(tap.activation(f"{_path(layer)}/output", vectors), layer.compute_dtype)
+
+    return call
+
+
+def _matmul(inputs: Tensor, kernel: Tensor) -> Tensor:
+    import keras
+
+    return keras.ops.matmul(inputs, kernel)
+
+
+def _product(layer: Any, tap: Tap, product: Callable[[Tensor, Tensor], Tensor]) -> Call:
+    """`activation(product(inputs, kernel) + bias)` with what is multiplied passed to the tap."""
+    import keras
+
+    path = _path(layer)
+    kernel = np.asarray(layer.kernel, np.float32)
+    bias = np.asarray(layer.bias, np.float32) if layer.use_bias else None
+    # The converter fuses these into the product, which then answers in their range.
+    fused = layer.activation in (None, keras.activations.linear, keras.activations.relu)
+
+    def call(inputs: Tensor, training: bool | None = None) -> Tensor:
+        import tensorflow as tf
+
+        outputs = tap.activation(f"{path}/inputs", tf.cast(inputs, tf.float32))
+        outputs = product(outputs, tap.weight(f"{path}/kernel", kernel))
+        if bias is not None:
+            outputs += bias
+        if fused and layer.activation is not None:
+            outputs = layer.activation(outputs)
+        outputs = tap.activation(f"{path}/outputs", outputs)
+        if not fused:
+            outputs = layer.activation(outputs)
+        return tf.cast(outputs, layer.compute_dtype)
+
+    return call

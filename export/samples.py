@@ -1,0 +1,157 @@
+"""Inputs of a model in the forms people have them, brought into one: name -> array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ExportError, listed, nearest
+from keras_rnn_zoo.export.tracing import InputSpec, input_specs
+
+Samples = dict[str, np.ndarray]
+
+
+def as_samples(
+    model: Any,
+    data: Any,
+    *,
+    what: str = "samples",
+    limit: int | None = None,
+    timesteps: int | None = None,
+) -> Samples:
+    """Brings inputs into the form name -> array `[samples, ...]`, checked against the model.
+
+    Args:
+        model: A built functional or sequential model.
+        data: An array `[samples, ...]` (one input), a list of arrays (one an input), a dict of
+            arrays by input name, or a callable that yields one sample after the other as a list
+            or dict of arrays of batch 1, as the TFLite converter's `representative_dataset`.
+        what: What the inputs are for, for messages.
+        limit: Take at most so many samples, evenly spread.
+        timesteps: Size of axis 1 where the model leaves it open.
+
+    Returns:
+        One array for each input, with the dtype of the input.
+
+    Raises:
+        ExportError: Inputs that the model does not take: names, shapes, NaN, token ids.
+    """
+    specs = input_specs(model)
+    if callable(data):
+        data = _collect(specs, data, what)
+    arrays = _by_name(specs, data, what)
+    counts = {len(array) for array in arrays.values()}
+    if len(counts) != 1 or 0 in counts:
+        raise ExportError(
+            f"The {what} must hold the same number of samples, at least one, for every input. "
+            f"Received: { {name: len(array) for name, array in arrays.items()} }"
+        )
+    rows = _spread(counts.pop(), limit)
+    return {
+        spec.name: _checked(spec, arrays[spec.name][rows], what, timesteps) for spec in specs
+    }
+
+
+def synthetic_samples(model: Any, timesteps: int | None = None, count: int = 8) -> Samples:
+    """Returns random inputs, the same each time, for a model that came without data.
+
+    Token ids are drawn below the vocabulary of the model's smallest embedding and padded on the
+    right with zeros to different lengths; everything else is standard normal.
+    """
+    from keras import layers
+
+    from keras_rnn_zoo.export.rewriting import _layers
+
+    vocabularies = [
+        layer.input_dim for layer in _layers(model) if isinstance(layer, layers.Embedding)
+    ]
+    generator = np.random.default_rng(0)
+    samples: Samples = {}
+    for spec in input_specs(model):
+        shape = [count, *spec.shape[1:]]
+        if len(shape) > 1 and shape[1] is None:
+            shape[1] = timesteps
+        if None in shape:
+            raise ExportError(
+                f"Input '{spec.name}' has the shape {spec.shape}. Pass timesteps=... for axis 1."
+            )
+        if "int" in spec.dtype:
+            values = generator.integers(1, max(2, min(vocabularies, default=2)), shape)
+            if len(shape) == 2:
+                lengths = np.linspace(1, shape[1], count).round().astype(int)
+                values[np.arange(shape[1]) >= lengths[:, np.newaxis]] = 0
+        else:
+            values = generator.standard_normal(shape)
+        samples[spec.name] = values.astype(spec.dtype)
+    return samples
+
+
+def _collect(specs: list[InputSpec], generator: Callable[[], Iterable[Any]], what: str) -> Samples:
+    rows = [_by_name(specs, sample, what) for sample in islice(generator(), 10_000)]
+    if not rows:
+        raise ExportError(f"The generator of the {what} yielded nothing.")
+    return {spec.name: np.concatenate([row[spec.name] for row in rows]) for spec in specs}
+
+
+def _by_name(specs: list[InputSpec], data: Any, what: str) -> Samples:
+    names = [spec.name for spec in specs]
+    if isinstance(data, Mapping):
+        if set(data) != set(names):
+            wrong = sorted(set(map(str, data)) ^ set(names))
+            raise ExportError(
+                f"The {what} must be given for the inputs {listed(names)}. Missing or unknown: "
+                f"{listed(wrong)}.{nearest(wrong[0], names)}"
+            )
+        return {name: np.asarray(data[name]) for name in names}
+    if isinstance(data, Sequence) and not isinstance(data, str) and len(specs) > 1:
+        if len(data) != len(specs):
+            raise ExportError(
+                f"The model has {len(specs)} inputs ({listed(names)}). Received: a list of "
+                f"{len(data)} arrays as {what}."
+            )
+        return {name: np.asarray(array) for name, array in zip(names, data, strict=True)}
+    if len(specs) > 1:
+        raise ExportError(
+            f"The model has {len(specs)} inputs: pass the {what} as a dict with the keys "
+            f"{listed(names)}. Received: {type(data).__name__}"
+        )
+    if isinstance(data, (list, tuple)) and len(data) == 1 and np.ndim(data[0]) > 1:
+        data = data[0]
+    try:
+        return {names[0]: np.asarray(data)}
+    except ValueError:
+        raise ExportError(
+            f"The {what} are ragged: pad the sequences to the same number of timesteps."
+        ) from None
+
+
+def _spread(count: int, limit: int | None) -> np.ndarray:
+    if limit is None or count <= limit:
+        return np.arange(count)
+    return np.linspace(0, count - 1, limit).round().astype(int)
+
+
+def _checked(spec: InputSpec, array: np.ndarray, what: str, timesteps: int | None) -> np.ndarray:
+    wanted = list(spec.shape[1:])
+    if wanted and wanted[0] is None:
+        wanted[0] = timesteps
+    fits = array.ndim == len(spec.shape) and all(
+        size in (None, actual) for size, actual in zip(wanted, array.shape[1:], strict=True)
+    )
+    if not fits:
+        shape = ", ".join(["samples", *("?" if size is None else str(size) for size in wanted)])
+        raise ExportError(
+            f"The {what} for input '{spec.name}' must have the shape [{shape}]. Received: "
+            f"{list(array.shape)}"
+        )
+    if not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
+        raise ExportError(
+            f"The {what} for input '{spec.name}' must be numbers ({spec.dtype}). Received: dtype "
+            f"{array.dtype}. Encode text first, as the model was trained."
+        )
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise ExportError(f"The {what} for input '{spec.name}' hold NaN or infinite values.")
+    return array.astype(spec.dtype)

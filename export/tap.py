@@ -1,0 +1,30 @@
+"""Where quantization looks into a model: named sites for activations and weights.
+
+A lowering, or a rewritten layer, passes what may be quantized through a tap. The plain tap hands
+it back; the one of the calibration records its range; the one of the int8 mode inserts the
+fake-quantization that the converter turns into integer arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Tensor = Any
+
+
+class Tap:
+    """The plain tap: nothing is quantized."""
+
+    quantizes = False
+
+    def activation(self, site: str, tensor: Tensor) -> Tensor:
+        """Returns the float32 `tensor`, or what takes its place."""
+        return tensor
+
+    def weight(self, site: str, value: np.ndarray) -> Tensor:
+        """Returns the float32 constant `value`, or what takes its place."""
+        import tensorflow as tf
+
+        return tf.constant(value)

@@ -1,0 +1,171 @@
+"""From a Keras model to a SavedModel that holds only what the converter can express."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ExportError
+from keras_rnn_zoo.export.rewriting import rewritten
+from keras_rnn_zoo.export.tap import Tap
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """An input of the exported function.
+
+    Attributes:
+        name: Its name in the signature.
+        shape: Static shape, batch included; None where the model leaves a size open.
+        dtype: NumPy name of its type.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+def input_specs(model: Any) -> list[InputSpec]:
+    """Returns the inputs of a built functional or sequential model, with unique names.
+
+    Raises:
+        ExportError: The model is not built, or has no symbolic inputs (a subclassed model).
+    """
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise ExportError(
+            f"Expected a built keras.Model. Received: {type(model).__module__}."
+            f"{type(model).__qualname__}"
+        )
+    try:
+        inputs = keras.tree.flatten(model.inputs)
+    except (AttributeError, ValueError):
+        inputs = []
+    if not inputs:
+        raise ExportError(
+            f"Model '{model.name}' has no known inputs. Build it first (call it on data, or start "
+            "it with keras.Input); wrap a subclassed model: "
+            "keras.Model(inputs, model(inputs)) with inputs = keras.Input(...)."
+        )
+    names = _unique([_plain(tensor.name) for tensor in inputs])
+    return [
+        InputSpec(name, tuple(tensor.shape), str(tensor.dtype))
+        for name, tensor in zip(names, inputs, strict=True)
+    ]
+
+
+def output_names(model: Any) -> list[str]:
+    """Returns one unique name for each output of the model, from the layers that make them."""
+    import keras
+
+    outputs = keras.tree.flatten(model.outputs)
+    names = [_plain(name) for name in model.output_names]
+    if len(names) != len(outputs):
+        names = [f"output_{number}" for number in range(len(outputs))]
+    return _unique(names)
+
+
+def _plain(name: str) -> str:
+    return name.split(":")[0].replace("/", "_")
+
+
+def _unique(names: list[str]) -> list[str]:
+    seen: dict[str, int] = {}
+    unique = []
+    for name in names:
+        count = seen[name] = seen.get(name, 0) + 1
+        unique.append(name if count == 1 else f"{name}_{count - 1}")
+    return unique
+
+
+def fixed_shapes(model: Any, batch_size: int, timesteps: int | None) -> list[InputSpec]:
+    """Returns the inputs with every size fixed.
+
+    Args:
+        model: A built functional or sequential model.
+        batch_size: Sequences that one call of the file answers.
+        timesteps: Size of axis 1 where the model leaves it open.
+
+    Raises:
+        ExportError: A size is open and not given, or given and contradicted by the model.
+    """
+    fixed = []
+    for spec in input_specs(model):
+        shape = list(spec.shape)
+        if shape[0] not in (None, batch_size):
+            raise ExportError(
+                f"Input '{spec.name}' of model '{model.name}' has a fixed batch size of "
+                f"{shape[0]}. Received: batch_size={batch_size}. Pass batch_size={shape[0]}."
+            )
+        shape[0] = batch_size
+        if len(shape) > 1 and shape[1] is None:
+            shape[1] = timesteps
+        if None in shape:
+            raise ExportError(
+                f"Input '{spec.name}' of model '{model.name}' has the shape {spec.shape}: a file "
+                "for a device has fixed sizes. Pass timesteps=... for axis 1, or build the model "
+                "with fixed sizes."
+            )
+        fixed.append(InputSpec(spec.name, tuple(shape), spec.dtype))
+    return fixed
+
+
+def call_flat(model: Any, inputs: list[Any]) -> list[Any]:
+    """Calls the model for inference on flat inputs; returns flat outputs."""
+    import keras
+
+    structure = getattr(model, "_inputs_struct", None)
+    if structure is None:  # Sequential
+        structure = model.inputs if len(inputs) > 1 else model.inputs[0]
+    packed = keras.tree.pack_sequence_as(structure, inputs)
+    return list(keras.tree.flatten(model(packed, training=False)))
+
+
+def run_eagerly(model: Any, samples: dict[str, np.ndarray], lowering: str, tap: Tap) -> None:
+    """Runs the rewritten model on real inputs, in batches, for a tap that looks at the values."""
+    import tensorflow as tf
+
+    names = [spec.name for spec in input_specs(model)]
+    count = len(samples[names[0]])
+    with rewritten(model, lowering, tap):
+        for start in range(0, count, 64):
+            call_flat(
+                model, [tf.constant(samples[name][start : start + 64]) for name in names]
+            )
+
+
+def trace(
+    model: Any,
+    directory: Path,
+    *,
+    lowering: str,
+    batch_size: int = 1,
+    timesteps: int | None = None,
+    tap: Tap | None = None,
+) -> dict[str, str]:
+    """Writes the rewritten model as a SavedModel with the signature `serving_default`.
+
+    Returns:
+        Path of each recurrent layer -> name of the lowering that expresses it.
+    """
+    import tensorflow as tf
+
+    specs = fixed_shapes(model, batch_size, timesteps)
+    names = output_names(model)
+
+    def function(*inputs: Any) -> dict[str, Any]:
+        return dict(zip(names, call_flat(model, list(inputs)), strict=True))
+
+    module = tf.Module()
+    # A function that closes over variables can be saved only by what owns them.
+    module.variables_of_the_model = [variable.value for variable in model.variables]
+    with rewritten(model, lowering, tap) as lowered:
+        traced = tf.function(function, autograph=False).get_concrete_function(
+            *(tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs)
+        )
+        tf.saved_model.save(module, str(directory), signatures={"serving_default": traced})
+    return lowered
