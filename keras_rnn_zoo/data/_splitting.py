@@ -1,0 +1,84 @@
+"""Random, seeded, stratified choices of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ConfigError, DataError
+
+
+def strata(y: Any) -> np.ndarray:
+    """Returns a class number per row: equal labels, equal numbers; all 0 where y has no labels."""
+    first = y[0]
+    labels = np.asarray(y) if isinstance(first, str) or not isinstance(first, Sized) else None
+    if labels is None or labels.dtype.kind == "f":
+        if isinstance(y, np.ndarray) and y.dtype.kind != "f" and y.shape[1:] == (1,):
+            labels = y[:, 0]
+        else:
+            return np.zeros(len(y), dtype=np.int64)
+    return np.asarray(np.unique(labels, return_inverse=True)[1]).reshape(-1)
+
+
+def _shares(counts: np.ndarray, total: int, limits: np.ndarray) -> np.ndarray:
+    """Returns how many of each class make up `total`, in proportion, none above its limit."""
+    exact = counts * (total / counts.sum())
+    shares = np.minimum(np.floor(exact).astype(np.int64), limits)
+    while (missing := total - int(shares.sum())) > 0:
+        order = np.argsort(-(exact - shares) + 1e9 * (shares >= limits), kind="stable")
+        open_classes = [c for c in order if shares[c] < limits[c]][:missing]
+        if not open_classes:
+            break
+        shares[open_classes] += 1
+    return shares
+
+
+def choose(classes: np.ndarray, total: int, limits: np.ndarray, seed: int) -> np.ndarray:
+    """Returns `total` rows (sorted), with the classes in proportion."""
+    shares = _shares(np.bincount(classes, minlength=len(limits)), total, limits)
+    generator = np.random.default_rng(seed)
+    chosen = [
+        generator.permutation(np.flatnonzero(classes == c))[:share]
+        for c, share in enumerate(shares)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def split_indices(y: Any, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows to keep and the rows to hold out, each sorted.
+
+    Every label keeps at least one row, and is held out in proportion to its frequency.
+
+    Args:
+        y: Labels or targets (see `Split`).
+        fraction: The part to hold out, 0 <= fraction < 1; above 0, at least one row is held out.
+        seed: Of the random choice.
+
+    Raises:
+        ConfigError: `fraction` is out of range.
+        DataError: There are too few rows to hold any out.
+    """
+    if not 0 <= fraction < 1:
+        raise ConfigError(f"The part to hold out is at least 0 and below 1. Received: {fraction}")
+    classes = strata(y)
+    if fraction == 0:
+        return np.arange(len(classes)), np.arange(0)
+    limits = np.maximum(np.bincount(classes) - 1, 0)
+    total = max(1, round(fraction * len(classes)))
+    if int(limits.sum()) < 1:
+        raise DataError(
+            f"There are too few rows to hold some out for validation: {len(classes)}. "
+            "Give at least two rows per label, or set validation_split to 0."
+        )
+    held = choose(classes, total, limits, seed)
+    return np.setdiff1d(np.arange(len(classes)), held), held
+
+
+def sample_indices(y: Any, most: int, seed: int = 0) -> np.ndarray:
+    """Returns at most `most` rows (sorted), with the labels in proportion."""
+    if len(y) <= most:
+        return np.arange(len(y))
+    classes = strata(y)
+    return choose(classes, most, np.bincount(classes), seed)

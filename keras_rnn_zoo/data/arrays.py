@@ -1,0 +1,120 @@
+"""The user's own arrays: an NPZ file with `x` and `y`, or with `x_train`, `y_train` and a test half.
+
+Whole numbers of shape `[rows, timesteps]` are token ids (0 is padding); numbers of shape
+`[rows, timesteps, features]` are features, and so are fractional numbers of shape
+`[rows, timesteps]`, one feature per step. Strings are texts or label names.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.data import DATASETS, Dataset, Reader, Split
+from keras_rnn_zoo.errors import DataError, listed
+
+
+def _read(path: Path, wanted: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
+    """Returns the arrays of the first group of `wanted` names that the file has, in full."""
+    found: list[str] = []
+    name = ""
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} is one array, not an NPZ archive. Write it with numpy.savez.")
+        with archive:
+            found = list(archive.files)
+            for group in wanted:
+                if set(group) <= set(found):
+                    arrays = {}
+                    for name in group:
+                        arrays[name] = archive[name]
+                    return arrays
+    except (ValueError, zipfile.BadZipFile, EOFError, zlib.error, KeyError) as error:
+        if "Object arrays" in str(error):
+            raise DataError(
+                f"The array {name!r} of {path} holds Python objects, which only pickle could read, "
+                "and pickle can run any code. Save it as a rectangular array of numbers or strings "
+                "(pad ragged rows with 0)."
+            ) from error
+        raise DataError(
+            f"{path} is damaged or not an NPZ archive ({str(error).splitlines()[0]}). Write it "
+            "with numpy.savez."
+        ) from error
+    groups = " or ".join(listed(group) for group in wanted)
+    raise DataError(f"{path} holds {listed(found) or 'nothing'}. It needs the arrays {groups}.")
+
+
+def _inputs(x: np.ndarray, name: str) -> tuple[str, Any]:
+    """Returns the kind of an input array, and the inputs."""
+    kind = x.dtype.kind
+    if kind == "U" and x.ndim == 1:
+        return "text", x.tolist()
+    if kind in "iu" and x.ndim == 2:
+        return "tokens", x
+    if kind in "fiub" and x.ndim == 3:
+        return "features", x
+    if kind == "f" and x.ndim == 2:
+        return "features", x[:, :, np.newaxis]
+    raise DataError(
+        f"The array {name!r} has shape {list(x.shape)} and dtype {x.dtype}. Give whole numbers "
+        "[rows, timesteps] (token ids), numbers [rows, timesteps, features], or strings [rows]."
+    )
+
+
+def _targets(y: np.ndarray, name: str) -> Any:
+    if y.dtype.kind not in "fiubU" or y.ndim not in (1, 2):
+        raise DataError(
+            f"The array {name!r} has shape {list(y.shape)} and dtype {y.dtype}. Give labels [rows] "
+            "(whole numbers or strings), labels [rows, timesteps], or targets [rows, outputs] "
+            "(fractional numbers)."
+        )
+    if y.dtype.kind == "U":
+        return y.tolist()
+    return y.astype(np.int64) if y.dtype.kind == "b" else y
+
+
+def _split(arrays: dict[str, np.ndarray], suffix: str) -> tuple[str, Split]:
+    kind, x = _inputs(arrays["x" + suffix], "x" + suffix)
+    return kind, Split(x, _targets(arrays["y" + suffix], "y" + suffix))
+
+
+class Arrays(Reader):
+    """Reads token ids, features or texts, and their targets, from an NPZ file."""
+
+    name = "arrays"
+    description = "Your arrays: a .npz file with x and y, or x_train, y_train, x_test and y_test."
+    suffixes = (".npz",)
+
+    def load(self, path: Path | None, *, text_column: str, label_column: str) -> Dataset:
+        """Reads arrays and their targets; see `load_data`."""
+        assert path is not None
+        wanted = (("x_train", "y_train", "x_test", "y_test"), ("x_train", "y_train"), ("x", "y"))
+        arrays = _read(path, wanted)
+        try:
+            kind, train = _split(arrays, "" if "x" in arrays else "_train")
+            test = None
+            if "x_test" in arrays:
+                test_kind, test = _split(arrays, "_test")
+                if test_kind != kind:
+                    raise DataError(
+                        f"x_train holds {kind} and x_test holds {test_kind}. Save them alike."
+                    )
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        shapes = {name: list(array.shape) for name, array in arrays.items()}
+        return Dataset(path.name, kind, train, test, description={"arrays": shapes})
+
+    def load_inputs(self, path: Path, *, text_column: str) -> Sequence[Any]:
+        """Reads the array `x` (or `x_test`)."""
+        ((name, x),) = _read(path, (("x",), ("x_test",))).items()
+        inputs: Sequence[Any] = _inputs(x, name)[1]
+        return inputs
+
+
+DATASETS.register(Arrays.name, Arrays())
