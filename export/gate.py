@@ -1,0 +1,366 @@
+"""What a .tflite file really holds, read from the file itself: ops, weights, signatures.
+
+The layout is the flatbuffer schema of TensorFlow Lite (`schema.fbs`, version 3).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import OpGateError, RunError, listed
+from keras_rnn_zoo.files import PathLike
+
+CUSTOM = "CUSTOM"
+QUANTIZED_DTYPES = frozenset({"INT2", "INT4", "UINT4", "INT8", "UINT8"})
+FLOAT_DTYPES = frozenset({"FLOAT16", "BFLOAT16", "FLOAT32", "FLOAT64"})
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """What a .tflite file holds.
+
+    Attributes:
+        path: The file.
+        bytes: Its size.
+        ops: Op name -> how often it occurs, over all subgraphs; custom ops by their own name.
+        custom_ops: Names of ops that a client would have to bring.
+        flex_ops: Names of those that run TensorFlow itself (`Flex...`).
+        unknown_ops: Op codes that the schema of this version does not name.
+        subgraphs: Number of subgraphs; loops and branches each add some.
+        tensors: dtype -> number of tensors.
+        weights: dtype -> bytes of constants that the file stores, shared ones counted once.
+        signatures: Signature -> `{"inputs": [names], "outputs": [names]}`.
+        variables: Number of tensors that keep state from one call to the next.
+        uncomputed: Outputs of the main subgraph that no op computes.
+    """
+
+    path: Path
+    bytes: int
+    ops: dict[str, int]
+    custom_ops: tuple[str, ...]
+    flex_ops: tuple[str, ...]
+    unknown_ops: tuple[str, ...]
+    subgraphs: int
+    tensors: dict[str, int]
+    weights: dict[str, int]
+    signatures: dict[str, dict[str, list[str]]]
+    variables: int
+    uncomputed: tuple[str, ...]
+
+    @property
+    def quantized_weight_bytes(self) -> int:
+        """Bytes of constants of 8 bits or fewer."""
+        return sum(size for dtype, size in self.weights.items() if dtype in QUANTIZED_DTYPES)
+
+    @property
+    def float_weight_bytes(self) -> int:
+        """Bytes of floating-point constants."""
+        return sum(size for dtype, size in self.weights.items() if dtype in FLOAT_DTYPES)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content for a report, without the path."""
+        values = asdict(self)
+        del values["path"]
+        return values
+
+
+def inspect(path: PathLike) -> FileInfo:
+    """Reads what a .tflite file holds, without running it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RunError: The file is missing, no .tflite file, or damaged.
+    """
+    path = Path(path)
+    content = read(path)
+    with_schema = _schema()
+    try:
+        return _inspect(path, content, with_schema)
+    except RunError:
+        raise
+    except Exception as error:  # a damaged flatbuffer fails in whatever way its bytes say
+        raise _damaged(path) from error
+
+
+def check_builtin_only(path: PathLike) -> FileInfo:
+    """Refuses a file that a plain interpreter could not run.
+
+    Args:
+        path: A .tflite file.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        RunError: The file is missing or damaged.
+        OpGateError: It holds Flex, custom or unknown ops, ops of a version that the installed
+            interpreter lacks, no op at all, or an output that no op computes.
+    """
+    info = inspect(path)
+    name = info.path.name
+    if info.custom_ops or info.unknown_ops:
+        others = [op for op in info.custom_ops if op not in info.flex_ops]
+        what = []
+        if info.flex_ops:
+            what.append(f"TensorFlow ops ({', '.join(info.flex_ops)})")
+        if others:
+            what.append(f"custom ops ({', '.join(others)})")
+        if info.unknown_ops:
+            what.append(f"ops newer than this version knows ({', '.join(info.unknown_ops)})")
+        raise OpGateError(
+            f"{name} needs {', '.join(what)}; only builtin TensorFlow Lite ops run on every "
+            "client. Replace the layers that cause them.",
+            (*info.custom_ops, *info.unknown_ops),
+        )
+    if not info.ops:
+        raise OpGateError(
+            f"{name} holds no ops at all, so it computes nothing. Check what the traced function "
+            "returns.",
+        )
+    if info.uncomputed:
+        raise OpGateError(
+            f"{name} has outputs that no op computes: {listed(info.uncomputed)}. The converter "
+            "dropped what should compute them; check what the traced function returns.",
+            info.uncomputed,
+        )
+    open_interpreter(info.path)
+    return info
+
+
+def read(path: Path) -> bytes:
+    """Returns the bytes of a .tflite file.
+
+    Raises:
+        RunError: The file is missing, unreadable, or no .tflite file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"Cannot read {path}: {reason}. Name a .tflite file.") from error
+    if len(content) < 8 or content[4:8] != b"TFL3":
+        raise RunError(
+            f"{path} is not a .tflite file: it has {len(content)} bytes and does not hold the "
+            "mark 'TFL3'. Take a complete copy, or export it again."
+        )
+    return content
+
+
+def open_interpreter(path: Path, *, threads: int = 1, keep_tensors: bool = False) -> Any:
+    """Returns an `ai_edge_litert` interpreter of a file, its tensors allocated.
+
+    Args:
+        path: A .tflite file.
+        threads: CPU threads of an invoke.
+        keep_tensors: Keep intermediate tensors readable after an invoke. Slower, and without
+            the accelerated kernels that fuse several ops.
+
+    Raises:
+        RunError: The file is damaged.
+        OpGateError: The interpreter lacks one of its ops.
+    """
+    import warnings
+
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        with warnings.catch_warnings():
+            # It warns that keeping tensors takes memory, which is what was asked for.
+            warnings.simplefilter("ignore")
+            interpreter = Interpreter(
+                model_content=read(path),
+                num_threads=threads,
+                experimental_preserve_all_tensors=keep_tensors,
+            )
+            interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        if "op for" in reason or "unresolved" in reason:
+            raise OpGateError(
+                f"{path.name} holds an op that the installed interpreter does not run: {reason}"
+            ) from error
+        raise RunError(
+            f"{path} cannot be loaded: {reason} Take a complete copy, or export it again."
+        ) from error
+    return interpreter
+
+
+def logit_source(path: PathLike, output: int) -> tuple[int, list[Callable[[Any], Any]]] | None:
+    """Finds the tensor whose sigmoid or softmax is an output.
+
+    Args:
+        path: A .tflite file.
+        output: Tensor index of an output of the main subgraph.
+
+    Returns:
+        The index of the tensor, and the changes of layout that lie between it and the output, to
+        be applied in turn; None where the output is not made by a LOGISTIC or SOFTMAX.
+    """
+    model = _schema().Model.GetRootAs(read(Path(path)), 0)
+    graph = model.Subgraphs(0)
+    producers = {
+        operator.Outputs(j): operator
+        for operator in _all(graph.OperatorsLength, graph.Operators)
+        for j in range(operator.OutputsLength())
+    }
+    layout: list[Callable[[Any], Any]] = []
+    index = output
+    while index in producers:
+        operator = producers[index]
+        name = _op_name(model.OperatorCodes(operator.OpcodeIndex()))
+        source = operator.Inputs(0)
+        if name in ("LOGISTIC", "SOFTMAX"):
+            return source, layout[::-1]
+        if name in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS"):
+            layout.append(_reshape(_shape(graph.Tensors(index))))
+        elif name == "TRANSPOSE":
+            order = model.Buffers(graph.Tensors(operator.Inputs(1)).Buffer()).DataAsNumpy()
+            if isinstance(order, int):  # computed, not a constant
+                return None
+            layout.append(_transpose(np.frombuffer(order.tobytes(), np.int32).tolist()))
+        elif name not in ("QUANTIZE", "DEQUANTIZE"):
+            return None
+        index = source
+    return None
+
+
+# ---------------------------------------------------------------------------------- flatbuffer
+
+
+def _schema() -> Any:
+    from ai_edge_litert import schema_py_generated
+
+    return schema_py_generated
+
+
+def _damaged(path: Path) -> RunError:
+    return RunError(f"{path} is damaged. Take a complete copy, or export it again.")
+
+
+@cache
+def _names(enum: str) -> dict[int, str]:
+    values = vars(getattr(_schema(), enum))
+    return {value: name for name, value in values.items() if isinstance(value, int)}
+
+
+def _all(length: Callable[[], int], item: Callable[[int], Any]) -> Iterator[Any]:
+    return (item(i) for i in range(length()))
+
+
+def _op_name(code: Any) -> str | None:
+    # Op codes above 127 do not fit the first field, which older writers fill alone.
+    number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
+    return _names("BuiltinOperator").get(number)
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    return tuple(int(size) for size in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
+
+
+def _reshape(shape: tuple[int, ...]) -> Callable[[Any], Any]:
+    return lambda array: np.reshape(array, shape)
+
+
+def _transpose(order: list[int]) -> Callable[[Any], Any]:
+    return lambda array: np.transpose(array, order)
+
+
+def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
+    def counted(length: int) -> int:
+        # A vector longer than the file is damage, and walking it would take for ever.
+        if not 0 <= length <= len(content):
+            raise _damaged(path)
+        return length
+
+    model = schema.Model.GetRootAs(content, 0)
+    codes = []
+    for i in range(counted(model.OperatorCodesLength())):
+        code = model.OperatorCodes(i)
+        name = _op_name(code)
+        if name == CUSTOM:
+            custom = code.CustomCode()
+            codes.append((CUSTOM, custom.decode("utf-8") if custom else "(unnamed)"))
+        elif name is None:
+            number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
+            codes.append(("", f"op code {number}"))
+        else:
+            codes.append((name, name))
+
+    ops: Counter[str] = Counter()
+    custom_ops: set[str] = set()
+    unknown_ops: set[str] = set()
+    tensors: Counter[str] = Counter()
+    weights: Counter[str] = Counter()
+    stored: set[int] = set()
+    variables = 0
+    uncomputed: list[str] = []
+    dtypes = _names("TensorType")
+    for g in range(counted(model.SubgraphsLength())):
+        graph = model.Subgraphs(g)
+        computed: set[int] = set()
+        for i in range(counted(graph.OperatorsLength())):
+            operator = graph.Operators(i)
+            kind, name = codes[operator.OpcodeIndex()]
+            ops[name] += 1
+            if kind == CUSTOM:
+                custom_ops.add(name)
+            elif not kind:
+                unknown_ops.add(name)
+            computed.update(operator.Outputs(j) for j in range(counted(operator.OutputsLength())))
+        for i in range(counted(graph.TensorsLength())):
+            tensor = graph.Tensors(i)
+            dtype = dtypes.get(tensor.Type(), f"type {tensor.Type()}")
+            tensors[dtype] += 1
+            variables += bool(tensor.IsVariable())
+            buffer = tensor.Buffer()
+            size = _stored_bytes(model.Buffers(buffer)) if buffer else 0
+            if size and buffer not in stored:
+                stored.add(buffer)
+                weights[dtype] += counted(size)
+        if g == 0:
+            outputs = [graph.Outputs(j) for j in range(counted(graph.OutputsLength()))]
+            uncomputed = [
+                graph.Tensors(j).Name().decode("utf-8") for j in outputs if j not in computed
+            ]
+
+    signatures = {}
+    for i in range(counted(model.SignatureDefsLength())):
+        signature = model.SignatureDefs(i)
+        signatures[signature.SignatureKey().decode("utf-8")] = {
+            "inputs": [
+                signature.Inputs(j).Name().decode("utf-8")
+                for j in range(counted(signature.InputsLength()))
+            ],
+            "outputs": [
+                signature.Outputs(j).Name().decode("utf-8")
+                for j in range(counted(signature.OutputsLength()))
+            ],
+        }
+    return FileInfo(
+        path=path,
+        bytes=len(content),
+        ops=dict(sorted(ops.items())),
+        custom_ops=tuple(sorted(custom_ops)),
+        flex_ops=tuple(sorted(op for op in custom_ops if op.startswith("Flex"))),
+        unknown_ops=tuple(sorted(unknown_ops)),
+        subgraphs=model.SubgraphsLength(),
+        tensors=dict(sorted(tensors.items())),
+        weights=dict(sorted(weights.items())),
+        signatures=signatures,
+        variables=variables,
+        uncomputed=tuple(uncomputed),
+    )
+
+
+def _stored_bytes(buffer: Any) -> int:
+    # Files above 2 GB keep their constants behind the flatbuffer, at an offset.
+    return int(buffer.DataLength() or (buffer.Size() if buffer.Offset() > 1 else 0))
