@@ -78,10 +78,11 @@ class Run:
             version = info["format"]
             if version > FORMAT:
                 raise RunError(
-                    f"{path} has the format {version}, and this keras-rnn-zoo reads up to {FORMAT}. "
-                    "Install a newer keras-rnn-zoo."
+                    f"{path} has the format {version}, and this keras-rnn-zoo reads up to "
+                    f"{FORMAT}. Install a newer keras-rnn-zoo."
                 )
-            info["model"], info["config"], info["metrics"]  # noqa: B018
+            for key in ("model", "schema_version", "config", "metrics"):
+                info[key]
             preprocessor = Preprocessor.from_dict(info["preprocessing"], path)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, RunError):

@@ -17,7 +17,7 @@ from keras_rnn_zoo.data import Dataset, Split, load_data, split_indices
 from keras_rnn_zoo.data._splitting import sample_indices
 from keras_rnn_zoo.errors import ConfigError, DataError
 from keras_rnn_zoo.files import PathLike, check_new_directory, new_directory
-from keras_rnn_zoo.preprocessing import DEFAULT_TIMESTEPS, Preprocessor
+from keras_rnn_zoo.preprocessing import Preprocessor
 from keras_rnn_zoo.run import Run, run_info, write_run
 
 if TYPE_CHECKING:
@@ -128,14 +128,24 @@ def check_config(models: Sequence[str], config: Mapping[str, Any]) -> None:
                 get_builder(model, **{key: value})
 
 
-def _default(models: Sequence[str], key: str) -> int | None:
-    """Returns the largest default among the models, so that each sees what it is used to."""
+def encoding_sizes(
+    models: Sequence[str], config: Mapping[str, Any]
+) -> tuple[int | None, int | None]:
+    """Returns the timesteps and the vocabulary size of token ids to prepare for models.
+
+    What `config` leaves out is the largest default among the models.
+    """
     from keras_rnn_zoo.builder import MODELS
 
-    values = [
-        field.default for model in models for field in MODELS.get(model).fields if field.name == key
-    ]
-    return max((value for value in values if value is not None), default=None)
+    def size(key: str) -> int | None:
+        if config.get(key) is not None:
+            value: int = config[key]
+            return value
+        fields = (field for model in models for field in MODELS.get(model).fields)
+        defaults = [field.default for field in fields if field.name == key and field.default]
+        return max(defaults, default=None)
+
+    return size("timesteps"), size("vocabulary_size")
 
 
 def prepare(
@@ -169,11 +179,9 @@ def prepare(
     """
     config = config or {}
     task = task or config.get("task")
-    timesteps, size = config.get("timesteps"), config.get("vocabulary_size")
-    if dataset.kind != "features":
-        timesteps = timesteps or _default(models, "timesteps") or DEFAULT_TIMESTEPS
-    if dataset.kind == "text":
-        size = size or _default(models, "vocabulary_size")
+    # The defaults of a model are made for texts; arrays say themselves what they need.
+    timesteps, _ = encoding_sizes(models if dataset.kind != "features" else (), config)
+    _, size = encoding_sizes(models if dataset.kind == "text" else (), config)
     with _located("training data"):
         kept, held = split_indices(dataset.train.y, validation_split, seed)
         preprocessor = Preprocessor.fit(
@@ -236,7 +244,7 @@ class Fitted:
     hyperparameters: dict[str, Any]
 
 
-def _check_hyperparameters(
+def check_hyperparameters(
     epochs: int, batch_size: int, learning_rate: float, patience: int | None
 ) -> None:
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
@@ -283,7 +291,7 @@ def fit_and_evaluate(
 
     from keras_rnn_zoo.tasks import get_task
 
-    _check_hyperparameters(epochs, batch_size, learning_rate, patience)
+    check_hyperparameters(epochs, batch_size, learning_rate, patience)
     stopping = list(callbacks)
     if patience is not None:
         if prepared.validation is None:
@@ -421,7 +429,7 @@ def train(
     """
     if output is not None:
         check_new_directory(output)
-    _check_hyperparameters(epochs, batch_size, learning_rate, patience)
+    check_hyperparameters(epochs, batch_size, learning_rate, patience)
     check_config([model], config or {})
     dataset = as_dataset(data, test_data, text_column, label_column, task)
     prepared = prepare(
@@ -445,12 +453,11 @@ def train(
         callbacks=callbacks,
         progress=progress,
     )
-    contents = run_contents(prepared, fitted, seed=seed, command=command)
     if output is None:
-        info = run_info(**contents)
+        info = run_info(**_contents(prepared, fitted, seed, command))
         return Run(info, prepared.preprocessor, model=fitted.model)
     with new_directory(output) as directory:
-        info = save_run(directory, prepared, fitted, contents, seed)
+        info = save_run(directory, prepared, fitted, seed=seed, command=command)
     return Run(info, prepared.preprocessor, Path(output), fitted.model)
 
 
@@ -471,10 +478,10 @@ def as_dataset(
     )
 
 
-def run_contents(
-    prepared: Prepared, fitted: Fitted, *, seed: int | None, command: str | None
+def _contents(
+    prepared: Prepared, fitted: Fitted, seed: int | None, command: str | None
 ) -> dict[str, Any]:
-    """Returns the arguments of `run.run_info` for a trained model."""
+    """Returns the arguments of `run.run_info`."""
     from keras_rnn_zoo.provenance import provenance
 
     return {
@@ -491,14 +498,19 @@ def save_run(
     directory: PathLike,
     prepared: Prepared,
     fitted: Fitted,
-    contents: Mapping[str, Any],
-    seed: int | None,
+    *,
+    seed: int | None = 0,
+    command: str | None = None,
 ) -> dict[str, Any]:
-    """Writes a trained model as a run into a directory that exists; returns its `run.json`."""
+    """Writes a trained model as a run into a directory that exists; returns its `run.json`.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
     return write_run(
         directory,
         model=fitted.model,
         history=fitted.history,
         samples=prepared.samples(seed or 0),
-        **contents,
+        **_contents(prepared, fitted, seed, command),
     )

@@ -138,13 +138,8 @@ def _find(data: PathLike) -> tuple[Reader, Path | None]:
     suffixes = [suffix for reader in _readers() for suffix in reader.suffixes]
     legal = f"Give a name ({listed(named)}) or a file ({', '.join(suffixes)})."
     path = Path(data)
+    # No ambiguity: a file without an end could not be read, and a Path is always a file.
     if isinstance(data, str) and data in named:
-        if path.is_file():
-            raise DataError(
-                f"'{data}' is the name of a data set and of a file here. "
-                f"Write './{data}' for the file after giving it one of the ends "
-                f"{', '.join(suffixes)}, or run elsewhere for the data set."
-            )
         return named[data], None
     if not str(data) or not path.exists():
         looks_like_file = path.suffix or len(path.parts) > 1

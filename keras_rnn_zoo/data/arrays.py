@@ -1,4 +1,4 @@
-"""The user's own arrays: an NPZ file with `x` and `y`, or with `x_train`, `y_train` and a test half.
+"""The user's own arrays: an NPZ file with `x`, `y`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
 Whole numbers of shape `[rows, timesteps]` are token ids (0 is padding); numbers of shape
 `[rows, timesteps, features]` are features, and so are fractional numbers of shape

@@ -87,8 +87,8 @@ class Table(Reader):
             label = label.strip()
             if not label or "\n" in label:
                 raise DataError(
-                    f"{path}, row {len(texts) + 1}: the label is {'empty' if not label else label!r}. "
-                    "Give every row a label of one line, or drop the row."
+                    f"{path}, row {len(texts) + 1}: the label {label!r} is empty or has a line "
+                    "break. Give every row a label of one line, or drop the row."
                 )
             texts.append(text)
             # One string object per label, not one per row.
