@@ -63,10 +63,11 @@ def output_names(model: Any) -> list[str]:
     import keras
 
     outputs = keras.tree.flatten(model.outputs)
-    names = [_plain(name) for name in model.output_names]
+    # A sequential model names no outputs: its last layer makes the only one.
+    names = getattr(model, "output_names", None) or [model.layers[-1].name]
     if len(names) != len(outputs):
         names = [f"output_{number}" for number in range(len(outputs))]
-    return _unique(names)
+    return _unique([_plain(name) for name in names])
 
 
 def _plain(name: str) -> str:

@@ -189,6 +189,9 @@ class AnyKerasCell(Cell):
     def initial_states(self, batch: int) -> States:
         import keras
 
+        # Optional in the contract of a Keras cell.
+        if not hasattr(self.layer, "get_initial_state"):
+            return super().initial_states(batch)
         return tuple(keras.tree.flatten(self.layer.get_initial_state(batch_size=batch)))
 
 

@@ -1,0 +1,77 @@
+"""The converter may crash, hang or refuse; the caller gets an error and no file."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from keras_rnn_zoo.errors import ConversionError
+from keras_rnn_zoo.export.converting import Converter
+
+ANSWER_OK = "import sys\nfor line in sys.stdin: print('{\"ok\": true}', flush=True)"
+
+
+def converter(script):
+    return Converter([sys.executable, "-c", script])
+
+
+def test_crash_is_an_error_that_names_the_signal(tmp_path):
+    crash = converter("import os, signal; input(); os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(ConversionError, match="SIGSEGV"):
+        crash.convert(tmp_path, tmp_path / "model.tflite", {})
+
+
+def test_exit_is_an_error_with_the_last_words(tmp_path):
+    leaving = converter("import sys; input(); sys.exit('out of memory, goodbye')")
+    with pytest.raises(ConversionError, match=r"exit code 1.*out of memory, goodbye"):
+        leaving.convert(tmp_path, tmp_path / "model.tflite", {})
+
+
+def test_hang_is_stopped_after_the_timeout(tmp_path):
+    hanging = converter("import time; time.sleep(600)")
+    with pytest.raises(ConversionError, match="stopped after"):
+        hanging.convert(tmp_path, tmp_path / "model.tflite", {}, timeout=0.2)
+    assert hanging._process is None
+
+
+def test_after_a_death_the_next_conversion_starts_a_new_process(tmp_path):
+    first_dies = (
+        "import os, sys, pathlib\n"
+        f"flag = pathlib.Path({str(tmp_path / 'died')!r})\n"
+        "sys.stdin.readline()\n"
+        "if not flag.exists(): flag.touch(); os.abort()\n"
+        "print('{\"ok\": true}', flush=True)"
+    )
+    process = converter(first_dies)
+    with pytest.raises(ConversionError, match="SIGABRT"):
+        process.convert(tmp_path, tmp_path / "model.tflite", {})
+    process.convert(tmp_path, tmp_path / "model.tflite", {})
+    process.close()
+
+
+def test_one_process_serves_many_conversions(tmp_path):
+    process = converter(ANSWER_OK)
+    process.convert(tmp_path, tmp_path / "a.tflite", {})
+    child = process._process
+    process.convert(tmp_path, tmp_path / "b.tflite", {})
+    assert process._process is child
+    process.close()
+
+
+def test_refusal_of_the_real_converter_is_an_error_in_one_line(tmp_path):
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda x: {"y": tf.linalg.svd(x)[0]}, input_signature=[tf.TensorSpec([2, 2])]
+    )
+    tf.saved_model.save(module, str(tmp_path / "saved_model"), signatures=module.serve)
+    process = Converter()
+    try:
+        with pytest.raises(ConversionError, match="Svd") as caught:
+            process.convert(tmp_path / "saved_model", tmp_path / "model.tflite", {})
+    finally:
+        process.close()
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "model.tflite").exists()

@@ -1,0 +1,69 @@
+"""Inputs in every form people have them, and one clear error for those that do not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from architectures import TIMESTEPS, build, inputs_for
+
+from keras_rnn_zoo.errors import ExportError
+from keras_rnn_zoo.export.samples import as_samples, synthetic_samples
+
+
+@pytest.fixture(scope="module")
+def one():
+    return build("simple_rnn")
+
+
+@pytest.fixture(scope="module")
+def two():
+    return build("two_inputs_two_outputs")
+
+
+def test_all_forms_of_one_input_are_the_same(one):
+    tokens = inputs_for(one)["tokens"]
+    forms = [tokens, tokens.tolist(), [tokens], {"tokens": tokens}]
+    forms.append(lambda: ([row[np.newaxis]] for row in tokens))
+    for form in forms:
+        np.testing.assert_array_equal(as_samples(one, form)["tokens"], tokens)
+
+
+def test_list_and_dict_for_two_inputs_are_the_same(two):
+    samples = inputs_for(two)
+    in_order = [samples[name] for name in as_samples(two, samples)]
+    for name, array in as_samples(two, in_order).items():
+        np.testing.assert_array_equal(array, samples[name])
+
+
+def test_limit_takes_samples_from_everywhere(one):
+    tokens = np.repeat(np.arange(30)[:, np.newaxis], TIMESTEPS, axis=1)
+    taken = as_samples(one, tokens, limit=4)["tokens"][:, 0]
+    assert taken[0] == 0 and taken[-1] == 29 and len(taken) == 4
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.zeros((3, TIMESTEPS + 1), "int32"), "must have the shape"),
+        (np.zeros((0, TIMESTEPS), "int32"), "at least one"),
+        ([[1, 2], [3]], "ragged"),
+        (np.array([["a"] * TIMESTEPS]), "must be numbers"),
+        (np.full((2, TIMESTEPS), np.nan), "NaN"),
+        ({"token": np.zeros((2, TIMESTEPS))}, "Did you mean 'tokens'"),
+        (lambda: iter(()), "yielded nothing"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_one_clear_error(one, data, message):
+    with pytest.raises(ExportError, match=message):
+        as_samples(one, data)
+
+
+def test_one_array_for_two_inputs_asks_for_a_dict(two):
+    with pytest.raises(ExportError, match=r"dict with the keys 'tokens', 'sensor'|'sensor', 'tok"):
+        as_samples(two, np.zeros((2, TIMESTEPS)))
+
+
+def test_synthetic_tokens_are_in_the_vocabulary_and_of_all_lengths(one):
+    tokens = synthetic_samples(one)["tokens"]
+    assert tokens.max() < 40
+    assert sorted({int((row != 0).sum()) for row in tokens})[0] == 1
