@@ -234,7 +234,7 @@ class Preprocessor:
 
     def _real_steps(self, sequence: np.ndarray) -> np.ndarray:
         """Returns the steps that are not padding; a sequence of zeros only is no padding."""
-        start, stop = self._span(sequence.any(axis=1))
+        start, stop = self._span(np.asarray(sequence.any(axis=1)))
         return sequence[start:stop]
 
     def _span(self, real: np.ndarray) -> tuple[int, int]:
@@ -465,8 +465,9 @@ def _strip(ids: np.ndarray) -> np.ndarray:
 
 def _feature_rows(x: Any, features: int | None) -> Sequence[np.ndarray]:
     """Returns float32 `[timesteps, features]` per row, checked."""
+    rows: Any
     if isinstance(x, np.ndarray) and x.dtype.kind in "fiub" and x.ndim == 3:
-        rows: Sequence[np.ndarray] = _float32(x)
+        rows = _float32(x)
     else:
         rows = [_feature_row(value, row) for row, value in enumerate(x)]
     expected = features if features is not None else (rows[0].shape[1] if len(rows) else 0)
@@ -485,7 +486,8 @@ def _feature_rows(x: Any, features: int | None) -> Sequence[np.ndarray]:
             )
         if sequence.size == 0:
             raise DataError(f"Row {row + 1} is empty. Give at least one time step per row.")
-    return rows
+    checked: Sequence[np.ndarray] = rows
+    return checked
 
 
 def _float32(array: np.ndarray) -> np.ndarray:

@@ -263,8 +263,9 @@ def write_run(
         model.save(directory / MODEL_FILE)
     preprocessor.save(directory)
     write_text(directory / HISTORY_FILE, _history_csv(history))
+    arrays: dict[str, Any] = dict(samples)
     with atomic_file(directory / SAMPLES_FILE) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **samples)
+        np.savez_compressed(stream, **arrays)
     write_json(directory / RUN_FILE, info)
     return info
 

@@ -247,6 +247,11 @@ class Fitted:
 def check_hyperparameters(
     epochs: int, batch_size: int, learning_rate: float, patience: int | None
 ) -> None:
+    """Refuses what no training could use, before any data are read.
+
+    Raises:
+        ConfigError: An argument is out of range.
+    """
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         if value is None and name == "patience":
             continue

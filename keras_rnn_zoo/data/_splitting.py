@@ -25,9 +25,9 @@ def strata(y: Any) -> np.ndarray:
 def _shares(counts: np.ndarray, total: int, limits: np.ndarray) -> np.ndarray:
     """Returns how many of each class make up `total`, in proportion, none above its limit."""
     exact = counts * (total / counts.sum())
-    shares = np.minimum(np.floor(exact).astype(np.int64), limits)
+    shares: np.ndarray = np.minimum(np.floor(exact).astype(np.int64), limits)
     while (missing := total - int(shares.sum())) > 0:
-        order = np.argsort(-(exact - shares) + 1e9 * (shares >= limits), kind="stable")
+        order = np.argsort(shares - exact, kind="stable")
         open_classes = [c for c in order if shares[c] < limits[c]][:missing]
         if not open_classes:
             break

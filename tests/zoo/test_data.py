@@ -395,7 +395,7 @@ def test_a_missing_file_an_unknown_name_a_directory_and_a_strange_end_are_refuse
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"No such file.*Did you mean 'reviews\.csv'"):
         load_data("review.csv")
-    with pytest.raises(DataError, match="Unknown data: 'digit'.*Did you mean 'digits'"):
+    with pytest.raises(DataError, match=r"Unknown data: 'digit'.*Did you mean 'digits'"):
         load_data("digit")
     with pytest.raises(DataError, match="is a directory"):
         load_data(tmp_path)

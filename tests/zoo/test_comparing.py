@@ -1,0 +1,85 @@
+import builtins
+import csv
+import json
+
+import pytest
+
+from keras_rnn_zoo.comparing import compare
+from keras_rnn_zoo.errors import ConfigError, OutputError, UnknownNameError
+from keras_rnn_zoo.run import Run
+
+TINY = {"units": 4, "embedding_dim": 4, "timesteps": 6}
+
+
+def test_models_are_set_side_by_side_in_json_csv_and_a_plot(texts, tmp_path):
+    pytest.importorskip("matplotlib")
+    output = tmp_path / "compare"
+    rows = compare(["rnn", "bigru"], texts, config=TINY, epochs=1, output=output, progress=False)
+    assert [row["model"] for row in rows] == ["rnn", "bigru"]
+    for row in rows:
+        run = Run.load(output / row["model"])
+        assert row["train_accuracy"] == run.metrics["train_accuracy"]
+        assert row["parameters"] > 0
+        assert row["seconds"] > 0
+        assert row["bytes"] == (output / row["model"] / "model.keras").stat().st_size
+    document = json.loads((output / "compare.json").read_text())
+    assert document["models"] == rows
+    assert document["provenance"]["seed"] == 0
+    with (output / "compare.csv").open() as stream:
+        assert [row["model"] for row in csv.DictReader(stream)] == ["rnn", "bigru"]
+    assert (output / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_everything_but_the_plot_is_written(
+    texts, tmp_path, monkeypatch, capsys
+):
+    plain_import = builtins.__import__
+
+    def no_matplotlib(name, *arguments, **keywords):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return plain_import(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", no_matplotlib)
+    output = tmp_path / "compare"
+    rows = compare(["rnn"], texts, config=TINY, epochs=1, output=output, progress=False)
+    assert {path.name for path in output.iterdir()} == {"rnn", "compare.json", "compare.csv"}
+    assert len(rows) == 1
+    captured = capsys.readouterr()
+    assert "pip install 'keras-rnn-zoo[plot]'" in captured.err
+    assert captured.out == ""
+
+
+def test_each_model_keeps_its_own_default_timesteps(texts, tmp_path):
+    config = {"units": 2, "embedding_dim": 2}
+    output = tmp_path / "c"
+    compare(["gru", "bigru"], texts, config=config, epochs=1, output=output, progress=False)
+    assert Run.load(output / "gru").preprocessor.timesteps == 80
+    assert Run.load(output / "bigru").preprocessor.timesteps == 200
+
+
+def test_a_regression_is_compared_by_its_error(tmp_path):
+    import numpy as np
+
+    from keras_rnn_zoo.data import Dataset, Split
+
+    x = np.random.default_rng(0).normal(size=(30, 4, 1))
+    dataset = Dataset("r", "features", Split(x, x[:, -1, 0]), Split(x[:5], x[:5, -1, 0]))
+    (row,) = compare(
+        ["rnn"], dataset, config={"units": 2}, epochs=1, output=tmp_path / "c", progress=False
+    )
+    assert row["test_mean_absolute_error"] > 0
+    assert "test_accuracy" not in row
+
+
+def test_bad_arguments_are_refused_before_any_output(texts, tmp_path):
+    with pytest.raises(UnknownNameError, match="Did you mean 'lstm'"):
+        compare(["gru", "lsmt"], texts, output=tmp_path / "c")
+    with pytest.raises(ConfigError, match="each model once"):
+        compare(["gru", "gru"], texts, output=tmp_path / "c")
+    with pytest.raises(ConfigError, match="unit"):
+        compare(["gru"], texts, config={"unit": 3}, output=tmp_path / "c")
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(OutputError, match="already holds"):
+        compare(["gru"], texts, output=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -1,0 +1,254 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from keras_rnn_zoo.data import Dataset, Split, load_data
+from keras_rnn_zoo.errors import ConfigError, DataError, UnknownNameError
+from keras_rnn_zoo.training import fit_and_evaluate, prepare, train
+
+TINY = {"units": 4, "embedding_dim": 4, "timesteps": 6}
+
+
+def dataset_for(task):
+    """A tiny data set of each task: which of two numbers comes first, or comes at each step."""
+    generator = np.random.default_rng(0)
+    if task == "regression":
+        x = generator.normal(size=(40, 5, 2)).astype(np.float32)
+        return Dataset("r", "features", Split(x, x[:, -1, 0].astype(np.float64)))
+    x = generator.integers(1, 4, (40, 5))
+    x[::3, 3:] = 0
+    y = {"binary": x[:, 0] % 2, "multiclass": x[:, 0], "sequence_labelling": x + 10}[task]
+    return Dataset("d", "tokens", Split(x, y), Split(x[:9], y[:9]))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "sequence_labelling", "regression"])
+def test_every_task_is_inferred_trained_evaluated_and_answered(task):
+    dataset = dataset_for(task)
+    run = train("gru", dataset, config={**TINY, "timesteps": 5}, epochs=1, progress=False)
+    measure = "mean_absolute_error" if task == "regression" else "accuracy"
+    assert run.info["config"]["task"] == task
+    assert run.path is None
+    for part in ("train", "validation"):
+        assert np.isfinite(run.metrics[f"{part}_loss"])
+        assert np.isfinite(run.metrics[f"{part}_{measure}"])
+    assert (run.metrics[f"test_{measure}"] is None) == (dataset.test is None)
+    answers = run.predict(dataset.train.x[:4])
+    expected = {
+        "regression": {"values"},
+        "sequence_labelling": {"labels", "scores"},
+    }.get(task, {"label", "score", "scores"})
+    assert all(set(answer) == expected for answer in answers)
+    json.dumps([run.info, answers], allow_nan=False)
+
+
+def test_sequence_labelling_answers_and_scores_real_steps_only():
+    dataset = dataset_for("sequence_labelling")
+    config = {"units": 16, "embedding_dim": 16, "timesteps": 5, "dropout": 0.0}
+    run = train(
+        "lstm", dataset, config=config, epochs=60, learning_rate=0.02, batch_size=8, progress=False
+    )
+    # The label is the input plus ten: learnt completely, or padded steps would count as errors.
+    assert run.metrics["test_accuracy"] == 1.0
+    answers = run.predict(dataset.train.x[:2])
+    assert [len(answer["labels"]) for answer in answers] == [3, 5]
+    assert answers[1]["labels"] == [str(label) for label in dataset.train.y[1]]
+
+
+def test_a_model_learns_digits_well_above_chance():
+    run = train("gru", "digits", config={"units": 32}, epochs=12, batch_size=32, progress=False)
+    # A tenth is chance.
+    assert run.metrics["test_accuracy"] > 0.7
+
+
+def test_the_same_seed_trains_the_same_model_and_another_seed_another(texts):
+    losses = [
+        train("lstm", texts, config=TINY, epochs=1, seed=seed, progress=False).metrics["train_loss"]
+        for seed in (1, 1, 2)
+    ]
+    # 1e-6: float32 sums may be taken in another order.
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert abs(losses[0] - losses[2]) > 1e-5
+
+
+def test_validation_rows_are_stratified_seeded_and_never_trained_or_fitted_on(texts):
+    prepared = prepare(texts, {"timesteps": 6}, validation_split=0.2, seed=5)
+    assert (len(prepared.x_train), len(prepared.x_validation)) == (32, 8)
+    assert prepared.y_validation.mean() == 0.5
+    again = prepare(texts, {"timesteps": 6}, validation_split=0.2, seed=5)
+    np.testing.assert_array_equal(prepared.x_validation, again.x_validation)
+    held = {text for text in texts.train.x} - {
+        text
+        for text in texts.train.x
+        if all(token in prepared.preprocessor.vocabulary.index for token in text.split()[-1:])
+    }
+    # Each pair of reviews ends in its own number: one not in the vocabulary was held out in full.
+    for text in held:
+        row = prepared.preprocessor.encode_inputs([text])[0]
+        assert (prepared.x_validation == row).all(axis=1).any()
+
+
+def test_test_rows_are_used_once_after_training(texts):
+    from dataclasses import replace
+
+    test = Split(["unheard words only"] * 4, ["pos", "neg"] * 2)
+    prepared = prepare(replace(texts, test=test), TINY, models=["lstm"])
+    assert "unheard" not in prepared.preprocessor.vocabulary.index
+    assert prepared.x_test.shape == (4, 6)
+    assert prepared.data["held_out"] == "test"
+    fitted = fit_and_evaluate(prepared, prepared.builder("lstm", TINY), epochs=1, progress=False)
+    assert not any("test" in name for name in fitted.history)
+    assert fitted.metrics["test_accuracy"] == 0.5
+
+
+def test_without_validation_nothing_is_held_out(texts):
+    run = train("lstm", texts, config=TINY, epochs=1, validation_split=0, progress=False)
+    assert run.metrics["validation_accuracy"] is None
+    assert run.info["data"]["held_out"] is None
+    with pytest.raises(ConfigError, match="patience needs validation"):
+        train("lstm", texts, config=TINY, validation_split=0, patience=2, progress=False)
+
+
+def test_early_stopping_ends_training_and_restores_the_best_weights(texts):
+    run = train(
+        "lstm", texts, config=TINY, epochs=40, patience=1, learning_rate=0.5, progress=False
+    )
+    assert run.metrics["epochs"] < 40
+
+
+def test_samples_are_few_stratified_and_the_same_for_the_same_seed():
+    x = np.ones((4000, 3), int)
+    prepared = prepare(Dataset("d", "tokens", Split(x, np.arange(4000) % 4)), {"timesteps": 3})
+    samples = prepared.samples(seed=1)
+    assert len(samples["x"]) == 256
+    assert np.bincount(samples["y"]).tolist() == [64] * 4
+    assert len(samples["x_test"]) == 400  # validation, where there is no test split
+    np.testing.assert_array_equal(samples["y"], prepared.samples(seed=1)["y"])
+
+
+def test_each_model_sees_its_own_default_timesteps_unless_the_config_says(texts):
+    assert prepare(texts, models=["lstm"]).preprocessor.timesteps == 80
+    assert prepare(texts, models=["lstm", "bilstm"]).preprocessor.timesteps == 200
+    assert prepare(texts, {"timesteps": 7}, models=["lstm"]).preprocessor.timesteps == 7
+
+
+def test_progress_goes_to_stderr_a_line_per_epoch(texts, capsys):
+    train("lstm", texts, config=TINY, epochs=2)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("lstm: epoch ") == 2
+    assert "val_accuracy" in captured.err
+
+
+def test_the_textbooks_unmasked_left_padding_is_a_setting_away(texts):
+    run = train(
+        "lstm", texts, config={**TINY, "mask": False}, padding="pre", epochs=1, progress=False
+    )
+    assert run.preprocessor.encode_inputs(["great film"])[0, 0] == 0
+    assert run.info["preprocessing"]["padding"] == "pre"
+    assert run.info["config"]["mask"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"model": "lsmt"}, UnknownNameError, "Did you mean 'lstm'"),
+        ({"config": {"unit": 4}}, ConfigError, "unit"),
+        ({"config": {"units": "many"}}, ConfigError, "units"),
+        ({"config": {"units": 0}}, ConfigError, "units"),
+        ({"config": {"features": 3}}, ConfigError, "contradicts the data"),
+        ({"config": {"outputs": 3}}, ConfigError, "contradicts the data"),
+        ({"epochs": 0}, ConfigError, "epochs"),
+        ({"epochs": 1.5}, ConfigError, "epochs"),
+        ({"batch_size": 0}, ConfigError, "batch_size"),
+        ({"patience": 0}, ConfigError, "patience"),
+        ({"learning_rate": 0}, ConfigError, "learning_rate"),
+        ({"learning_rate": float("nan")}, ConfigError, "learning_rate"),
+        ({"validation_split": 1}, ConfigError, "hold out"),
+        ({"padding": "left"}, ConfigError, "padding"),
+        ({"task": "binari"}, ConfigError, "binary"),
+        ({"test_data": "digits"}, ConfigError, "brings its own"),
+        ({"data": "digit"}, DataError, "digits"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_refused_in_one_line_before_any_output(
+    texts, tmp_path, arguments, error, message
+):
+    with pytest.raises(error, match=message) as caught:
+        train(
+            **{"model": "lstm", "data": texts, **arguments},
+            output=tmp_path / "run",
+            progress=False,
+        )
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_says_which_half_of_the_data_and_which_row_it_is_about(texts):
+    from dataclasses import replace
+
+    unseen = replace(texts, test=Split(["a film", "b"], ["pos", "great"]))
+    with pytest.raises(DataError, match="In the test data: Row 2 .*'great'"):
+        train("lstm", unseen, progress=False)
+    x = np.ones((40, 3, 2))
+    x[30, 1] = np.nan
+    with pytest.raises(DataError, match="In the training data: Row 31, time step 2"):
+        train("lstm", Dataset("f", "features", Split(x, np.arange(40) % 2)), progress=False)
+
+
+def test_a_training_that_diverges_is_an_error_and_not_a_model(tmp_path):
+    dataset = dataset_for("regression")
+    wild = Split(dataset.train.x, np.full(40, 3e38) * np.where(np.arange(40) % 2, 1, -1))
+    with pytest.raises(ConfigError, match="diverged"):
+        train(
+            "rnn", Dataset("w", "features", wild), epochs=2, output=tmp_path / "r", progress=False
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_while_writing_leaves_nothing_behind(texts, tmp_path, monkeypatch):
+    from keras_rnn_zoo import run
+    from keras_rnn_zoo.errors import OutputError
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run.np, "savez_compressed", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        train("lstm", texts, config=TINY, epochs=1, output=tmp_path / "run", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_leaves_nothing_behind(tmp_path):
+    code = (
+        "from keras_rnn_zoo.training import train; "
+        f"train('gru', 'digits', config={{'units': 4}}, epochs=5000, "
+        f"output={str(tmp_path / 'run')!r})"
+    )
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=environment
+    )
+    for line in process.stderr:
+        if "epoch 1/" in line:
+            break
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_load_data_and_a_dataset_train_alike():
+    digits = load_data("digits")
+    kwargs = {"config": {"units": 4}, "epochs": 1, "progress": False}
+    by_name = train("rnn", "digits", **kwargs)
+    by_dataset = train("rnn", digits, **kwargs)
+    assert by_name.info["data"] == by_dataset.info["data"]
+    assert by_name.info["data"]["name"] == "digits"
