@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo.errors import RunError
-from keras_rnn_zoo.files import PathLike, atomic_file, explained, write_json, write_text
+from keras_rnn_zoo.files import PathLike, atomic_file, write_json, write_text
 from keras_rnn_zoo.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def write_run(
         What `run.json` holds.
 
     Raises:
-        OutputError: The place cannot be written.
+        OSError: The place cannot be written; `files.new_directory` makes it an `OutputError`.
     """
     directory = Path(directory)
     info = run_info(
@@ -257,10 +257,9 @@ def write_run(
         data=data,
         provenance=provenance,
     )
-    with explained(directory):
-        # Keras looks at the name's end, so the file is saved under its own name, in a directory
-        # that the caller moves into place when it is complete.
-        model.save(directory / MODEL_FILE)
+    # Keras looks at the name's end, so the file is saved under its own name, in a directory that the
+    # caller moves into place when it is complete.
+    model.save(directory / MODEL_FILE)
     preprocessor.save(directory)
     write_text(directory / HISTORY_FILE, _history_csv(history))
     arrays: dict[str, Any] = dict(samples)

@@ -510,7 +510,7 @@ def save_run(
     """Writes a trained model as a run into a directory that exists; returns its `run.json`.
 
     Raises:
-        OutputError: The place cannot be written.
+        OSError: The place cannot be written; `files.new_directory` makes it an `OutputError`.
     """
     return write_run(
         directory,

@@ -300,7 +300,7 @@ def infer_task(dataset: Dataset, task: str | None = None) -> str:
     first = y[0]
     per_step = not isinstance(first, str) and isinstance(first, Sized) and len(first) != 1
     if task is None:
-        if isinstance(y, np.ndarray) and y.dtype.kind == "f":
+        if np.asarray(first).dtype.kind == "f":
             return "regression"
         if per_step:
             return "sequence_labelling"
