@@ -626,6 +626,7 @@ def compare_values(
     tolerance: Tolerance,
     invokes: list[Arrays],
     logits: Arrays | None = None,
+    repeat_tolerance: float = REPEAT_TOLERANCE,
 ) -> Parity:
     """Compares the answers of repeated invokes with the Keras model's.
 
@@ -635,6 +636,7 @@ def compare_values(
         tolerance: The differences to accept.
         invokes: For each invoke, output name -> answers to all samples.
         logits: Output name -> logits, for those that the file shows.
+        repeat_tolerance: The difference between invokes to accept.
 
     Raises:
         ValuesError: The answers differ by more than the tolerance, change from invoke to invoke,
@@ -682,9 +684,9 @@ def compare_values(
         max_abs_repeat=repeat,
         changed_answers=_changed(reference, invokes[0]),
         tolerance=tolerance,
-        passed=not broken and repeat <= REPEAT_TOLERANCE,
+        passed=not broken and repeat <= repeat_tolerance,
     )
-    if repeat > REPEAT_TOLERANCE:
+    if repeat > repeat_tolerance:
         raise ValuesError(
             f"{name} keeps state between calls: the same sample is answered differently by up to "
             f"{repeat:.2g} from one invoke to the next. Choose another lowering.",

@@ -1,0 +1,221 @@
+"""A Keras model as a TensorFlow SavedModel that plain `tf.saved_model.load` serves."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo import files
+from keras_rnn_zoo.errors import ExportError, RunError, listed
+from keras_rnn_zoo.export.samples import synthetic_samples
+from keras_rnn_zoo.export.tracing import call_flat, input_specs, output_names
+from keras_rnn_zoo.export.verification import (
+    INVOKES,
+    SIGNATURE,
+    Arrays,
+    Parity,
+    Reference,
+    Tolerance,
+    compare_names,
+    compare_values,
+    reference_of,
+)
+
+TOLERANCE = Tolerance(
+    output=1e-5,
+    logit=1e-5,
+    reason="the same TensorFlow ops on the same float32 weights, compiled into one graph, which "
+    "may order sums otherwise",
+)
+
+
+@dataclass(frozen=True)
+class SavedModelResult:
+    """What `export_saved_model` wrote and how it was proven.
+
+    Attributes:
+        path: The directory.
+        bytes: Size of all its files.
+        inputs: Names of the inputs of `serving_default`.
+        outputs: Names of its outputs.
+        parity: How its answers compare with the Keras model's; None with `verify=False`.
+    """
+
+    path: Path
+    bytes: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    parity: Parity | None = None
+
+
+def export_saved_model(
+    model: Any,
+    path: files.PathLike,
+    *,
+    samples: Any = None,
+    timesteps: int | None = None,
+    verify: bool = True,
+) -> SavedModelResult:
+    """Writes a Keras model as a SavedModel and proves it on what was written.
+
+    Its signature `serving_default` takes the model's inputs and gives the model's outputs, by
+    name, for any number of sequences at once.
+
+    Args:
+        model: A built functional or sequential `keras.Model`; it is not changed.
+        path: A new or empty directory.
+        samples: Encoded inputs to verify on: an array `[samples, ...]`, a list or a dict of arrays
+            for several inputs; random ones where none are given.
+        timesteps: Number of time steps of the random inputs where the model leaves it open.
+        verify: Reload the directory and compare its answers with the model's.
+
+    Returns:
+        What was written and measured.
+
+    Raises:
+        ExportError: The model cannot be exported, or the samples do not fit it.
+        VerificationError: The SavedModel answers something else than the model.
+        OutputError: `path` holds something, or cannot be written.
+    """
+    specs = input_specs(model)
+    reference = None
+    files.check_new_directory(path)
+    if verify:
+        given = synthetic_samples(model, timesteps) if samples is None else samples
+        reference = reference_of(model, given)
+    with files.new_directory(path) as directory:
+        write_saved_model(model, directory)
+        parity = compare_saved_model(directory, reference) if reference is not None else None
+    return SavedModelResult(
+        path=Path(path),
+        bytes=directory_bytes(path),
+        inputs=tuple(spec.name for spec in specs),
+        outputs=tuple(output_names(model)),
+        parity=parity,
+    )
+
+
+def write_saved_model(model: Any, directory: Path) -> None:
+    """Writes a Keras model into an existing directory.
+
+    Raises:
+        ExportError: TensorFlow cannot save it.
+    """
+    import tensorflow as tf
+
+    specs, names = input_specs(model), output_names(model)
+
+    def serve(*inputs: Any) -> dict[str, Any]:
+        return dict(zip(names, call_flat(model, list(inputs)), strict=True))
+
+    module = tf.Module()
+    # The model itself would bring its optimizer and every function that it ever traced.
+    module.held = [variable.value for variable in model.variables]
+    signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs]
+    try:
+        with _portable(model):
+            traced = tf.function(serve, autograph=False).get_concrete_function(*signature)
+            tf.saved_model.save(module, str(directory), signatures={SIGNATURE: traced})
+    except (TypeError, ValueError, AssertionError, tf.errors.OpError) as error:
+        # TensorFlow's words for a disk that is full or read-only are those of the file system.
+        if isinstance(error, tf.errors.OpError):
+            files.check_new_directory(directory.parent / f"{directory.name}.check")
+        reason = " ".join(str(error).split())[:300]
+        raise ExportError(
+            f"Model '{model.name}' cannot be saved as a SavedModel: {reason}"
+        ) from error
+
+
+def compare_saved_model(path: files.PathLike, reference: Reference) -> Parity:
+    """Reloads a SavedModel and compares it with what the Keras model answered.
+
+    Args:
+        path: The directory.
+        reference: What the Keras model answered.
+
+    Raises:
+        RunError: The directory is missing or damaged.
+        VerificationError: Names or values differ.
+    """
+    path = Path(path)
+    serve = load_signature(path)
+    inputs = list(serve.structured_input_signature[1])
+    compare_names(path.name, "input", [spec.name for spec in reference.inputs], inputs)
+    outputs = list(serve.structured_outputs)
+    compare_names(path.name, "output", [spec.name for spec in reference.outputs], outputs)
+    batch = reference.inputs[0].shape[0]
+    invokes = [_serve(serve, reference.x, batch) for _ in range(INVOKES)]
+    # One sequence at a time must give what all of them together gave.
+    if batch is None:
+        invokes[-1] = {
+            name: np.concatenate([_serve(serve, reference.x, 1, only=1)[name], values[1:]])
+            for name, values in invokes[-1].items()
+        }
+    return compare_values(path.name, reference, TOLERANCE, invokes, repeat_tolerance=1e-5)
+
+
+def load_signature(path: Path) -> Any:
+    """Returns the function `serving_default` of a SavedModel.
+
+    Raises:
+        RunError: The directory is missing, no SavedModel, or damaged.
+    """
+    import tensorflow as tf
+
+    if not (path / "saved_model.pb").is_file():
+        raise RunError(f"{path} is no SavedModel: it has no saved_model.pb. Export it again.")
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except Exception as error:  # protobuf, TensorFlow and the file system each have their own
+        raise RunError(
+            f"{path} cannot be loaded ({' '.join(str(error).split())[:200]}). Take a complete "
+            "copy, or export it again."
+        ) from error
+    if SIGNATURE not in loaded.signatures:
+        raise RunError(
+            f"{path} has no signature '{SIGNATURE}'. Found: {listed(loaded.signatures)}. Export "
+            "it again."
+        )
+    serve = loaded.signatures[SIGNATURE]
+    serve.keep_alive = loaded  # a signature does not hold the variables that it reads
+    return serve
+
+
+def directory_bytes(path: files.PathLike) -> int:
+    """Returns the size of all files in a directory."""
+    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+
+
+def _serve(serve: Any, x: Arrays, batch: int | None, only: int | None = None) -> Arrays:
+    import tensorflow as tf
+
+    count = only or len(next(iter(x.values())))
+    parts: list[Arrays] = []
+    for start in range(0, count, batch or count):
+        rows = np.arange(start, start + (batch or count)).clip(max=count - 1)
+        answers = serve(**{name: tf.constant(values[rows]) for name, values in x.items()})
+        used = min(count - start, len(rows))
+        parts.append({name: value.numpy()[:used] for name, value in answers.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@contextlib.contextmanager
+def _portable(model: Any) -> Iterator[None]:
+    """Keeps ops that only run on the GPU at hand (cuDNN) out of what is traced."""
+    changed = [
+        (layer, layer.use_cudnn)
+        for layer in model._flatten_layers()
+        if getattr(layer, "use_cudnn", None) in ("auto", True)
+    ]
+    try:
+        for layer, _ in changed:
+            layer.use_cudnn = False
+        yield
+    finally:
+        for layer, value in changed:
+            layer.use_cudnn = value
