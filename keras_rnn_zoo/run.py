@@ -257,8 +257,7 @@ def write_run(
         data=data,
         provenance=provenance,
     )
-    # Keras looks at the name's end, so the file is saved under its own name, in a directory that the
-    # caller moves into place when it is complete.
+    # Not through atomic_file: Keras looks at the name's end, and the whole directory is temporary.
     model.save(directory / MODEL_FILE)
     preprocessor.save(directory)
     write_text(directory / HISTORY_FILE, _history_csv(history))

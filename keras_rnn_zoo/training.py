@@ -178,6 +178,10 @@ def prepare(
         DataError: The data cannot be learnt from; the message names the row.
     """
     config = config or {}
+    if task and config.get("task") not in (None, task):
+        raise ConfigError(
+            f"The task is said twice and differently: {task!r} and {config['task']!r}. Say one."
+        )
     task = task or config.get("task")
     # The defaults of a model are made for texts; arrays say themselves what they need.
     timesteps, _ = encoding_sizes(models if dataset.kind != "features" else (), config)

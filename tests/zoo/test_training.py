@@ -169,6 +169,7 @@ def test_the_textbooks_unmasked_left_padding_is_a_setting_away(texts):
         ({"validation_split": 1}, ConfigError, "hold out"),
         ({"padding": "left"}, ConfigError, "padding"),
         ({"task": "binari"}, ConfigError, "binary"),
+        ({"task": "binary", "config": {"task": "regression"}}, ConfigError, "differently"),
         ({"test_data": "digits"}, ConfigError, "brings its own"),
         ({"data": "digit"}, DataError, "digits"),
     ],
