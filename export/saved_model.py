@@ -122,9 +122,6 @@ def write_saved_model(model: Any, directory: Path) -> None:
             traced = tf.function(serve, autograph=False).get_concrete_function(*signature)
             tf.saved_model.save(module, str(directory), signatures={SIGNATURE: traced})
     except (TypeError, ValueError, AssertionError, tf.errors.OpError) as error:
-        # TensorFlow's words for a disk that is full or read-only are those of the file system.
-        if isinstance(error, tf.errors.OpError):
-            files.check_new_directory(directory.parent / f"{directory.name}.check")
         reason = " ".join(str(error).split())[:300]
         raise ExportError(
             f"Model '{model.name}' cannot be saved as a SavedModel: {reason}"
@@ -149,11 +146,11 @@ def compare_saved_model(path: files.PathLike, reference: Reference) -> Parity:
     outputs = list(serve.structured_outputs)
     compare_names(path.name, "output", [spec.name for spec in reference.outputs], outputs)
     batch = reference.inputs[0].shape[0]
-    invokes = [_serve(serve, reference.x, batch) for _ in range(INVOKES)]
+    invokes = [serve_batches(serve, reference.x, batch) for _ in range(INVOKES)]
     # One sequence at a time must give what all of them together gave.
     if batch is None:
         invokes[-1] = {
-            name: np.concatenate([_serve(serve, reference.x, 1, only=1)[name], values[1:]])
+            name: np.concatenate([serve_batches(serve, reference.x, 1, only=1)[name], values[1:]])
             for name, values in invokes[-1].items()
         }
     return compare_values(path.name, reference, TOLERANCE, invokes, repeat_tolerance=1e-5)
@@ -191,7 +188,17 @@ def directory_bytes(path: files.PathLike) -> int:
     return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
 
 
-def _serve(serve: Any, x: Arrays, batch: int | None, only: int | None = None) -> Arrays:
+def serve_batches(
+    serve: Any, x: Arrays, batch: int | None = None, only: int | None = None
+) -> Arrays:
+    """Runs a signature on encoded inputs, all at once or in batches of a fixed size.
+
+    Args:
+        serve: What `load_signature` returned.
+        x: Input name -> samples.
+        batch: Rows of a call, the last filled up; None for all.
+        only: Answer the first rows only.
+    """
     import tensorflow as tf
 
     count = only or len(next(iter(x.values())))

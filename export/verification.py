@@ -35,7 +35,7 @@ SIGNATURE = "serving_default"
 # The same kernels on the same numbers give the same bits; the room is for threads that sum in
 # another order.
 REPEAT_TOLERANCE = 1e-6
-BATCH = 64
+BATCH = 256
 
 
 class NamesError(VerificationError):
@@ -805,16 +805,22 @@ def _changed(reference: Reference, answers: Arrays) -> int | None:
                 changed_rows(
                     reference.answers[spec.name][given],
                     answers[spec.name][given],
-                    _mask(list(reference.x.values()), given),
+                    sequence_mask(*(values[given] for values in reference.x.values())),
                 )
             )
     return max(counts) if counts else None
 
 
-def _mask(arrays: list[np.ndarray], rows: slice) -> np.ndarray | None:
-    """Returns which time steps are real where there is one sequence to tell it."""
-    sequences = [array[rows] for array in arrays if _is_sequence(array)]
+def sequence_mask(*inputs: np.ndarray) -> np.ndarray | None:
+    """Returns bool `[samples, timesteps]`: which steps are real; None without one sequence."""
+    sequences = [array for array in inputs if _is_sequence(array)]
     return _real_steps(sequences[0]) if len(sequences) == 1 else None
+
+
+def output_activation(output: Any) -> str | None:
+    """Returns `"sigmoid"`, `"softmax"` or None: what a symbolic output of a model ends in."""
+    head = _head(output)
+    return head.activation if head is not None else None
 
 
 def score(outputs: np.ndarray, x: np.ndarray, y: np.ndarray, task: str) -> float:

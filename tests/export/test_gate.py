@@ -82,7 +82,7 @@ def test_subgraphs_and_their_ops_are_counted(tmp_path):
     import tensorflow as tf
 
     def loop(x):
-        steps, y = tf.while_loop(lambda i, _: i < 5, lambda i, y: (i + 1, tf.tanh(y)), [0, x])
+        _, y = tf.while_loop(lambda i, _: i < 5, lambda i, y: (i + 1, tf.tanh(y)), [0, x])
         return {"y": y}
 
     path = convert(tmp_path / "m.tflite", loop, [tf.TensorSpec((1, 3), tf.float32, name="x")])
@@ -94,14 +94,14 @@ def test_subgraphs_and_their_ops_are_counted(tmp_path):
 def test_flex_op_is_refused_by_name(tmp_path):
     path = counting(allow_tensorflow)(tmp_path / "flex.tflite")
     assert gate.inspect(path).flex_ops == ("FlexBincount",)
-    with pytest.raises(OpGateError, match="TensorFlow ops .FlexBincount.") as caught:
+    with pytest.raises(OpGateError, match=r"TensorFlow ops \(FlexBincount\)") as caught:
         gate.check_builtin_only(path)
     assert caught.value.ops == ("FlexBincount",)
 
 
 def test_custom_op_is_refused_by_name(tmp_path):
     path = counting(allow_custom)(tmp_path / "custom.tflite")
-    with pytest.raises(OpGateError, match="custom ops .Bincount.") as caught:
+    with pytest.raises(OpGateError, match=r"custom ops \(Bincount\)") as caught:
         gate.check_builtin_only(path)
     assert caught.value.ops == ("Bincount",)
 

@@ -140,7 +140,7 @@ def test_rough_file_fails_a_tight_tolerance_and_says_by_how_much(tmp_path):
     dense = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
     x = np.random.default_rng(0).standard_normal((50, 4)).astype("float32")
     path = convert_model(tmp_path / "m.tflite", dense, configure=calibrated(x))
-    with pytest.raises(ValuesError, match="logits of .*allowed") as caught:
+    with pytest.raises(ValuesError, match=r"logits of .*allowed") as caught:
         verify_tflite(path, dense, x, CLOSE)
     assert not caught.value.parity.passed
     assert caught.value.parity.max_abs_output > 1e-6

@@ -1,0 +1,874 @@
+"""The bundle: everything that an app needs to run a trained model, with the proof that it works.
+
+```
+model.tflite, model_float16.tflite, ...   a file per quantization mode
+saved_model/                              the same for TensorFlow
+vocab.txt, labels.txt                     for the inputs and the answers
+report.json, report.html                  what each file holds and how it compares with Keras
+reference.npz                             samples with Keras' answers, to verify again anywhere
+```
+
+A bundle predicts, verifies and benchmarks without TensorFlow (its SavedModel aside).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_rnn_zoo import files
+from keras_rnn_zoo.errors import (
+    ConfigError,
+    DataError,
+    ExportError,
+    RunError,
+    UnknownNameError,
+    ZooError,
+    listed,
+    nearest,
+)
+from keras_rnn_zoo.export import gate
+from keras_rnn_zoo.export.latency import benchmark_tflite
+from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+from keras_rnn_zoo.export.report import page
+from keras_rnn_zoo.export.verification import (
+    Arrays,
+    Reference,
+    TFLiteModel,
+    changed_rows,
+    compare_tflite,
+    keras_answers,
+    reference_of,
+    score,
+    sequence_mask,
+)
+from keras_rnn_zoo.preprocessing import Preprocessor
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.data import Dataset
+    from keras_rnn_zoo.run import Run
+
+FORMAT = 1
+FORMATS = ("tflite", "saved_model")
+REPORT_FILE, PAGE_FILE, REFERENCE_FILE = "report.json", "report.html", "reference.npz"
+SAVED_MODEL = "saved_model"
+LATENCY_SECONDS = 0.5
+
+Progress = Callable[[str], None]
+
+
+class Bundle:
+    """A bundle that was written: takes raw inputs, answers with labels.
+
+    Args:
+        path: The directory.
+        report: What `report.json` holds.
+        preprocessor: Of the model's inputs and outputs; None where it came as a bare `.keras`.
+    """
+
+    def __init__(self, path: Path, report: dict[str, Any], preprocessor: Preprocessor | None):
+        self.path = path
+        self.report = report
+        self.preprocessor = preprocessor
+        self._models: dict[str, TFLiteModel] = {}
+
+    @classmethod
+    def load(cls, path: files.PathLike) -> Bundle:
+        """Reads a bundle.
+
+        Raises:
+            RunError: `path` is no bundle, or a damaged one.
+        """
+        path = Path(path)
+        file = path / REPORT_FILE
+        if not path.exists():
+            raise RunError(f"There is no bundle at {path}. Give the directory that 'export' wrote.")
+        if not file.is_file():
+            raise RunError(
+                f"{path} is not a bundle: it has no {REPORT_FILE}. Give the directory that "
+                "'export' wrote."
+            )
+        try:
+            report = json.loads(file.read_text(encoding="utf-8"))
+            if report["format"] > FORMAT:
+                raise RunError(
+                    f"{path} has the format {report['format']}, and this keras-rnn-zoo reads up "
+                    f"to {FORMAT}. Install a newer keras-rnn-zoo."
+                )
+            for entry in report["files"]:
+                entry["file"], entry["format"], entry["quantization"]
+            report["sha256"].items()
+            preprocessing = report["preprocessing"]
+        except RunError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(
+                f"{file} is damaged ({error.__class__.__name__}: {error}). Take a complete copy, "
+                "or export again."
+            ) from error
+        return cls(path, report, preprocessing and Preprocessor.from_dict(preprocessing, path))
+
+    @property
+    def quantizations(self) -> dict[str, Path]:
+        """Quantization mode -> its .tflite file."""
+        return {
+            entry["quantization"]: self.path / entry["file"]
+            for entry in self.report["files"]
+            if entry["format"] == "tflite"
+        }
+
+    def file(self, quantization: str | None = None) -> Path:
+        """Returns the .tflite file of a quantization mode; by default the first, float32.
+
+        Raises:
+            UnknownNameError: The bundle has no such file.
+        """
+        known = self.quantizations
+        if quantization is None and known:
+            return next(iter(known.values()))
+        if quantization not in known:
+            raise UnknownNameError(
+                f"{self.path} has no .tflite file with the quantization {quantization!r}."
+                f"{nearest(quantization, known)} It has: {listed(known) or 'none'}."
+            )
+        return known[quantization]
+
+    def predict(
+        self, x: Sequence[Any] | np.ndarray, quantization: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Answers raw inputs, without TensorFlow.
+
+        Args:
+            x: Texts, rows of token ids or features, as the model was trained on; for a bundle of
+                a bare `.keras` file, encoded inputs `[samples, ...]`.
+            quantization: Which file answers; None takes the first, float32.
+
+        Returns:
+            One answer for each input: see `Preprocessor.decode`; `{"values": [...]}` for a bundle
+            of a bare `.keras` file.
+
+        Raises:
+            DataError: An input cannot be encoded; the message names its row.
+            UnknownNameError: The bundle has no such file.
+        """
+        if self.preprocessor is not None:
+            encoded = self.preprocessor.encode_inputs(x)
+        else:
+            encoded = self._plain(x)
+        outputs = self._answer(encoded, quantization)
+        if self.preprocessor is not None:
+            return self.preprocessor.decode(outputs, encoded)
+        return [{"values": np.asarray(row, dtype=np.float64).tolist()} for row in outputs]
+
+    def _answer(self, encoded: np.ndarray, quantization: str | None) -> np.ndarray:
+        if quantization is None and not self.quantizations:
+            from keras_rnn_zoo.export import saved_model
+
+            serve = saved_model.load_signature(self.path / SAVED_MODEL)
+            name = self.report["model"]["inputs"][0]["name"]
+            (outputs,) = saved_model.serve_batches(serve, {name: encoded}).values()
+            return np.asarray(outputs)
+        path = self.file(quantization)
+        model = self._models.setdefault(path.name, TFLiteModel(path))
+        if len(model.outputs) != 1:
+            raise RunError(
+                f"{path.name} has several outputs ({listed(model.outputs)}): run it with "
+                "keras_rnn_zoo.export.TFLiteModel."
+            )
+        return np.asarray(model.predict(encoded))
+
+    def _plain(self, x: Sequence[Any] | np.ndarray) -> np.ndarray:
+        inputs = self.report["model"]["inputs"]
+        if len(inputs) != 1:
+            raise DataError(
+                f"The model has {len(inputs)} inputs: run its files with "
+                "keras_rnn_zoo.export.TFLiteModel."
+            )
+        (spec,) = inputs
+        what = (
+            f"The bundle was made of a bare .keras file, so it takes encoded inputs: "
+            f"{spec['dtype']} of shape {['samples', *spec['shape'][1:]]}. Received: "
+        )
+        try:
+            array = np.asarray(x)
+        except ValueError:
+            raise DataError(f"{what}ragged rows. Pad them.") from None
+        if array.dtype.kind not in "fiub":
+            raise DataError(f"{what}{array.dtype}. Export the run that 'train' wrote for texts.")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DataError(f"{what}NaN or infinity.")
+        try:
+            return array.astype(spec["dtype"]).reshape((len(array), *spec["shape"][1:]))
+        except (ValueError, TypeError):
+            raise DataError(f"{what}{list(array.shape)}.") from None
+
+
+# -------------------------------------------------------------------------------------- writing
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is exported: a trained model and what is known about it."""
+
+    kind: str
+    path: Path
+    run: Run | None
+
+    @property
+    def preprocessor(self) -> Preprocessor | None:
+        return self.run.preprocessor if self.run is not None else None
+
+    def load_model(self) -> Any:
+        from keras_rnn_zoo import run
+
+        return self.run.load_model() if self.run is not None else run.load_model(self.path)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Encoded inputs, with labels where there are any."""
+
+    x: Any
+    y: np.ndarray | None
+    origin: str
+
+
+def export_bundle(
+    source: files.PathLike,
+    output: files.PathLike,
+    *,
+    formats: Sequence[str] = FORMATS,
+    quantize: Sequence[str] = ("none", "float16", "dynamic", "int8"),
+    data: files.PathLike | None = None,
+    test_data: files.PathLike | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    representative_data: Any = None,
+    samples: int = 128,
+    timesteps: int | None = None,
+    lowering: str = "loop",
+    command: str | None = None,
+    progress: bool | Progress = False,
+) -> Bundle:
+    """Writes a trained model for an app: files in every form asked for, verified and measured.
+
+    Args:
+        source: A run directory, a search directory (its `best` run), or a `.keras` file.
+        output: A new directory.
+        formats: `"tflite"`, `"saved_model"`, or both.
+        quantize: Quantization modes of the .tflite files: see `QUANTIZATIONS`.
+        data: Data set to calibrate, verify and score on, as `load_data` takes it; the samples that
+            the run keeps where there is none.
+        test_data: The same for the rows to verify and score on.
+        text_column: Column of a table that holds the texts.
+        label_column: Column of a table that holds the labels.
+        representative_data: Encoded inputs to calibrate int8 on, in any form that `export_tflite`
+            takes; instead of those of the run or the data.
+        samples: How many rows to verify on.
+        timesteps: Number of time steps where a `.keras` file leaves it open.
+        lowering: How recurrences are expressed: see `LOWERINGS`.
+        command: The command line, for the report.
+        progress: Print a line a step to stderr, or call this with it.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        RunError: The source is missing or damaged.
+        ExportError: A mode failed, or int8 has nothing to calibrate on; nothing was written.
+        DataError: The data cannot be read, or do not fit the model.
+        OutputError: `output` holds something, or cannot be written.
+    """
+    say = _progress(progress)
+    formats = _chosen("format", formats, FORMATS)
+    modes = [
+        QUANTIZATIONS.get(name)
+        for name in _chosen("quantization mode", quantize, QUANTIZATIONS.names())
+        if "tflite" in formats
+    ]
+    if samples < 1:
+        raise ConfigError(f"samples must be at least 1. Received: {samples}")
+    files.check_new_directory(output)
+    opened = _open(Path(source))
+    calibrated = [mode.name for mode in modes if mode.needs_representative_data]
+    if calibrated and opened.run is None and representative_data is None and data is None:
+        raise ExportError(
+            f"Quantization {listed(calibrated)} calibrates on real inputs, and {source} brings "
+            "none. Give --data, export the run that 'train' wrote, or leave it out with "
+            "--quantize none,float16,dynamic."
+        )
+    dataset, test = _datasets(opened, data, test_data, text_column, label_column)
+
+    say(f"Loading the model of {source}")
+    model = opened.load_model()
+    calibration, check = _rows(opened, model, dataset, test, representative_data, timesteps)
+    if timesteps is None and opened.preprocessor is not None:
+        timesteps = opened.preprocessor.timesteps
+    task = _task(opened, model)
+
+    with files.new_directory(output) as directory:
+        say(f"Answering {samples} samples with Keras")
+        reference = reference_of(model, _first(model, check.x, samples))
+        reference.save(directory / REFERENCE_FILE)
+        labelled = _labelled(model, check, task)
+        if opened.preprocessor is not None:
+            opened.preprocessor.save(directory)
+
+        entries: list[dict[str, Any]] = []
+        failures: dict[str, ZooError] = {}
+        for mode in modes:
+            say(f"Writing {mode.file_name}: {mode.description}")
+            try:
+                entries.append(
+                    _write_tflite(
+                        directory,
+                        model,
+                        mode,
+                        calibration if mode.needs_representative_data else None,
+                        reference,
+                        labelled,
+                        timesteps,
+                        lowering,
+                    )
+                )
+            except (ExportError, RunError) as error:
+                failures[mode.name] = error
+        if "saved_model" in formats:
+            say("Writing saved_model")
+            try:
+                entries.append(_write_saved_model(directory, model, reference, labelled))
+            except (ExportError, RunError) as error:
+                failures["saved_model"] = error
+        if failures:
+            if len(failures) == len(entries) + len(failures) == 1:
+                raise next(iter(failures.values()))
+            reasons = " ".join(f"{name}: {error}" for name, error in failures.items())
+            raise ExportError(
+                f"{len(failures)} of {len(entries) + len(failures)} exports failed, so nothing was "
+                f"written. {reasons}"
+            )
+        report = _report(opened, model, reference, check, labelled, entries, command)
+        report["sha256"] = {
+            str(file.relative_to(directory)): _sha256(file) for file in _files(directory)
+        }
+        files.write_json(directory / REPORT_FILE, report)
+        files.write_text(directory / PAGE_FILE, page(report))
+    say(report["verdict"]["text"])
+    return Bundle.load(output)
+
+
+def _chosen(kind: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
+    names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(
+                f"Unknown {kind}: {name!r}.{nearest(name, known)} Known: {listed(known)}."
+            )
+    if not names:
+        raise ConfigError(f"Choose at least one {kind}: {listed(known)}.")
+    return names
+
+
+def _progress(progress: bool | Progress) -> Progress:
+    if callable(progress):
+        return progress
+    if progress:
+        return lambda line: print(line, file=sys.stderr, flush=True)
+    return lambda line: None
+
+
+def _open(path: Path) -> _Source:
+    from keras_rnn_zoo.run import RUN_FILE, Run
+
+    if not path.exists():
+        raise RunError(
+            f"There is nothing at {path}. Give a run or search directory, or a .keras file."
+        )
+    if path.is_file():
+        if path.suffix != ".keras":
+            raise RunError(f"{path} is no .keras file. Give a run, a search, or a .keras file.")
+        return _Source("keras", path, None)
+    if (path / REPORT_FILE).is_file():
+        raise RunError(f"{path} is a bundle already. Give the run that it was exported from.")
+    if not (path / RUN_FILE).is_file() and (path / "best" / RUN_FILE).is_file():
+        return _Source("search", path, Run.load(path / "best"))
+    if (path / "search.json").is_file() and not (path / "best").is_dir():
+        raise RunError(f"The search {path} has no winner yet. Run the same search again to go on.")
+    return _Source("run", path, Run.load(path))
+
+
+def _datasets(
+    source: _Source,
+    data: files.PathLike | None,
+    test_data: files.PathLike | None,
+    text_column: str,
+    label_column: str,
+) -> tuple[Dataset | None, Dataset | None]:
+    """Reads the data to calibrate on and those to check on, and refuses what cannot be encoded."""
+    if data is None and test_data is None:
+        return None, None
+    from keras_rnn_zoo.data import load_data
+
+    task = source.preprocessor.task if source.preprocessor is not None else None
+    columns: dict[str, Any] = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "task": task,
+    }
+    first = load_data(data, **columns) if data is not None else None
+    second = load_data(test_data, **columns) if test_data is not None else None
+    kind = source.preprocessor.kind if source.preprocessor is not None else None
+    for dataset in (first, second):
+        if dataset is None:
+            continue
+        if kind is None and dataset.kind == "text":
+            raise ExportError(
+                f"{dataset.name} holds texts, and {source.path} brings no vocabulary to encode "
+                "them. Export the run that 'train' wrote, or give encoded inputs (.npz)."
+            )
+        if (
+            kind is not None
+            and dataset.kind != kind
+            and not (kind, dataset.kind)
+            == (
+                "tokens",
+                "text",
+            )
+        ):
+            raise DataError(
+                f"{dataset.name} holds {dataset.kind}, and the model was trained on {kind}. Give "
+                f"data with {kind}."
+            )
+    return first, second
+
+
+def _rows(
+    source: _Source,
+    model: Any,
+    dataset: Dataset | None,
+    test: Dataset | None,
+    representative_data: Any,
+    timesteps: int | None,
+) -> tuple[Any, _Rows]:
+    """Returns the encoded inputs to calibrate on (or None) and the rows to check on."""
+
+    def encoded(split: Any, origin: str, labels: bool = True) -> _Rows:
+        preprocessor = source.preprocessor
+        if preprocessor is None:
+            return _encode_plain(model, split, origin)
+        x = preprocessor.encode_inputs(split.x, strict=False)
+        return _Rows(x, preprocessor.encode_labels(split.y, split.x) if labels else None, origin)
+
+    calibration, check = representative_data, None
+    if test is not None:
+        check = encoded(test.train, f"the rows of {test.name}")
+    elif dataset is not None and dataset.test is not None:
+        check = encoded(dataset.test, f"the test rows of {dataset.name}")
+    if dataset is not None and calibration is None:
+        from keras_rnn_zoo.export.api import CALIBRATION_SAMPLES
+
+        few = np.linspace(
+            0, len(dataset.train) - 1, min(len(dataset.train), CALIBRATION_SAMPLES)
+        ).astype(int)
+        calibration = encoded(dataset.train.take(few), "", labels=False).x
+    if source.run is not None and (calibration is None or check is None):
+        kept = source.run.samples()
+        if calibration is None:
+            calibration = kept["x"]
+        if check is None and len(kept["x_test"]):
+            check = _Rows(kept["x_test"], kept["y_test"], "held-out rows that the run keeps")
+        elif check is None:
+            check = _Rows(kept["x"], kept["y"], "training rows that the run keeps")
+    if check is None and dataset is not None:
+        check = encoded(dataset.train, f"the rows of {dataset.name}")
+    if check is None and calibration is not None:
+        check = _Rows(calibration, None, "the representative data")
+    if check is None:
+        from keras_rnn_zoo.export.samples import synthetic_samples
+
+        check = _Rows(synthetic_samples(model, timesteps), None, "random inputs")
+    return calibration, check
+
+
+def _encode_plain(model: Any, split: Any, origin: str) -> _Rows:
+    """Takes data as they are, for a model that came without preprocessing."""
+    from keras_rnn_zoo.export.tracing import input_specs
+
+    specs = input_specs(model)
+    if len(specs) != 1:
+        raise ExportError(
+            f"The model has {len(specs)} inputs ({listed(spec.name for spec in specs)}), which "
+            "--data cannot tell apart. Call export_bundle(representative_data={name: array})."
+        )
+    (spec,) = specs
+    if isinstance(split.x, np.ndarray) and split.x.ndim == len(spec.shape):
+        x = split.x
+    else:
+        rows = [np.asarray(row) for row in split.x]
+        steps = spec.shape[1] if len(spec.shape) > 1 else None
+        steps = steps or max(len(row) for row in rows)
+        x = np.zeros((len(rows), steps, *rows[0].shape[1:]), spec.dtype)
+        for target, row in zip(x, rows, strict=True):
+            target[: len(row)] = row[:steps]
+    try:
+        y = np.asarray(split.y)
+        y = y if y.dtype.kind in "fiub" else np.asarray(split.y, dtype=np.int64)
+    except ValueError:
+        y = None
+    return _Rows(x, y, origin)
+
+
+def _task(source: _Source, model: Any) -> str | None:
+    """Returns the task of a model, or of a bare one what its only output looks like."""
+    if source.preprocessor is not None:
+        return source.preprocessor.task
+    import keras
+
+    from keras_rnn_zoo.export.verification import output_activation
+
+    outputs = keras.tree.flatten(model.outputs)
+    if len(outputs) != 1:
+        return None
+    activation, shape = output_activation(outputs[0]), outputs[0].shape
+    if activation == "sigmoid" and shape[-1] == 1:
+        return "binary"
+    if activation == "softmax":
+        return "multiclass" if len(shape) == 2 else "sequence_labelling"
+    return "regression" if activation is None and len(shape) == 2 else None
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Rows with labels, and how well the Keras model does on them."""
+
+    x: np.ndarray
+    y: np.ndarray
+    task: str
+    origin: str
+    outputs: np.ndarray
+    before: float
+
+    @property
+    def measure(self) -> str:
+        return "mean_absolute_error" if self.task == "regression" else "accuracy"
+
+    def compare(self, outputs: np.ndarray) -> dict[str, Any]:
+        changed = None
+        if self.task != "regression":
+            changed = changed_rows(self.outputs, outputs, sequence_mask(self.x))
+        return {
+            "measure": self.measure,
+            "before": self.before,
+            "after": score(outputs, self.x, self.y, self.task),
+            "rows": len(self.x),
+            "changed_answers": changed,
+        }
+
+
+def _labelled(model: Any, check: _Rows, task: str | None) -> _Labelled | None:
+    if check.y is None or task is None or isinstance(check.x, Mapping) or callable(check.x):
+        return None
+    from keras_rnn_zoo.export.tracing import input_specs
+
+    (spec,) = input_specs(model)
+    x = np.asarray(check.x, dtype=spec.dtype)
+    (outputs,) = keras_answers(model, {spec.name: x}).values()
+    steps = outputs.shape[:-1] if task != "regression" else outputs.shape
+    if np.size(check.y) != math.prod(steps):
+        return None
+    before = score(outputs, x, check.y, task)
+    return _Labelled(x, check.y, task, check.origin, outputs, before)
+
+
+def _first(model: Any, x: Any, count: int) -> Arrays:
+    from keras_rnn_zoo.export.samples import as_samples
+
+    return as_samples(model, x, limit=count)
+
+
+def _write_tflite(
+    directory: Path,
+    model: Any,
+    mode: Any,
+    calibration: Any,
+    reference: Reference,
+    labelled: _Labelled | None,
+    timesteps: int | None,
+    lowering: str,
+) -> dict[str, Any]:
+    from keras_rnn_zoo.export.api import export_tflite
+
+    path = directory / mode.file_name
+    written = export_tflite(
+        model,
+        path,
+        quantization=mode.name,
+        representative_data=calibration,
+        timesteps=timesteps,
+        lowering=lowering,
+        verify=False,
+    )
+    parity = compare_tflite(path, reference, mode.tolerance)
+    info = gate.inspect(path)
+    given = {name: values[: reference.given] for name, values in reference.x.items()}
+    return {
+        "file": path.name,
+        "format": "tflite",
+        "quantization": mode.name,
+        "description": mode.description,
+        "bytes": info.bytes,
+        "ops": info.ops,
+        "subgraphs": info.subgraphs,
+        "weights": info.weights,
+        "variables": info.variables,
+        "signatures": info.signatures,
+        "lowering": written.lowering,
+        "parity": parity.to_dict(),
+        "latency": benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
+        "labelled": labelled and labelled.compare(TFLiteModel(path).predict(labelled.x)),
+    }
+
+
+def _write_saved_model(
+    directory: Path, model: Any, reference: Reference, labelled: _Labelled | None
+) -> dict[str, Any]:
+    from keras_rnn_zoo.export import saved_model
+
+    path = directory / SAVED_MODEL
+    path.mkdir()
+    saved_model.write_saved_model(model, path)
+    parity = saved_model.compare_saved_model(path, reference)
+    scored = None
+    if labelled is not None:
+        serve = saved_model.load_signature(path)
+        (outputs,) = saved_model.serve_batches(
+            serve, {reference.inputs[0].name: labelled.x}, reference.inputs[0].shape[0] or 256
+        ).values()
+        scored = labelled.compare(outputs)
+    return {
+        "file": SAVED_MODEL,
+        "format": "saved_model",
+        "quantization": None,
+        "description": "for TensorFlow: tf.saved_model.load, TensorFlow Serving",
+        "bytes": saved_model.directory_bytes(path),
+        "signatures": {"serving_default": {"inputs": parity.inputs, "outputs": parity.outputs}},
+        "parity": parity.to_dict(),
+        "labelled": scored,
+    }
+
+
+def _report(
+    source: _Source,
+    model: Any,
+    reference: Reference,
+    check: _Rows,
+    labelled: _Labelled | None,
+    entries: list[dict[str, Any]],
+    command: str | None,
+) -> dict[str, Any]:
+    from keras_rnn_zoo.provenance import provenance
+
+    info = source.run.info if source.run is not None else {}
+    data = dict(info.get("data") or {})
+    for key, value in data.items():
+        # A bundle is given away; where the data lay is nobody's business.
+        if isinstance(value, str) and Path(value).is_absolute():
+            data[key] = Path(value).name
+    lengths = entries[0]["parity"]["lengths"]
+    return {
+        "format": FORMAT,
+        "verdict": _verdict(entries, check, labelled),
+        "model": {
+            "name": info.get("model", model.name),
+            "config": info.get("config"),
+            "parameters": int(model.count_params()),
+            "inputs": [asdict(spec) for spec in reference.inputs],
+            "outputs": [asdict(spec) for spec in reference.outputs],
+        },
+        "source": {"kind": source.kind, "name": source.path.name},
+        "training": {
+            "hyperparameters": info.get("hyperparameters"),
+            "metrics": info.get("metrics"),
+            "data": data or None,
+            "provenance": info.get("provenance"),
+        },
+        "preprocessing": source.preprocessor.to_dict() if source.preprocessor else None,
+        "files": entries,
+        "samples": {
+            "origin": check.origin,
+            "given": reference.given,
+            "made": len(next(iter(reference.x.values()))) - reference.given,
+            "shortest": min(lengths, default=None),
+            "longest": max(lengths, default=None),
+        },
+        "labelled": labelled
+        and {
+            "origin": labelled.origin,
+            "rows": len(labelled.x),
+            "task": labelled.task,
+            "measure": labelled.measure,
+            "keras": labelled.before,
+        },
+        "provenance": provenance(command=command),
+    }
+
+
+def _verdict(
+    entries: list[dict[str, Any]], check: _Rows, labelled: _Labelled | None
+) -> dict[str, Any]:
+    count = len(entries)
+    text = (
+        f"All {count} exports answer" if count > 1 else "The export answers"
+    ) + " what the Keras model answers, within the tolerance of each mode"
+    if labelled is not None:
+        after = [entry["labelled"]["after"] for entry in entries]
+        text += f"; {labelled.measure.replace('_', ' ')} on {len(labelled.x)} rows: " + (
+            f"{labelled.before:.4g} before, {_range(after)} after"
+        )
+    elif check.origin == "random inputs":
+        text += "; checked on random inputs only, so try it on real ones"
+    return {"passed": True, "text": text + "."}
+
+
+def _range(values: list[float]) -> str:
+    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    return (file for file in sorted(directory.rglob("*")) if file.is_file())
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+# ------------------------------------------------------------------------------- checking again
+
+
+def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) -> dict[str, Any]:
+    """Checks a bundle again, from its own files alone.
+
+    Every file is compared with its SHA-256; each .tflite goes through the op gate and is compared
+    with what the Keras model answered to the bundle's samples, three invokes each; so is the
+    SavedModel, for which TensorFlow is loaded.
+
+    Args:
+        path: The bundle.
+        progress: Print a line a file to stderr, or call this with it.
+
+    Returns:
+        `passed`, `text` (one line) and `files`: for each export its `file`, `passed`, `problem`
+        (None or one line) and `parity`; for each damaged or missing file that is none of them
+        `file`, `passed` and `problem`.
+
+    Raises:
+        RunError: `path` is no bundle, or its report or reference is damaged.
+    """
+    say = _progress(progress)
+    bundle = Bundle.load(path)
+    damaged: dict[str, str] = {}
+    for name, digest in bundle.report["sha256"].items():
+        file = bundle.path / name
+        if not file.is_file():
+            damaged[name] = f"{name} is missing"
+        elif _sha256(file) != digest:
+            damaged[name] = f"{name} is not the file that was exported: its SHA-256 differs"
+    reference = Reference.load(bundle.path / REFERENCE_FILE)
+    checked: list[dict[str, Any]] = []
+    for entry in bundle.report["files"]:
+        name = entry["file"]
+        say(f"Verifying {name}")
+        problem = next(
+            (damaged.pop(other) for other in list(damaged) if other.split("/")[0] == name), None
+        )
+        parity = None
+        if problem is None:
+            try:
+                parity = _verify(bundle.path / name, entry, reference).to_dict()
+            except (ExportError, RunError) as error:
+                problem = str(error)
+        checked.append(
+            {"file": name, "passed": problem is None, "problem": problem, "parity": parity}
+        )
+    checked += [
+        {"file": name, "passed": False, "problem": problem, "parity": None}
+        for name, problem in damaged.items()
+    ]
+    failed = [item for item in checked if not item["passed"]]
+    text = (
+        f"{bundle.path} does not hold what was exported: "
+        + "; ".join(item["problem"].rstrip(".") for item in failed)
+        + ". Take a complete copy, or export again."
+        if failed
+        else f"All {len(checked)} exports of {bundle.path} are unchanged and answer what the Keras "
+        f"model answers, on {len(next(iter(reference.x.values())))} samples."
+    )
+    return {"passed": not failed, "text": text, "files": checked}
+
+
+def _verify(path: Path, entry: dict[str, Any], reference: Reference) -> Any:
+    if entry["format"] == "saved_model":
+        from keras_rnn_zoo.export import saved_model
+
+        return saved_model.compare_saved_model(path, reference)
+    gate.check_builtin_only(path)
+    return compare_tflite(path, reference, QUANTIZATIONS.get(entry["quantization"]).tolerance)
+
+
+def benchmark_bundle(
+    path: files.PathLike,
+    *,
+    quantize: Sequence[str] | None = None,
+    threads: int = 1,
+    repeats: int | None = None,
+    seconds: float = 1.0,
+    progress: bool | Progress = False,
+) -> list[dict[str, Any]]:
+    """Measures the latency of a bundle's .tflite files on this machine, on its own samples.
+
+    Args:
+        path: The bundle.
+        quantize: Quantization modes to measure; None for all that it has.
+        threads: CPU threads of an invoke.
+        repeats: Invokes of each file; None measures for `seconds`.
+        seconds: How long to measure each file.
+        progress: Print a line a file to stderr, or call this with it.
+
+    Returns:
+        For each file `file`, `quantization`, `bytes` and what `benchmark_tflite` returns.
+
+    Raises:
+        RunError: `path` is no bundle, has no .tflite file, or is damaged.
+        UnknownNameError: The bundle has no file of a mode.
+    """
+    say = _progress(progress)
+    bundle = Bundle.load(path)
+    if not bundle.quantizations:
+        raise RunError(f"{bundle.path} holds no .tflite file. Export with --format tflite.")
+    names = list(bundle.quantizations) if quantize is None else list(quantize)
+    chosen = {name: bundle.file(name) for name in names}
+    reference = Reference.load(bundle.path / REFERENCE_FILE)
+    samples = {name: values[: reference.given] for name, values in reference.x.items()}
+    rows = []
+    for name, file in chosen.items():
+        say(f"Measuring {file.name}")
+        measured = benchmark_tflite(
+            file, samples, threads=threads, repeats=repeats, seconds=seconds
+        )
+        rows.append(
+            {"file": file.name, "quantization": name, "bytes": file.stat().st_size, **measured}
+        )
+    return rows

@@ -1,0 +1,310 @@
+"""report.json as a page to read: one self-contained HTML file without scripts or network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2024; --soft: #5b6570; --line: #d9dee3;
+  --paper: #fff; --tint: #f4f6f8; --good: #0b7a43; --bad: #b3261e; --bar: #4a7fb5; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #9aa5b1; --line: #343b43;
+  --paper: #15191d; --tint: #1e2429; --good: #4cc38a; --bad: #ff8a80; --bar: #6ea3d8; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 76rem; background: var(--paper);
+  color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+h1 { font-size: 1.35rem; line-height: 1.35; margin: 0 0 .4rem; }
+h1 .mark { color: var(--good); margin-right: .4rem; }
+h1.failed .mark { color: var(--bad); }
+h2 { font-size: 1.05rem; margin: 2.2rem 0 .6rem; }
+p { margin: .3rem 0; max-width: 60rem; }
+.soft { color: var(--soft); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .45rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
+  vertical-align: baseline; white-space: nowrap; }
+th { font-weight: 600; color: var(--soft); font-size: .85rem; vertical-align: bottom; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
+td small { display: block; color: var(--soft); font-size: .8rem; }
+table.facts { width: auto; }
+table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+table.facts td:first-child { color: var(--soft); white-space: nowrap; padding-right: 1.5rem; }
+.size { display: inline-block; width: 5rem; height: .35rem; background: var(--tint); }
+.size i { display: block; height: 100%; background: var(--bar); }
+details { border-top: 1px solid var(--line); padding: .5rem 0; }
+details:last-of-type { border-bottom: 1px solid var(--line); }
+summary { cursor: pointer; font-weight: 600; }
+summary span { font-weight: 400; color: var(--soft); }
+code, pre { font: 13px/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+pre { background: var(--tint); padding: .7rem .9rem; overflow-x: auto; white-space: pre-wrap;
+  overflow-wrap: anywhere; margin: .4rem 0; }
+"""
+
+
+def page(report: Mapping[str, Any]) -> str:
+    """Returns the page of a bundle's report.
+
+    Args:
+        report: What `report.json` holds.
+
+    Returns:
+        HTML that needs nothing else.
+    """
+    verdict, model = report["verdict"], report["model"]
+    mark, kind = ("✓", "") if verdict["passed"] else ("✗", ' class="failed"')
+    title = f"{model['name']}: export report"
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+        f'<h1{kind}><span class="mark">{mark}</span>{escape(verdict["text"])}</h1>',
+        f'<p class="soft">{escape(_summary(report))}</p>',
+        "<h2>Files</h2>",
+        _table(report),
+        f'<p class="soft">{escape(_legend(report))}</p>',
+        "<h2>Each file</h2>",
+        *(_details(entry, report["sha256"]) for entry in report["files"]),
+        "<h2>The model</h2>",
+        _facts(_model_facts(report)),
+    ]
+    if report.get("preprocessing"):
+        parts += [
+            "<h2>From raw input to the model</h2>",
+            "<p>A client repeats these steps; padding is 0.</p>",
+            _facts(_preprocessing_facts(report["preprocessing"])),
+        ]
+    training = {name: value for name, value in report["training"].items() if value}
+    if training:
+        parts.append("<h2>Training</h2>")
+        parts.append(_facts(_training_facts(training)))
+    parts += ["<h2>Made with</h2>", _facts(_plain(report["provenance"])), "</body></html>"]
+    return "\n".join(parts) + "\n"
+
+
+def _summary(report: Mapping[str, Any]) -> str:
+    model, samples = report["model"], report["samples"]
+    text = (
+        f"Model {model['name']}, {model['parameters']:,} parameters. Compared on "
+        f"{samples['given']} samples ({samples['origin']})"
+    )
+    if samples["made"]:
+        text += f" and {samples['made']} made of them"
+    if samples["longest"] is not None:
+        text += f", {samples['shortest']} to {samples['longest']} time steps long"
+    return text + ", three invokes each in the same interpreter."
+
+
+def _legend(report: Mapping[str, Any]) -> str:
+    text = (
+        "Difference: the largest absolute one from the Keras model; logits are what goes into the "
+        "last sigmoid or softmax."
+    )
+    latencies = [entry["latency"] for entry in report["files"] if entry.get("latency")]
+    if latencies:
+        first = latencies[0]
+        text += (
+            f" Latency: a call of batch {first['batch_size']}, {first['threads']} thread"
+            f"{'s' if first['threads'] > 1 else ''}, on {first['machine']}."
+        )
+    labelled = report["labelled"]
+    if labelled:
+        text += (
+            f" {_capital(labelled['measure'])}: on {labelled['rows']:,} rows "
+            f"({labelled['origin']}); changed answers are those with another label than Keras "
+            "gives."
+        )
+    return text
+
+
+def _table(report: Mapping[str, Any]) -> str:
+    labelled = report["labelled"]
+    head = ["File", "Size", "Ops", "Difference of outputs", "of logits"]
+    head += ["Latency median", "90 %"]
+    if labelled:
+        head += [f"{_capital(labelled['measure'])} Keras", "this file"]
+        if labelled["measure"] == "accuracy":
+            head.append("Changed answers")
+    rows = []
+    largest = max(entry["bytes"] for entry in report["files"])
+    for entry in report["files"]:
+        parity, latency = entry["parity"], entry.get("latency")
+        share = 100 * entry["bytes"] / largest
+        ops = entry.get("ops")
+        cells = [
+            f"<code>{escape(entry['file'])}</code><small>{escape(entry['description'])}</small>",
+            f"{_bytes(entry['bytes'])}<small><span class='size'>"
+            f"<i style='width:{share:.0f}%'></i></span></small>",
+            f"{sum(ops.values())}<small>{len(ops)} kinds</small>" if ops else "–",
+            _difference(parity["max_abs_output"], parity["tolerance"]["output"]),
+            _difference(parity["max_abs_logit"], parity["tolerance"]["logit"]),
+            f"{latency['median_ms']:.3g} ms" if latency else "–",
+            f"{latency['p90_ms']:.3g} ms" if latency else "–",
+        ]
+        if labelled:
+            scored = entry["labelled"]
+            percent = labelled["measure"] == "accuracy"
+            cells += [_score(scored["before"], percent), _score(scored["after"], percent)]
+            if percent:
+                cells.append(f"{scored['changed_answers']:,}<small>of {scored['rows']:,}</small>")
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return (
+        '<div class="scroll"><table><thead><tr>'
+        + "".join(f"<th>{escape(name)}</th>" for name in head)
+        + "</tr></thead><tbody>"
+        + "\n".join(rows)
+        + "</tbody></table></div>"
+    )
+
+
+def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
+    parity = entry["parity"]
+    tolerance = parity["tolerance"]
+    facts: list[tuple[str, str]] = [("size", f"{entry['bytes']:,} bytes")]
+    for name, signature in entry.get("signatures", {}).items():
+        facts.append(
+            (
+                f"signature {name}",
+                f"{', '.join(signature['inputs'])} → {', '.join(signature['outputs'])}",
+            )
+        )
+    if entry.get("ops"):
+        ops = sorted(entry["ops"].items(), key=lambda item: (-item[1], item[0]))
+        facts += [
+            ("ops", ", ".join(f"{name} × {count}" if count > 1 else name for name, count in ops)),
+            ("subgraphs", str(entry["subgraphs"])),
+            (
+                "constants",
+                ", ".join(f"{_bytes(size)} {dtype}" for dtype, size in entry["weights"].items()),
+            ),
+            ("tensors that keep state", str(entry["variables"])),
+        ]
+    for layer, lowering in (entry.get("lowering") or {}).items():
+        facts.append((f"layer {layer}", f"as {lowering}"))
+    logit = parity["max_abs_logit"]
+    facts += [
+        (
+            "difference",
+            f"outputs {_number(parity['max_abs_output'])} at most, "
+            f"{_number(parity['mean_abs_output'])} on average; logits "
+            f"{'not measurable' if logit is None else _number(logit) + ' at most'}",
+        ),
+        (
+            "allowed",
+            f"outputs {_number(tolerance['output'])}, logits {_number(tolerance['logit'])} "
+            f"(times the largest logit above 1): {tolerance['reason']}",
+        ),
+        ("between invokes", f"{_number(parity['max_abs_repeat'])} at most"),
+    ]
+    if entry.get("latency"):
+        latency = entry["latency"]
+        facts.append(
+            (
+                "latency",
+                f"median {latency['median_ms']:.3g} ms, 90 % within {latency['p90_ms']:.3g} ms, "
+                f"best {latency['min_ms']:.3g} ms of {latency['repeats']:,} calls",
+            )
+        )
+    facts += [
+        (f"SHA-256 of {name}", digest)
+        for name, digest in digests.items()
+        if name.split("/")[0] == entry["file"]
+    ]
+    return (
+        f"<details><summary><code>{escape(entry['file'])}</code> "
+        f"<span>{escape(entry['description'])}</span></summary>{_facts(facts)}</details>"
+    )
+
+
+def _model_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    model = report["model"]
+    facts = [("name", model["name"]), ("parameters", f"{model['parameters']:,}")]
+    for kind in ("inputs", "outputs"):
+        for spec in model[kind]:
+            shape = " × ".join("any" if size is None else str(size) for size in spec["shape"])
+            ends = f", {spec['activation']}" if spec["activation"] else ""
+            facts.append((kind[:-1], f"{spec['name']}: {spec['dtype']}, {shape}{ends}"))
+    facts += _plain(model["config"] or {})
+    source = report["source"]
+    facts.append(("exported from", f"{source['kind']} {source['name']}"))
+    return facts
+
+
+def _preprocessing_facts(preprocessing: Mapping[str, Any]) -> list[tuple[str, str]]:
+    sides = {"post": "on the right", "pre": "on the left"}
+    cut = {"pre": "the end is kept", "post": "the beginning is kept"}
+    facts = []
+    for name, value in preprocessing.items():
+        if value is None:
+            continue
+        if name == "padding":
+            value = sides.get(value, value)
+        elif name == "truncating":
+            value = f"{cut.get(value, value)} of longer inputs"
+        elif name == "labels":
+            value = ", ".join(value)
+        facts.append((name.replace("_", " "), _text(value)))
+    return facts
+
+
+def _training_facts(training: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = []
+    for name in ("hyperparameters", "data", "metrics"):
+        facts += _plain(training.get(name) or {})
+    command = (training.get("provenance") or {}).get("command")
+    if command:
+        facts.append(("command", _text(command)))
+    return facts
+
+
+def _plain(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (name.replace("_", " "), _text(value))
+        for name, value in values.items()
+        if value is not None and value != {}
+    ]
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    rows = "\n".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts
+    )
+    return f'<div class="scroll"><table class="facts"><tbody>{rows}</tbody></table></div>'
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 600 else text[:600] + " …"
+
+
+def _capital(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _bytes(size: int) -> str:
+    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size} B"
+
+
+def _number(value: float) -> str:
+    return "0" if value == 0 else f"{value:.2g}"
+
+
+def _difference(value: float | None, allowed: float) -> str:
+    if value is None:
+        return "–"
+    return f"{_number(value)}<small>allowed {_number(allowed)}</small>"
+
+
+def _score(value: float, percent: bool) -> str:
+    return f"{100 * value:.2f} %" if percent else f"{value:.4g}"

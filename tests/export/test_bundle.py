@@ -1,0 +1,379 @@
+"""A bundle holds all that an app needs, proves it, and can be checked again without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tflite_files import TIMESTEPS, VOCABULARY
+
+from keras_rnn_zoo.data import Dataset, Split
+from keras_rnn_zoo.errors import (
+    ConfigError,
+    DataError,
+    ExportError,
+    OutputError,
+    RunError,
+    UnknownNameError,
+)
+from keras_rnn_zoo.export import bundle as bundles
+from keras_rnn_zoo.export.bundle import Bundle, benchmark_bundle, export_bundle, verify_bundle
+from keras_rnn_zoo.preprocessing import Preprocessor
+from keras_rnn_zoo.run import write_run
+
+TEXTS = ["a wonderful film", "a moving story", "a dull film", "a boring story"] * 6
+LABELS = ["good", "good", "bad", "bad"] * 6
+
+
+def recurrent(vocabulary: int = VOCABULARY):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((TIMESTEPS,), dtype="int32", name="tokens")
+    x = keras.layers.Embedding(vocabulary, 6, mask_zero=True, embeddings_initializer="normal")
+    x = keras.layers.GRU(5)(x(inputs))
+    head = keras.layers.Dense(
+        1,
+        activation="sigmoid",
+        kernel_initializer=keras.initializers.RandomNormal(stddev=20.0, seed=1),
+        name="answer",
+    )
+    return keras.Model(inputs, head(x), name="small")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run as `train` leaves it, of a model that reads texts."""
+    directory = tmp_path_factory.mktemp("run")
+    dataset = Dataset("films", "text", Split(TEXTS, LABELS))
+    preprocessor = Preprocessor.fit(dataset, timesteps=TIMESTEPS, vocabulary_size=VOCABULARY)
+    x, y = preprocessor.encode_inputs(TEXTS), preprocessor.encode_labels(LABELS)
+    write_run(
+        directory,
+        model=recurrent(preprocessor.vocabulary_size),
+        builder=SimpleNamespace(name="gru", schema_version=1, config={"units": 5}),
+        preprocessor=preprocessor,
+        history={"loss": [0.5]},
+        metrics={"test_accuracy": 0.5},
+        hyperparameters={"epochs": 1},
+        data={"name": "films", "file": "/somewhere/private/films.csv"},
+        provenance={"command": "train gru"},
+        samples={"x": x, "y": y, "x_test": x[:10], "y_test": y[:10]},
+    )
+    return directory
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    lines = []
+    path = tmp_path_factory.mktemp("bundle") / "bundle"
+    bundle = export_bundle(run, path, command="export it", progress=lines.append)
+    return bundle, lines
+
+
+@pytest.fixture
+def copy(exported, tmp_path):
+    return shutil.copytree(exported[0].path, tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bare") / "small.keras"
+    recurrent().save(path)
+    return path
+
+
+def test_bundle_holds_every_file_and_the_report_describes_it(exported):
+    bundle, lines = exported
+    assert {file.name for file in bundle.path.iterdir()} == {
+        "model.tflite",
+        "model_float16.tflite",
+        "model_dynamic.tflite",
+        "model_int8.tflite",
+        "saved_model",
+        "vocab.txt",
+        "labels.txt",
+        "report.json",
+        "report.html",
+        "reference.npz",
+    }
+    report = bundle.report
+    assert report["verdict"]["passed"] and "All 5 exports answer" in report["verdict"]["text"]
+    assert report["provenance"]["command"] == "export it"
+    assert report["labelled"]["rows"] == 10 and report["labelled"]["measure"] == "accuracy"
+    for entry in report["files"]:
+        assert entry["parity"]["passed"] and entry["parity"]["invokes"] == 3
+        assert entry["parity"]["max_abs_logit"] is not None or entry["format"] == "saved_model"
+        assert entry["labelled"]["before"] == report["labelled"]["keras"]
+        assert 0 <= entry["labelled"]["changed_answers"] <= 10
+        if entry["format"] == "tflite":
+            assert entry["bytes"] == (bundle.path / entry["file"]).stat().st_size
+            assert entry["ops"] and entry["latency"]["median_ms"] <= entry["latency"]["p90_ms"]
+            assert entry["lowering"]
+    assert any("model_int8.tflite" in line for line in lines)
+
+
+def test_report_is_strict_json_and_tells_no_private_path(exported):
+    text = (exported[0].path / "report.json").read_text()
+    json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert "films.csv" in text and "/somewhere" not in text
+
+
+def test_verification_passes_on_what_was_written(exported):
+    result = verify_bundle(exported[0].path)
+    assert result["passed"] and len(result["files"]) == 5
+    assert all(item["passed"] and item["parity"]["passed"] for item in result["files"])
+
+
+def test_changed_byte_missing_file_and_swapped_file_are_found(copy):
+    model = copy / "model.tflite"
+    content = bytearray(model.read_bytes())
+    content[-1] ^= 1
+    model.write_bytes(bytes(content))
+    shutil.copy(copy / "model_float16.tflite", copy / "model_dynamic.tflite")
+    (copy / "vocab.txt").unlink()
+    Bundle_files = verify_bundle_without_vocabulary(copy)
+    problems = {item["file"]: item["problem"] for item in Bundle_files if not item["passed"]}
+    assert set(problems) == {"model.tflite", "model_dynamic.tflite"}
+    assert all("SHA-256" in problem for problem in problems.values())
+
+
+def verify_bundle_without_vocabulary(path):
+    with pytest.raises(RunError, match=r"vocab\.txt"):
+        verify_bundle(path)
+    shutil.copy(path / "labels.txt", path / "vocab.txt")
+    with pytest.raises(RunError, match=r"vocab\.txt"):
+        verify_bundle(path)
+    report = json.loads((path / "report.json").read_text())
+    report["preprocessing"]["vocabulary"] = None
+    del report["sha256"]["vocab.txt"]
+    (path / "report.json").write_text(json.dumps(report))
+    return verify_bundle(path)["files"]
+
+
+def test_file_that_answers_otherwise_is_found_even_with_its_own_checksum(copy):
+    report = json.loads((copy / "report.json").read_text())
+    shutil.copy(copy / "model_int8.tflite", copy / "model.tflite")
+    report["sha256"]["model.tflite"] = report["sha256"]["model_int8.tflite"]
+    (copy / "report.json").write_text(json.dumps(report))
+    result = verify_bundle(copy)
+    assert not result["passed"]
+    (failed,) = [item for item in result["files"] if not item["passed"]]
+    assert failed["file"] == "model.tflite" and "differs" in failed["problem"]
+    assert "\n" not in result["text"]
+
+
+@pytest.mark.parametrize("quantization", [None, "none", "float16", "dynamic", "int8"])
+def test_raw_text_is_answered_with_labels(exported, quantization):
+    answers = exported[0].predict(["a wonderful, moving film", "a dull story"], quantization)
+    assert [set(answer) for answer in answers] == [{"label", "score", "scores"}] * 2
+    assert all(answer["label"] in ("good", "bad") for answer in answers)
+    assert exported[0].predict([]) == []
+
+
+def test_bundle_answers_as_the_run(run, exported):
+    from keras_rnn_zoo.run import Run
+
+    expected = Run.load(run).predict(TEXTS[:4])
+    received = exported[0].predict(TEXTS[:4])
+    assert [answer["label"] for answer in received] == [answer["label"] for answer in expected]
+    for mine, theirs in zip(received, expected, strict=True):
+        # The tolerance of float32 exports.
+        assert mine["score"] == pytest.approx(theirs["score"], abs=1e-5)
+
+
+def test_prediction_and_benchmark_start_quickly_without_tensorflow(exported):
+    program = (
+        "import sys\n"
+        "from keras_rnn_zoo.export.bundle import Bundle, benchmark_bundle\n"
+        f"path = {str(exported[0].path)!r}\n"
+        "Bundle.load(path).predict(['a moving film'])\n"
+        "benchmark_bundle(path, repeats=2)\n"
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')))\n"
+    )
+    start = time.perf_counter()
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+    # About a second alone; tests share the machine.
+    assert time.perf_counter() - start < 10
+
+
+def test_unknown_word_and_unknown_quantization_are_refused(exported):
+    with pytest.raises(DataError, match="Row 1 has no word that the model knows"):
+        exported[0].predict(["zzz"])
+    with pytest.raises(UnknownNameError, match="Did you mean 'int8'"):
+        exported[0].predict(["a film"], "int9")
+
+
+def test_benchmark_lists_every_file(exported):
+    rows = benchmark_bundle(exported[0].path, repeats=5)
+    assert [row["quantization"] for row in rows] == ["none", "float16", "dynamic", "int8"]
+    assert all(row["median_ms"] > 0 and row["bytes"] > 0 for row in rows)
+    (row,) = benchmark_bundle(exported[0].path, quantize=["int8"], repeats=5, threads=2)
+    assert (row["file"], row["threads"]) == ("model_int8.tflite", 2)
+
+
+def test_search_directory_stands_for_its_winner(run, tmp_path):
+    shutil.copytree(run, tmp_path / "search" / "best")
+    bundle = export_bundle(
+        tmp_path / "search", tmp_path / "out", formats=["tflite"], quantize=["none"]
+    )
+    assert bundle.report["source"] == {"kind": "search", "name": "search"}
+    assert list(bundle.quantizations) == ["none"]
+
+
+def test_bare_model_needs_no_data_but_for_int8(bare, tmp_path):
+    with pytest.raises(ExportError, match="calibrates on real inputs"):
+        export_bundle(bare, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    bundle = export_bundle(bare, tmp_path / "out", quantize=["none", "dynamic"])
+    assert "random inputs only" in bundle.report["verdict"]["text"]
+    assert bundle.report["labelled"] is None
+    (answer,) = bundle.predict(np.ones((1, TIMESTEPS), "int32"))
+    assert len(answer["values"]) == 1
+    assert verify_bundle(bundle.path)["passed"]
+    for wrong, reason in ((["text"], "bare"), ([[1, 2]], "shape"), ([[1], [1, 2]], "ragged")):
+        with pytest.raises(DataError, match=reason):
+            bundle.predict(wrong)
+
+
+def test_bare_model_with_data_is_scored(bare, tmp_path):
+    generator = np.random.default_rng(0)
+    x = generator.integers(1, VOCABULARY, (40, TIMESTEPS))
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=x[:, 0] % 2, x_test=x, y_test=x[:, 0] % 2)
+    bundle = export_bundle(
+        bare, tmp_path / "out", data=tmp_path / "d.npz", formats=["tflite"], quantize=["int8"]
+    )
+    assert bundle.report["labelled"]["rows"] == 40
+    assert bundle.report["labelled"]["task"] == "binary"
+
+
+def test_representative_data_can_be_given(bare, tmp_path):
+    x = np.random.default_rng(0).integers(1, VOCABULARY, (40, TIMESTEPS))
+    bundle = export_bundle(
+        bare,
+        tmp_path / "out",
+        formats=["tflite"],
+        quantize=["int8"],
+        representative_data=x,
+        samples=5,
+    )
+    assert bundle.report["samples"]["given"] == 5
+    assert bundle.report["samples"]["origin"] == "the representative data"
+
+
+def test_given_data_replace_what_the_run_keeps(run, tmp_path):
+    table = tmp_path / "new.csv"
+    table.write_text("text,label\n" + "a moving film,good\na dull film,bad\nzzz,bad\n" * 4)
+    bundle = export_bundle(
+        run, tmp_path / "out", test_data=table, formats=["tflite"], quantize=["none"]
+    )
+    assert bundle.report["labelled"]["rows"] == 12
+    assert "new" in bundle.report["samples"]["origin"]
+
+
+def test_bundle_of_a_saved_model_alone_still_answers(run, tmp_path):
+    bundle = export_bundle(run, tmp_path / "out", formats=["saved_model"])
+    assert bundle.predict(["a moving film"])[0]["label"] in ("good", "bad")
+    assert verify_bundle(bundle.path)["passed"]
+    with pytest.raises(RunError, match="no .tflite file"):
+        benchmark_bundle(bundle.path)
+    with pytest.raises(UnknownNameError, match="It has: none"):
+        bundle.predict(["a moving film"], "int8")
+
+
+def test_failed_modes_are_all_named_and_nothing_is_written(run, tmp_path, monkeypatch):
+    import keras_rnn_zoo.export.api as api
+
+    written = api.export_tflite
+
+    def failing(model, path, *, quantization, **settings):
+        if quantization in ("float16", "int8"):
+            raise ExportError(f"no {quantization} today.")
+        return written(model, path, quantization=quantization, **settings)
+
+    monkeypatch.setattr(api, "export_tflite", failing)
+    with pytest.raises(ExportError, match=r"2 of 5 .*no float16 today.*no int8 today"):
+        export_bundle(run, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_interruption_leaves_nothing_behind(run, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundles, "_report", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_bundle(run, tmp_path / "out", formats=["tflite"], quantize=["none"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "settings, error, reason",
+    [
+        ({"quantize": ["int4"]}, UnknownNameError, "Did you mean 'int8'"),
+        ({"formats": ["onnx"]}, UnknownNameError, "Known: 'tflite', 'saved_model'"),
+        ({"formats": []}, ConfigError, "at least one format"),
+        ({"samples": 0}, ConfigError, "samples"),
+        ({"data": "no.csv"}, DataError, "No such file"),
+        ({"data": "digits"}, DataError, "trained on text"),
+        ({"lowering": "no"}, ExportError, "no"),
+    ],
+)
+def test_impossible_settings_are_refused(run, tmp_path, settings, error, reason):
+    with pytest.raises((error, UnknownNameError), match=reason):
+        export_bundle(run, tmp_path / "out", **settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sources_that_are_none_are_refused(run, exported, tmp_path):
+    text = tmp_path / "model.h5"
+    text.write_text("no")
+    broken = tmp_path / "broken.keras"
+    broken.write_bytes(b"PK\x03\x04 no")
+    search = tmp_path / "search"
+    search.mkdir()
+    (search / "search.json").write_text("{}")
+    for source, reason in (
+        (tmp_path / "none", "nothing at"),
+        (text, r"no \.keras file"),
+        (exported[0].path, "a bundle already"),
+        (search, "no winner yet"),
+        (tmp_path, "not a run"),
+    ):
+        with pytest.raises(RunError, match=reason):
+            export_bundle(source, tmp_path / "out")
+    with pytest.raises(RunError, match="Cannot load"):
+        export_bundle(broken, tmp_path / "out", quantize=["none"])
+    with pytest.raises(OutputError, match="already holds"):
+        export_bundle(run, tmp_path)
+
+
+def test_texts_without_a_vocabulary_are_refused_before_any_work(bare, tmp_path):
+    table = tmp_path / "new.csv"
+    table.write_text("text,label\n" + "a moving film,good\na dull film,bad\n" * 4)
+    with pytest.raises(ExportError, match="no vocabulary"):
+        export_bundle(bare, tmp_path / "out", data=table)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format": 1, "files": [{}]}'])
+def test_damaged_report_is_refused(copy, content):
+    (copy / "report.json").write_text(content)
+    with pytest.raises(RunError, match="damaged"):
+        Bundle.load(copy)
+
+
+def test_places_that_hold_no_bundle_and_newer_formats_are_refused(copy, tmp_path):
+    with pytest.raises(RunError, match="no bundle at"):
+        Bundle.load(tmp_path / "none")
+    with pytest.raises(RunError, match="not a bundle"):
+        Bundle.load(tmp_path)
+    report = json.loads((copy / "report.json").read_text())
+    (copy / "report.json").write_text(json.dumps({**report, "format": 2}))
+    with pytest.raises(RunError, match="newer keras-rnn-zoo"):
+        Bundle.load(copy)
