@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,27 +37,32 @@ from keras_rnn_zoo.errors import (
 from keras_rnn_zoo.export import gate
 from keras_rnn_zoo.export.latency import benchmark_tflite
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
-from keras_rnn_zoo.export.report import page
-from keras_rnn_zoo.export.verification import (
-    Arrays,
+from keras_rnn_zoo.export.reference import (
     Reference,
-    TFLiteModel,
-    changed_rows,
-    compare_tflite,
-    keras_answers,
     reference_of,
-    score,
-    sequence_mask,
 )
+from keras_rnn_zoo.export.report import PAGE_FILE, REPORT_FILE, page
+from keras_rnn_zoo.export.running import Arrays, TFLiteModel
+from keras_rnn_zoo.export.sources import (
+    RANDOM,
+    Labelled,
+    Rows,
+    Source,
+    choose_rows,
+    infer_task,
+    label_rows,
+    open_source,
+    read_data,
+)
+from keras_rnn_zoo.export.verification import compare_tflite
 from keras_rnn_zoo.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
-    from keras_rnn_zoo.data import Dataset
-    from keras_rnn_zoo.run import Run
+    pass
 
 FORMAT = 1
 FORMATS = ("tflite", "saved_model")
-REPORT_FILE, PAGE_FILE, REFERENCE_FILE = "report.json", "report.html", "reference.npz"
+REFERENCE_FILE = "reference.npz"
 SAVED_MODEL = "saved_model"
 LATENCY_SECONDS = 0.5
 
@@ -177,7 +181,9 @@ class Bundle:
             (outputs,) = saved_model.serve_batches(serve, {name: encoded}).values()
             return np.asarray(outputs)
         path = self.file(quantization)
-        model = self._models.setdefault(path.name, TFLiteModel(path))
+        if path.name not in self._models:
+            self._models[path.name] = TFLiteModel(path)
+        model = self._models[path.name]
         if len(model.outputs) != 1:
             raise RunError(
                 f"{path.name} has several outputs ({listed(model.outputs)}): run it with "
@@ -212,33 +218,6 @@ class Bundle:
 
 
 # -------------------------------------------------------------------------------------- writing
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What is exported: a trained model and what is known about it."""
-
-    kind: str
-    path: Path
-    run: Run | None
-
-    @property
-    def preprocessor(self) -> Preprocessor | None:
-        return self.run.preprocessor if self.run is not None else None
-
-    def load_model(self) -> Any:
-        from keras_rnn_zoo import run
-
-        return self.run.load_model() if self.run is not None else run.load_model(self.path)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Encoded inputs, with labels where there are any."""
-
-    x: Any
-    y: np.ndarray | None
-    origin: str
 
 
 def export_bundle(
@@ -297,7 +276,7 @@ def export_bundle(
     if samples < 1:
         raise ConfigError(f"samples must be at least 1. Received: {samples}")
     files.check_new_directory(output)
-    opened = _open(Path(source))
+    opened = open_source(Path(source))
     calibrated = [mode.name for mode in modes if mode.needs_representative_data]
     if calibrated and opened.run is None and representative_data is None and data is None:
         raise ExportError(
@@ -305,20 +284,20 @@ def export_bundle(
             "none. Give --data, export the run that 'train' wrote, or leave it out with "
             "--quantize none,float16,dynamic."
         )
-    dataset, test = _datasets(opened, data, test_data, text_column, label_column)
+    dataset, test = read_data(opened, data, test_data, text_column, label_column)
 
     say(f"Loading the model of {source}")
     model = opened.load_model()
-    calibration, check = _rows(opened, model, dataset, test, representative_data, timesteps)
+    calibration, check = choose_rows(opened, model, dataset, test, representative_data, timesteps)
     if timesteps is None and opened.preprocessor is not None:
         timesteps = opened.preprocessor.timesteps
-    task = _task(opened, model)
+    task = infer_task(opened, model)
 
     with files.new_directory(output) as directory:
         say(f"Answering {samples} samples with Keras")
         reference = reference_of(model, _first(model, check.x, samples))
         reference.save(directory / REFERENCE_FILE)
-        labelled = _labelled(model, check, task)
+        labelled = label_rows(model, check, task)
         if opened.preprocessor is not None:
             opened.preprocessor.save(directory)
 
@@ -385,209 +364,6 @@ def _progress(progress: bool | Progress) -> Progress:
     return lambda line: None
 
 
-def _open(path: Path) -> _Source:
-    from keras_rnn_zoo.run import RUN_FILE, Run
-
-    if not path.exists():
-        raise RunError(
-            f"There is nothing at {path}. Give a run or search directory, or a .keras file."
-        )
-    if path.is_file():
-        if path.suffix != ".keras":
-            raise RunError(f"{path} is no .keras file. Give a run, a search, or a .keras file.")
-        return _Source("keras", path, None)
-    if (path / REPORT_FILE).is_file():
-        raise RunError(f"{path} is a bundle already. Give the run that it was exported from.")
-    if not (path / RUN_FILE).is_file() and (path / "best" / RUN_FILE).is_file():
-        return _Source("search", path, Run.load(path / "best"))
-    if (path / "search.json").is_file() and not (path / "best").is_dir():
-        raise RunError(f"The search {path} has no winner yet. Run the same search again to go on.")
-    return _Source("run", path, Run.load(path))
-
-
-def _datasets(
-    source: _Source,
-    data: files.PathLike | None,
-    test_data: files.PathLike | None,
-    text_column: str,
-    label_column: str,
-) -> tuple[Dataset | None, Dataset | None]:
-    """Reads the data to calibrate on and those to check on, and refuses what cannot be encoded."""
-    if data is None and test_data is None:
-        return None, None
-    from keras_rnn_zoo.data import load_data
-
-    task = source.preprocessor.task if source.preprocessor is not None else None
-    columns: dict[str, Any] = {
-        "text_column": text_column,
-        "label_column": label_column,
-        "task": task,
-    }
-    first = load_data(data, **columns) if data is not None else None
-    second = load_data(test_data, **columns) if test_data is not None else None
-    kind = source.preprocessor.kind if source.preprocessor is not None else None
-    for dataset in (first, second):
-        if dataset is None:
-            continue
-        if kind is None and dataset.kind == "text":
-            raise ExportError(
-                f"{dataset.name} holds texts, and {source.path} brings no vocabulary to encode "
-                "them. Export the run that 'train' wrote, or give encoded inputs (.npz)."
-            )
-        if (
-            kind is not None
-            and dataset.kind != kind
-            and not (kind, dataset.kind)
-            == (
-                "tokens",
-                "text",
-            )
-        ):
-            raise DataError(
-                f"{dataset.name} holds {dataset.kind}, and the model was trained on {kind}. Give "
-                f"data with {kind}."
-            )
-    return first, second
-
-
-def _rows(
-    source: _Source,
-    model: Any,
-    dataset: Dataset | None,
-    test: Dataset | None,
-    representative_data: Any,
-    timesteps: int | None,
-) -> tuple[Any, _Rows]:
-    """Returns the encoded inputs to calibrate on (or None) and the rows to check on."""
-
-    def encoded(split: Any, origin: str, labels: bool = True) -> _Rows:
-        preprocessor = source.preprocessor
-        if preprocessor is None:
-            return _encode_plain(model, split, origin)
-        x = preprocessor.encode_inputs(split.x, strict=False)
-        return _Rows(x, preprocessor.encode_labels(split.y, split.x) if labels else None, origin)
-
-    calibration, check = representative_data, None
-    if test is not None:
-        check = encoded(test.train, f"the rows of {test.name}")
-    elif dataset is not None and dataset.test is not None:
-        check = encoded(dataset.test, f"the test rows of {dataset.name}")
-    if dataset is not None and calibration is None:
-        from keras_rnn_zoo.export.api import CALIBRATION_SAMPLES
-
-        few = np.linspace(
-            0, len(dataset.train) - 1, min(len(dataset.train), CALIBRATION_SAMPLES)
-        ).astype(int)
-        calibration = encoded(dataset.train.take(few), "", labels=False).x
-    if source.run is not None and (calibration is None or check is None):
-        kept = source.run.samples()
-        if calibration is None:
-            calibration = kept["x"]
-        if check is None and len(kept["x_test"]):
-            check = _Rows(kept["x_test"], kept["y_test"], "held-out rows that the run keeps")
-        elif check is None:
-            check = _Rows(kept["x"], kept["y"], "training rows that the run keeps")
-    if check is None and dataset is not None:
-        check = encoded(dataset.train, f"the rows of {dataset.name}")
-    if check is None and calibration is not None:
-        check = _Rows(calibration, None, "the representative data")
-    if check is None:
-        from keras_rnn_zoo.export.samples import synthetic_samples
-
-        check = _Rows(synthetic_samples(model, timesteps), None, "random inputs")
-    return calibration, check
-
-
-def _encode_plain(model: Any, split: Any, origin: str) -> _Rows:
-    """Takes data as they are, for a model that came without preprocessing."""
-    from keras_rnn_zoo.export.tracing import input_specs
-
-    specs = input_specs(model)
-    if len(specs) != 1:
-        raise ExportError(
-            f"The model has {len(specs)} inputs ({listed(spec.name for spec in specs)}), which "
-            "--data cannot tell apart. Call export_bundle(representative_data={name: array})."
-        )
-    (spec,) = specs
-    if isinstance(split.x, np.ndarray) and split.x.ndim == len(spec.shape):
-        x = split.x
-    else:
-        rows = [np.asarray(row) for row in split.x]
-        steps = spec.shape[1] if len(spec.shape) > 1 else None
-        steps = steps or max(len(row) for row in rows)
-        x = np.zeros((len(rows), steps, *rows[0].shape[1:]), spec.dtype)
-        for target, row in zip(x, rows, strict=True):
-            target[: len(row)] = row[:steps]
-    try:
-        y = np.asarray(split.y)
-        y = y if y.dtype.kind in "fiub" else np.asarray(split.y, dtype=np.int64)
-    except ValueError:
-        y = None
-    return _Rows(x, y, origin)
-
-
-def _task(source: _Source, model: Any) -> str | None:
-    """Returns the task of a model, or of a bare one what its only output looks like."""
-    if source.preprocessor is not None:
-        return source.preprocessor.task
-    import keras
-
-    from keras_rnn_zoo.export.verification import output_activation
-
-    outputs = keras.tree.flatten(model.outputs)
-    if len(outputs) != 1:
-        return None
-    activation, shape = output_activation(outputs[0]), outputs[0].shape
-    if activation == "sigmoid" and shape[-1] == 1:
-        return "binary"
-    if activation == "softmax":
-        return "multiclass" if len(shape) == 2 else "sequence_labelling"
-    return "regression" if activation is None and len(shape) == 2 else None
-
-
-@dataclass(frozen=True)
-class _Labelled:
-    """Rows with labels, and how well the Keras model does on them."""
-
-    x: np.ndarray
-    y: np.ndarray
-    task: str
-    origin: str
-    outputs: np.ndarray
-    before: float
-
-    @property
-    def measure(self) -> str:
-        return "mean_absolute_error" if self.task == "regression" else "accuracy"
-
-    def compare(self, outputs: np.ndarray) -> dict[str, Any]:
-        changed = None
-        if self.task != "regression":
-            changed = changed_rows(self.outputs, outputs, sequence_mask(self.x))
-        return {
-            "measure": self.measure,
-            "before": self.before,
-            "after": score(outputs, self.x, self.y, self.task),
-            "rows": len(self.x),
-            "changed_answers": changed,
-        }
-
-
-def _labelled(model: Any, check: _Rows, task: str | None) -> _Labelled | None:
-    if check.y is None or task is None or isinstance(check.x, Mapping) or callable(check.x):
-        return None
-    from keras_rnn_zoo.export.tracing import input_specs
-
-    (spec,) = input_specs(model)
-    x = np.asarray(check.x, dtype=spec.dtype)
-    (outputs,) = keras_answers(model, {spec.name: x}).values()
-    steps = outputs.shape[:-1] if task != "regression" else outputs.shape
-    if np.size(check.y) != math.prod(steps):
-        return None
-    before = score(outputs, x, check.y, task)
-    return _Labelled(x, check.y, task, check.origin, outputs, before)
-
-
 def _first(model: Any, x: Any, count: int) -> Arrays:
     from keras_rnn_zoo.export.samples import as_samples
 
@@ -600,7 +376,7 @@ def _write_tflite(
     mode: Any,
     calibration: Any,
     reference: Reference,
-    labelled: _Labelled | None,
+    labelled: Labelled | None,
     timesteps: int | None,
     lowering: str,
 ) -> dict[str, Any]:
@@ -638,7 +414,7 @@ def _write_tflite(
 
 
 def _write_saved_model(
-    directory: Path, model: Any, reference: Reference, labelled: _Labelled | None
+    directory: Path, model: Any, reference: Reference, labelled: Labelled | None
 ) -> dict[str, Any]:
     from keras_rnn_zoo.export import saved_model
 
@@ -666,11 +442,11 @@ def _write_saved_model(
 
 
 def _report(
-    source: _Source,
+    source: Source,
     model: Any,
     reference: Reference,
-    check: _Rows,
-    labelled: _Labelled | None,
+    check: Rows,
+    labelled: Labelled | None,
     entries: list[dict[str, Any]],
     command: str | None,
 ) -> dict[str, Any]:
@@ -722,24 +498,29 @@ def _report(
 
 
 def _verdict(
-    entries: list[dict[str, Any]], check: _Rows, labelled: _Labelled | None
+    entries: list[dict[str, Any]], check: Rows, labelled: Labelled | None
 ) -> dict[str, Any]:
     count = len(entries)
     text = (
         f"All {count} exports answer" if count > 1 else "The export answers"
-    ) + " what the Keras model answers, within the tolerance of each mode"
+    ) + " what the Keras model answers, within the tolerance of each mode."
     if labelled is not None:
+        percent = labelled.measure == "accuracy"
         after = [entry["labelled"]["after"] for entry in entries]
-        text += f"; {labelled.measure.replace('_', ' ')} on {len(labelled.x)} rows: " + (
-            f"{labelled.before:.4g} before, {_range(after)} after"
+        text += (
+            f" {labelled.measure.replace('_', ' ').capitalize()} on {len(labelled.x):,} rows: "
+            f"{_range([labelled.before], percent)} before, {_range(after, percent)} after."
         )
-    elif check.origin == "random inputs":
-        text += "; checked on random inputs only, so try it on real ones"
-    return {"passed": True, "text": text + "."}
+    elif check.origin == RANDOM:
+        text += " Checked on random inputs only: try it on real ones."
+    return {"passed": True, "text": text}
 
 
-def _range(values: list[float]) -> str:
-    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+def _range(values: list[float], percent: bool) -> str:
+    low, high = (
+        f"{100 * value:.2f} %" if percent else f"{value:.4g}"
+        for value in (min(values), max(values))
+    )
     return low if low == high else f"{low} to {high}"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError
-from keras_rnn_zoo.export.verification import TFLiteModel
+from keras_rnn_zoo.export.running import TFLiteModel
 from keras_rnn_zoo.files import PathLike
 
 # Fewer say little about the slowest tenth; more than this says nothing new.

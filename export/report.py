@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
+REPORT_FILE, PAGE_FILE = "report.json", "report.html"
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --soft: #5b6570; --line: #d9dee3;
   --paper: #fff; --tint: #f4f6f8; --good: #0b7a43; --bad: #b3261e; --bar: #4a7fb5; }
@@ -27,6 +29,7 @@ th, td { padding: .45rem .7rem; border-bottom: 1px solid var(--line); text-align
   vertical-align: baseline; white-space: nowrap; }
 th { font-weight: 600; color: var(--soft); font-size: .85rem; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
+td:first-child small { white-space: normal; max-width: 17rem; }
 td small { display: block; color: var(--soft); font-size: .8rem; }
 table.facts { width: auto; }
 table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
@@ -99,15 +102,16 @@ def _summary(report: Mapping[str, Any]) -> str:
 
 def _legend(report: Mapping[str, Any]) -> str:
     text = (
-        "Difference: the largest absolute one from the Keras model; logits are what goes into the "
-        "last sigmoid or softmax."
+        "Differences: the largest absolute ones from the Keras model; logits are what goes into "
+        "the last sigmoid or softmax."
     )
     latencies = [entry["latency"] for entry in report["files"] if entry.get("latency")]
     if latencies:
         first = latencies[0]
         text += (
-            f" Latency: a call of batch {first['batch_size']}, {first['threads']} thread"
-            f"{'s' if first['threads'] > 1 else ''}, on {first['machine']}."
+            f" Latency: the median call on the samples, batch {first['batch_size']}, "
+            f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}, on "
+            f"{first['machine']}."
         )
     labelled = report["labelled"]
     if labelled:
@@ -121,12 +125,12 @@ def _legend(report: Mapping[str, Any]) -> str:
 
 def _table(report: Mapping[str, Any]) -> str:
     labelled = report["labelled"]
-    head = ["File", "Size", "Ops", "Difference of outputs", "of logits"]
-    head += ["Latency median", "90 %"]
+    head = ["File", "Size", "Ops", "Outputs differ by", "Logits differ by", "Latency"]
+    percent = bool(labelled) and labelled["measure"] == "accuracy"
     if labelled:
-        head += [f"{_capital(labelled['measure'])} Keras", "this file"]
-        if labelled["measure"] == "accuracy":
-            head.append("Changed answers")
+        head.append(_capital(labelled["measure"]))
+    if percent:
+        head.append("Changed answers")
     rows = []
     largest = max(entry["bytes"] for entry in report["files"])
     for entry in report["files"]:
@@ -138,15 +142,16 @@ def _table(report: Mapping[str, Any]) -> str:
             f"{_bytes(entry['bytes'])}<small><span class='size'>"
             f"<i style='width:{share:.0f}%'></i></span></small>",
             f"{sum(ops.values())}<small>{len(ops)} kinds</small>" if ops else "–",
-            _difference(parity["max_abs_output"], parity["tolerance"]["output"]),
-            _difference(parity["max_abs_logit"], parity["tolerance"]["logit"]),
-            f"{latency['median_ms']:.3g} ms" if latency else "–",
-            f"{latency['p90_ms']:.3g} ms" if latency else "–",
+            _difference(parity["max_abs_output"], parity["allowed_output"]),
+            _difference(parity["max_abs_logit"], parity["allowed_logit"]),
+            f"{latency['median_ms']:.3g} ms<small>90 %: {latency['p90_ms']:.3g} ms</small>"
+            if latency
+            else "–",
         ]
         if labelled:
             scored = entry["labelled"]
-            percent = labelled["measure"] == "accuracy"
-            cells += [_score(scored["before"], percent), _score(scored["after"], percent)]
+            before, after = (_score(scored[key], percent) for key in ("before", "after"))
+            cells.append(f"{after}<small>Keras: {before}</small>")
             if percent:
                 cells.append(f"{scored['changed_answers']:,}<small>of {scored['rows']:,}</small>")
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
@@ -189,7 +194,7 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
             "difference",
             f"outputs {_number(parity['max_abs_output'])} at most, "
             f"{_number(parity['mean_abs_output'])} on average; logits "
-            f"{'not measurable' if logit is None else _number(logit) + ' at most'}",
+            f"{'not to be seen' if logit is None else _number(logit) + ' at most'}",
         ),
         (
             "allowed",
@@ -300,8 +305,8 @@ def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.2g}"
 
 
-def _difference(value: float | None, allowed: float) -> str:
-    if value is None:
+def _difference(value: float | None, allowed: float | None) -> str:
+    if value is None or allowed is None:
         return "–"
     return f"{_number(value)}<small>allowed {_number(allowed)}</small>"
 

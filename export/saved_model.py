@@ -12,18 +12,16 @@ import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import ExportError, RunError, listed
+from keras_rnn_zoo.export.reference import Reference, reference_of
+from keras_rnn_zoo.export.running import SIGNATURE, Arrays
 from keras_rnn_zoo.export.samples import synthetic_samples
 from keras_rnn_zoo.export.tracing import call_flat, input_specs, output_names
 from keras_rnn_zoo.export.verification import (
     INVOKES,
-    SIGNATURE,
-    Arrays,
     Parity,
-    Reference,
     Tolerance,
     compare_names,
     compare_values,
-    reference_of,
 )
 
 TOLERANCE = Tolerance(

@@ -281,7 +281,7 @@ def test_bundle_of_a_saved_model_alone_still_answers(run, tmp_path):
     bundle = export_bundle(run, tmp_path / "out", formats=["saved_model"])
     assert bundle.predict(["a moving film"])[0]["label"] in ("good", "bad")
     assert verify_bundle(bundle.path)["passed"]
-    with pytest.raises(RunError, match="no .tflite file"):
+    with pytest.raises(RunError, match=r"no \.tflite file"):
         benchmark_bundle(bundle.path)
     with pytest.raises(UnknownNameError, match="It has: none"):
         bundle.predict(["a moving film"], "int8")

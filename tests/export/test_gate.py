@@ -133,9 +133,8 @@ def test_output_that_no_op_computes_is_refused(tmp_path):
 
 def _patched_op_code(path, target, number):
     """Overwrites the op code of LOGISTIC (14): in the old one-byte field and in the new one."""
-    from ai_edge_litert import schema_py_generated as schema
-
     import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
     for code in model.operatorCodes:

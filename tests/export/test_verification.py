@@ -19,18 +19,16 @@ from tflite_files import (
 
 from keras_rnn_zoo.errors import ConfigError, ExportError, RunError, VerificationError
 from keras_rnn_zoo.export import verification
+from keras_rnn_zoo.export.reference import Reference, make_lengths, reference_of
+from keras_rnn_zoo.export.running import TFLiteModel
 from keras_rnn_zoo.export.verification import (
     DtypesError,
     NamesError,
-    Reference,
     ShapesError,
-    TFLiteModel,
     Tolerance,
     ValuesError,
     compare_tflite,
     evaluate_tflite,
-    make_lengths,
-    reference_of,
     score,
     verify_tflite,
 )
@@ -299,13 +297,18 @@ def test_made_lengths_repeat_real_steps_and_pad_where_the_samples_do():
     assert left[4] == [7, 6, 5, 7, 0, 0, 0, 0]
 
 
+def test_token_ids_that_come_as_floats_are_sequences_too():
+    made = make_lengths({"x": np.array([[5.0, 6.0, 0.0, 0.0]], "float32")})["x"]
+    assert made[3].tolist() == [5, 6, 5, 6] and made.dtype == "float32"
+
+
 def test_made_lengths_of_features_and_of_inputs_without_time():
     sensor = np.ones((3, 4, 2), "float32")
     sensor[:, 2:] = 0
-    made = make_lengths({"sensor": sensor, "facts": np.ones((3, 5), "float32")})
+    made = make_lengths({"sensor": sensor, "facts": np.full((3, 5), 0.5, "float32")})
     assert made["sensor"].shape == (7, 4, 2) and made["facts"].shape == (7, 5)
     assert made["sensor"].any(axis=2).sum(axis=1).tolist() == [1, 1, 2, 4, 2, 3, 0]
-    assert len(make_lengths({"facts": np.ones((3, 5), "float32")})["facts"]) == 0
+    assert len(make_lengths({"facts": np.full((3, 5), 0.5, "float32")})["facts"]) == 0
 
 
 def test_reference_survives_a_file_and_verifies_without_tensorflow(model, file, tmp_path):
@@ -314,7 +317,8 @@ def test_reference_survives_a_file_and_verifies_without_tensorflow(model, file, 
     assert compare_tflite(file, loaded, CLOSE) == verify_tflite(file, model, tokens(), CLOSE)
     program = (
         "import sys\n"
-        "from keras_rnn_zoo.export.verification import *\n"
+        "from keras_rnn_zoo.export.reference import Reference\n"
+        "from keras_rnn_zoo.export.verification import Tolerance, compare_tflite\n"
         f"r = Reference.load({str(tmp_path / 'reference.npz')!r})\n"
         f"assert compare_tflite({str(file)!r}, r, Tolerance(1e-6, 1e-6)).passed\n"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')))\n"

@@ -1,0 +1,176 @@
+"""Runs a .tflite file, with numpy and `ai_edge_litert` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ConfigError, RunError, listed
+from keras_rnn_zoo.export import gate
+from keras_rnn_zoo.files import PathLike
+
+Arrays: TypeAlias = dict[str, np.ndarray]
+SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a file.
+
+    Attributes:
+        name: Its name in the signature.
+        index: Its tensor index.
+        shape: Its shape, batch included.
+        dtype: NumPy name of its type.
+        scale: Real value of one quantization step; 0 where it is not quantized.
+        zero_point: The stored number that stands for 0.
+    """
+
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float = 0.0
+    zero_point: int = 0
+
+    def quantize(self, values: np.ndarray) -> np.ndarray:
+        """Returns float or integer values in the dtype that the tensor stores."""
+        if self.scale:
+            limits = np.iinfo(self.dtype)
+            values = np.rint(values / self.scale) + self.zero_point
+            values = values.clip(limits.min, limits.max)
+        return values.astype(self.dtype, copy=False)
+
+    def dequantize(self, stored: np.ndarray) -> np.ndarray:
+        """Returns the real values of what the tensor stores."""
+        if self.scale:
+            return ((stored.astype(np.float32) - self.zero_point) * self.scale).astype(np.float32)
+        return stored
+
+
+class TFLiteModel:
+    """A .tflite file that runs, without TensorFlow.
+
+    Args:
+        path: The file.
+        threads: CPU threads of an invoke.
+
+    Attributes:
+        inputs: Name -> `TensorInfo`.
+        outputs: Name -> `TensorInfo`.
+        batch_size: Sequences that one invoke answers.
+
+    Raises:
+        RunError: The file is missing or damaged.
+        OpGateError: The interpreter lacks one of its ops.
+    """
+
+    def __init__(self, path: PathLike, threads: int = 1, *, keep_tensors: bool = False):
+        self.path = Path(path)
+        if threads < 1:
+            raise ConfigError(f"threads must be at least 1. Received: {threads}")
+        self.interpreter = gate.open_interpreter(
+            self.path, threads=threads, keep_tensors=keep_tensors
+        )
+        signatures = self.interpreter.get_signature_list()
+        key = SIGNATURE if SIGNATURE in signatures else next(iter(signatures), None)
+        if key is None:
+            inputs = {_plain(d["name"]): d for d in self.interpreter.get_input_details()}
+            outputs = {_plain(d["name"]): d for d in self.interpreter.get_output_details()}
+        else:
+            runner = self.interpreter.get_signature_runner(key)
+            inputs, outputs = runner.get_input_details(), runner.get_output_details()
+        self.inputs = {name: tensor_info(name, inputs[name]) for name in inputs}
+        self.outputs = {name: tensor_info(name, outputs[name]) for name in outputs}
+        first = next(iter(self.inputs.values()), None)
+        self.batch_size = first.shape[0] if first is not None and first.shape else 1
+
+    def set_inputs(self, values: Mapping[str, np.ndarray]) -> None:
+        """Sets one batch of inputs, quantized as the file stores them."""
+        for name, info in self.inputs.items():
+            self.interpreter.set_tensor(info.index, info.quantize(values[name]))
+
+    def invoke(self) -> Arrays:
+        """Runs the file once on the inputs that are set; returns name -> real values."""
+        self.interpreter.invoke()
+        return {
+            name: info.dequantize(self.interpreter.get_tensor(info.index))
+            for name, info in self.outputs.items()
+        }
+
+    def batches(self, x: Arrays) -> Iterator[tuple[int, Arrays]]:
+        """Yields batches of the file's size and how many rows of each count; the last is filled.
+
+        Raises:
+            RunError: Inputs that the file does not take.
+        """
+        if set(x) != set(self.inputs):
+            raise RunError(
+                f"{self.path.name} takes the inputs {listed(self.inputs)}. Received: {listed(x)}."
+            )
+        for name, info in self.inputs.items():
+            if x[name].shape[1:] != info.shape[1:]:
+                raise RunError(
+                    f"{self.path.name} takes arrays of the shape "
+                    f"{['samples', *info.shape[1:]]} as '{name}'. Received: "
+                    f"{list(x[name].shape)}"
+                )
+        count = len(next(iter(x.values())))
+        for start in range(0, count, self.batch_size):
+            rows = np.arange(start, start + self.batch_size).clip(max=count - 1)
+            used = min(self.batch_size, count - start)
+            yield used, {name: array[rows] for name, array in x.items()}
+
+    def predict(self, x: np.ndarray | Arrays) -> Any:
+        """Answers encoded inputs, whatever their number.
+
+        Args:
+            x: An array `[samples, ...]`, or name -> array for several inputs.
+
+        Returns:
+            An array `[samples, ...]`, or name -> array for several outputs.
+
+        Raises:
+            RunError: Inputs that the file does not take.
+        """
+        if not isinstance(x, Mapping):
+            if len(self.inputs) != 1:
+                raise RunError(
+                    f"{self.path.name} has the inputs {listed(self.inputs)}: pass a dict of "
+                    "arrays by name."
+                )
+            x = {next(iter(self.inputs)): np.asarray(x)}
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
+        for used, batch in self.batches(x):
+            self.set_inputs(batch)
+            for name, values in self.invoke().items():
+                parts[name].append(values[:used])
+        answers = {
+            name: np.concatenate(values)
+            if values
+            else np.zeros((0, *self.outputs[name].shape[1:]), np.float32)
+            for name, values in parts.items()
+        }
+        return answers if len(answers) != 1 else next(iter(answers.values()))
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix(f"{SIGNATURE}_").split(":")[0]
+
+
+def tensor_info(name: str, details: dict[str, Any]) -> TensorInfo:
+    """Returns the description of a tensor from the interpreter's details of it."""
+    parameters = details["quantization_parameters"]
+    quantized = len(parameters["scales"]) == 1
+    return TensorInfo(
+        name=name,
+        index=int(details["index"]),
+        shape=tuple(int(size) for size in details["shape"]),
+        dtype=np.dtype(details["dtype"]).name,
+        scale=float(parameters["scales"][0]) if quantized else 0.0,
+        zero_point=int(parameters["zero_points"][0]) if quantized else 0,
+    )

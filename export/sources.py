@@ -1,0 +1,266 @@
+"""What is exported, and on which rows it is calibrated, compared and scored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_rnn_zoo import files
+from keras_rnn_zoo.errors import DataError, ExportError, RunError, listed
+from keras_rnn_zoo.export.reference import keras_answers, output_activation, sequence_mask
+from keras_rnn_zoo.export.report import REPORT_FILE
+from keras_rnn_zoo.export.verification import changed_rows, score
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.data import Dataset
+    from keras_rnn_zoo.preprocessing import Preprocessor
+    from keras_rnn_zoo.run import Run
+
+RANDOM = "random inputs"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported: a trained model and what is known about it."""
+
+    kind: str
+    path: Path
+    run: Run | None
+
+    @property
+    def preprocessor(self) -> Preprocessor | None:
+        """Of the model's inputs and outputs; a bare `.keras` file has none."""
+        return self.run.preprocessor if self.run is not None else None
+
+    def load_model(self) -> Any:
+        """Returns the trained model."""
+        from keras_rnn_zoo import run
+
+        return self.run.load_model() if self.run is not None else run.load_model(self.path)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Encoded inputs, with labels where there are any."""
+
+    x: Any
+    y: np.ndarray | None
+    origin: str
+
+
+def open_source(path: Path) -> Source:
+    """Finds out what `path` is, without loading the model.
+
+    Raises:
+        RunError: It is no run, search or `.keras` file.
+    """
+    from keras_rnn_zoo.run import RUN_FILE, Run
+
+    if not path.exists():
+        raise RunError(
+            f"There is nothing at {path}. Give a run or search directory, or a .keras file."
+        )
+    if path.is_file():
+        if path.suffix != ".keras":
+            raise RunError(f"{path} is no .keras file. Give a run, a search, or a .keras file.")
+        return Source("keras", path, None)
+    if (path / REPORT_FILE).is_file():
+        raise RunError(f"{path} is a bundle already. Give the run that it was exported from.")
+    if not (path / RUN_FILE).is_file() and (path / "best" / RUN_FILE).is_file():
+        return Source("search", path, Run.load(path / "best"))
+    if (path / "search.json").is_file() and not (path / "best").is_dir():
+        raise RunError(f"The search {path} has no winner yet. Run the same search again to go on.")
+    return Source("run", path, Run.load(path))
+
+
+def read_data(
+    source: Source,
+    data: files.PathLike | None,
+    test_data: files.PathLike | None,
+    text_column: str,
+    label_column: str,
+) -> tuple[Dataset | None, Dataset | None]:
+    """Reads the data to calibrate on and those to check on, and refuses what cannot be encoded."""
+    if data is None and test_data is None:
+        return None, None
+    from keras_rnn_zoo.data import load_data
+
+    task = source.preprocessor.task if source.preprocessor is not None else None
+    columns: dict[str, Any] = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "task": task,
+    }
+    first = load_data(data, **columns) if data is not None else None
+    second = load_data(test_data, **columns) if test_data is not None else None
+    kind = source.preprocessor.kind if source.preprocessor is not None else None
+    for dataset in (first, second):
+        if dataset is None:
+            continue
+        if kind is None and dataset.kind == "text":
+            raise ExportError(
+                f"{dataset.name} holds texts, and {source.path} brings no vocabulary to encode "
+                "them. Export the run that 'train' wrote, or give encoded inputs (.npz)."
+            )
+        if (
+            kind is not None
+            and dataset.kind != kind
+            and not (kind, dataset.kind)
+            == (
+                "tokens",
+                "text",
+            )
+        ):
+            raise DataError(
+                f"{dataset.name} holds {dataset.kind}, and the model was trained on {kind}. Give "
+                f"data with {kind}."
+            )
+    return first, second
+
+
+def choose_rows(
+    source: Source,
+    model: Any,
+    dataset: Dataset | None,
+    test: Dataset | None,
+    representative_data: Any,
+    timesteps: int | None,
+) -> tuple[Any, Rows]:
+    """Returns the encoded inputs to calibrate on (or None) and the rows to check on.
+
+    What was given goes before what the run keeps; rows that training did not see go before those
+    that it did; random inputs come last.
+    """
+
+    def encoded(split: Any, origin: str, labels: bool = True) -> Rows:
+        preprocessor = source.preprocessor
+        if preprocessor is None:
+            return _encode_plain(model, split, origin)
+        x = preprocessor.encode_inputs(split.x, strict=False)
+        return Rows(x, preprocessor.encode_labels(split.y, split.x) if labels else None, origin)
+
+    calibration, check = representative_data, None
+    if test is not None:
+        check = encoded(test.train, f"the rows of {test.name}")
+    elif dataset is not None and dataset.test is not None:
+        check = encoded(dataset.test, f"the test rows of {dataset.name}")
+    if dataset is not None and calibration is None:
+        from keras_rnn_zoo.export.api import CALIBRATION_SAMPLES
+
+        few = np.linspace(
+            0, len(dataset.train) - 1, min(len(dataset.train), CALIBRATION_SAMPLES)
+        ).astype(int)
+        calibration = encoded(dataset.train.take(few), "", labels=False).x
+    if source.run is not None and (calibration is None or check is None):
+        kept = source.run.samples()
+        if calibration is None:
+            calibration = kept["x"]
+        if check is None and len(kept["x_test"]):
+            check = Rows(kept["x_test"], kept["y_test"], "held-out rows that the run keeps")
+        elif check is None:
+            check = Rows(kept["x"], kept["y"], "training rows that the run keeps")
+    if check is None and dataset is not None:
+        check = encoded(dataset.train, f"the rows of {dataset.name}")
+    if check is None and calibration is not None:
+        check = Rows(calibration, None, "the representative data")
+    if check is None:
+        from keras_rnn_zoo.export.samples import synthetic_samples
+
+        check = Rows(synthetic_samples(model, timesteps), None, RANDOM)
+    return calibration, check
+
+
+def _encode_plain(model: Any, split: Any, origin: str) -> Rows:
+    """Takes data as they are, for a model that came without preprocessing."""
+    from keras_rnn_zoo.export.tracing import input_specs
+
+    specs = input_specs(model)
+    if len(specs) != 1:
+        raise ExportError(
+            f"The model has {len(specs)} inputs ({listed(spec.name for spec in specs)}), which "
+            "--data cannot tell apart. Call export_bundle(representative_data={name: array})."
+        )
+    (spec,) = specs
+    if isinstance(split.x, np.ndarray) and split.x.ndim == len(spec.shape):
+        x = split.x
+    else:
+        rows = [np.asarray(row) for row in split.x]
+        steps = spec.shape[1] if len(spec.shape) > 1 else None
+        steps = steps or max(len(row) for row in rows)
+        x = np.zeros((len(rows), steps, *rows[0].shape[1:]), spec.dtype)
+        for target, row in zip(x, rows, strict=True):
+            target[: len(row)] = row[:steps]
+    try:
+        y = np.asarray(split.y)
+        y = y if y.dtype.kind in "fiub" else np.asarray(split.y, dtype=np.int64)
+    except ValueError:
+        y = None
+    return Rows(x, y, origin)
+
+
+def infer_task(source: Source, model: Any) -> str | None:
+    """Returns the task of a model, or of a bare one what its only output looks like."""
+    if source.preprocessor is not None:
+        return source.preprocessor.task
+    import keras
+
+    outputs = keras.tree.flatten(model.outputs)
+    if len(outputs) != 1:
+        return None
+    activation, shape = output_activation(outputs[0]), outputs[0].shape
+    if activation == "sigmoid" and shape[-1] == 1:
+        return "binary"
+    if activation == "softmax":
+        return "multiclass" if len(shape) == 2 else "sequence_labelling"
+    return "regression" if activation is None and len(shape) == 2 else None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows with labels, and how well the Keras model does on them."""
+
+    x: np.ndarray
+    y: np.ndarray
+    task: str
+    origin: str
+    outputs: np.ndarray
+    before: float
+
+    @property
+    def measure(self) -> str:
+        """What `before` is: `"accuracy"` or `"mean_absolute_error"`."""
+        return "mean_absolute_error" if self.task == "regression" else "accuracy"
+
+    def compare(self, outputs: np.ndarray) -> dict[str, Any]:
+        """Returns how well a file does on the rows, and how many it answers otherwise."""
+        changed = None
+        if self.task != "regression":
+            changed = changed_rows(self.outputs, outputs, sequence_mask(self.x))
+        return {
+            "measure": self.measure,
+            "before": self.before,
+            "after": score(outputs, self.x, self.y, self.task),
+            "rows": len(self.x),
+            "changed_answers": changed,
+        }
+
+
+def label_rows(model: Any, check: Rows, task: str | None) -> Labelled | None:
+    """Scores the Keras model on labelled rows; None where there are no labels that fit it."""
+    if check.y is None or task is None or isinstance(check.x, Mapping) or callable(check.x):
+        return None
+    from keras_rnn_zoo.export.tracing import input_specs
+
+    (spec,) = input_specs(model)
+    x = np.asarray(check.x, dtype=spec.dtype)
+    (outputs,) = keras_answers(model, {spec.name: x}).values()
+    steps = outputs.shape[:-1] if task != "regression" else outputs.shape
+    if np.size(check.y) != math.prod(steps):
+        return None
+    before = score(outputs, x, check.y, task)
+    return Labelled(x, check.y, task, check.origin, outputs, before)

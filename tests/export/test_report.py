@@ -1,0 +1,210 @@
+"""The page of a report says everything, to anyone, without network."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from keras_rnn_zoo.export.report import page
+
+
+def entry(name, kind="tflite", **more):
+    tolerance = {"output": 1e-5, "logit": 1e-4, "reason": "float32 & co"}
+    parity = {
+        "inputs": ["tokens"],
+        "outputs": ["answer"],
+        "samples": 20,
+        "invokes": 3,
+        "lengths": [0, 8],
+        "max_abs_output": 1.5e-7,
+        "mean_abs_output": 2e-8,
+        "max_abs_logit": 3e-6 if kind == "tflite" else None,
+        "allowed_output": 1e-5,
+        "allowed_logit": 1e-4 if kind == "tflite" else None,
+        "max_abs_repeat": 0.0,
+        "changed_answers": 0,
+        "tolerance": tolerance,
+        "passed": True,
+    }
+    scored = {
+        "measure": "accuracy",
+        "before": 0.8625,
+        "after": 0.8611,
+        "rows": 2000,
+        "changed_answers": 17,
+    }
+    values = {
+        "file": name,
+        "format": kind,
+        "quantization": "none" if kind == "tflite" else None,
+        "description": "float32 weights",
+        "bytes": 5_536_820,
+        "signatures": {"serving_default": {"inputs": ["tokens"], "outputs": ["answer"]}},
+        "parity": parity,
+        "labelled": scored,
+    }
+    if kind == "tflite":
+        values |= {
+            "ops": {"FULLY_CONNECTED": 5, "WHILE": 1},
+            "subgraphs": 3,
+            "weights": {"FLOAT32": 5_520_000},
+            "variables": 0,
+            "lowering": {"lstm": "loop"},
+            "latency": {
+                "median_ms": 1.234,
+                "p90_ms": 1.9,
+                "min_ms": 0.9,
+                "repeats": 400,
+                "threads": 1,
+                "batch_size": 1,
+                "machine": "Some CPU",
+            },
+        }
+    return {**values, **more}
+
+
+def report(**more):
+    spec = {"name": "tokens", "shape": [None, 8], "dtype": "int32", "activation": None}
+    return {
+        "format": 1,
+        "verdict": {"passed": True, "text": "All 2 exports answer."},
+        "model": {
+            "name": "bilstm",
+            "config": {"units": 64},
+            "parameters": 1_378_945,
+            "inputs": [spec],
+            "outputs": [{**spec, "name": "answer", "activation": "sigmoid"}],
+        },
+        "source": {"kind": "run", "name": "best"},
+        "training": {
+            "hyperparameters": {"epochs": 4},
+            "metrics": {"test_accuracy": 0.86},
+            "data": {"file": "reviews.csv"},
+            "provenance": {"command": "train <bilstm>"},
+        },
+        "preprocessing": {
+            "kind": "text",
+            "padding": "post",
+            "truncating": "pre",
+            "labels": ["<neg>", "pos"],
+            "scaling": None,
+        },
+        "files": [entry("model.tflite"), entry("saved_model", "saved_model")],
+        "samples": {"origin": "held-out rows", "given": 13, "made": 7, "shortest": 0, "longest": 8},
+        "labelled": {
+            "origin": "held-out rows",
+            "rows": 2000,
+            "task": "binary",
+            "measure": "accuracy",
+            "keras": 0.8625,
+        },
+        "provenance": {"keras": "3", "command": None},
+        "sha256": {"model.tflite": "ab12", "saved_model/saved_model.pb": "cd34"},
+        **more,
+    }
+
+
+class Reader(HTMLParser):
+    """Collects the text and checks that what is opened is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.text = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def text_of(html):
+    reader = Reader()
+    reader.feed(html)
+    assert not reader.open
+    return " ".join("".join(reader.text).split())
+
+
+def test_first_line_of_the_body_is_the_verdict():
+    body = page(report()).split("<body>", 1)[1].strip()
+    assert re.match(r"<h1><span class=\"mark\">✓</span>All 2 exports answer\.</h1>", body)
+    failed = page(report(verdict={"passed": False, "text": "No."}))
+    assert '<h1 class="failed"><span class="mark">✗</span>No.</h1>' in failed
+
+
+def test_everything_that_was_measured_is_on_the_page():
+    text = text_of(page(report()))
+    for expected in (
+        "1,378,945 parameters",
+        "13 samples (held-out rows) and 7 made of them, 0 to 8 time steps long",
+        "5.54 MB",
+        "1.5e-07allowed 1e-05",
+        "3e-06allowed 0.0001",
+        "1.23 ms90 %: 1.9 ms",
+        "86.11 %Keras: 86.25 %",
+        "17of 2,000",
+        "Some CPU",
+        "FULLY_CONNECTED × 5, WHILE",
+        "5.52 MB FLOAT32",
+        "float32 & co",
+        "ab12",
+        "cd34",
+        "on the right",
+        "<neg>, pos",
+        "train <bilstm>",
+        "tokens: int32, any × 8",
+    ):
+        assert expected in text
+
+
+def test_nothing_is_loaded_and_nothing_runs():
+    html = page(report())
+    assert not re.search(r"<script|<link|<img|src=|href=|url\(|https?:", html)
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_values_are_escaped():
+    html = page(report(verdict={"passed": True, "text": "<b>&"}))
+    assert "<b>" not in html and "&lt;b&gt;&amp;" in html
+
+
+@pytest.mark.parametrize("missing", ["labelled", "preprocessing", "training"])
+def test_parts_that_are_not_known_are_left_out(missing):
+    values = report()
+    if missing == "training":
+        values["training"] = dict.fromkeys(values["training"])
+    else:
+        values[missing] = None
+    if missing == "labelled":
+        for item in values["files"]:
+            item["labelled"] = None
+    text = text_of(page(values))
+    absent = {"labelled": "Changed answers", "preprocessing": "From raw", "training": "Training"}
+    assert absent[missing] not in text and "None" not in text
+
+
+def test_errors_of_regression_are_no_percentages():
+    scored = {
+        "measure": "mean_absolute_error",
+        "before": 1.25,
+        "after": 1.5,
+        "rows": 10,
+        "changed_answers": None,
+    }
+    values = report(files=[entry("model.tflite", labelled=scored)])
+    values["labelled"] = {
+        "origin": "rows",
+        "rows": 10,
+        "task": "regression",
+        "measure": "mean_absolute_error",
+        "keras": 1.25,
+    }
+    text = text_of(page(values))
+    assert "Mean absolute error" in text and "1.5Keras: 1.25" in text
+    assert "Changed answers" not in text
