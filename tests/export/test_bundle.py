@@ -287,6 +287,57 @@ def test_bundle_of_a_saved_model_alone_still_answers(run, tmp_path):
         bundle.predict(["a moving film"], "int8")
 
 
+@pytest.mark.parametrize(
+    "task, outputs, activation, key",
+    [
+        ("multiclass", 3, "softmax", "label"),
+        ("sequence_labelling", 3, "softmax", "labels"),
+        ("regression", 2, None, "values"),
+    ],
+)
+def test_every_task_on_features_is_scored_and_answered(tmp_path, task, outputs, activation, key):
+    import keras
+
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((30, 6, 4)).astype("float32")
+    x[:10, 4:] = 0
+    sums = x.sum(axis=2) if task == "sequence_labelling" else x.sum(axis=(1, 2))
+    y = np.digitize(sums, [-1.0, 1.0])
+    if task == "regression":
+        y = np.stack([sums, 100 * sums], axis=1)
+    dataset = Dataset("waves", "features", Split(x, y), task=task)
+    preprocessor = Preprocessor.fit(dataset, task=task)
+    inputs = keras.Input((6, 4), name="waves")
+    hidden = keras.layers.LSTM(5, return_sequences=task == "sequence_labelling")
+    hidden = hidden(keras.layers.Masking()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(outputs, activation=activation)(hidden))
+    rows = {"x": preprocessor.encode_inputs(x), "y": preprocessor.encode_labels(y, x)}
+    (tmp_path / "run").mkdir()
+    write_run(
+        tmp_path / "run",
+        model=model,
+        builder=SimpleNamespace(name="lstm", schema_version=1, config={}),
+        preprocessor=preprocessor,
+        history={},
+        metrics={},
+        hyperparameters={},
+        data={},
+        provenance={},
+        samples={**rows, "x_test": rows["x"], "y_test": rows["y"]},
+    )
+    bundle = export_bundle(tmp_path / "run", tmp_path / "out", quantize=["none", "int8"])
+    measure = "mean_absolute_error" if task == "regression" else "accuracy"
+    assert bundle.report["labelled"]["measure"] == measure
+    for entry in bundle.report["files"]:
+        assert (entry["labelled"]["changed_answers"] is None) == (task == "regression")
+        assert entry["labelled"]["after"] == pytest.approx(entry["labelled"]["before"], rel=0.2)
+    answers = bundle.predict(x[:2])
+    assert len(answers) == 2 and key in answers[0]
+    if task == "sequence_labelling":
+        assert len(answers[0]["labels"]) == 4
+    assert verify_bundle(bundle.path)["passed"]
+
+
 def test_failed_modes_are_all_named_and_nothing_is_written(run, tmp_path, monkeypatch):
     import keras_rnn_zoo.export.api as api
 
