@@ -1,0 +1,71 @@
+"""A zoo of recurrent Keras models: built, trained, searched, and exported to devices.
+
+`get_model("bilstm")` returns a Keras model; `keras_rnn_zoo.tuner` searches over the zoo and
+`keras_rnn_zoo.export` turns any Keras model with recurrent layers into SavedModel and TFLite.
+Importing this package does not import TensorFlow; using it does, where it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from keras_rnn_zoo import _keras_hook
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.builder import Field as Field
+    from keras_rnn_zoo.builder import ModelBuilder as ModelBuilder
+    from keras_rnn_zoo.builder import builder_from_json as builder_from_json
+    from keras_rnn_zoo.builder import common_fields as common_fields
+    from keras_rnn_zoo.builder import get_builder as get_builder
+    from keras_rnn_zoo.builder import get_model as get_model
+    from keras_rnn_zoo.builder import list_models as list_models
+    from keras_rnn_zoo.builder import register_model as register_model
+    from keras_rnn_zoo.comparing import compare as compare
+    from keras_rnn_zoo.data import Dataset as Dataset
+    from keras_rnn_zoo.data import load_data as load_data
+    from keras_rnn_zoo.errors import ZooError as ZooError
+    from keras_rnn_zoo.run import Run as Run
+    from keras_rnn_zoo.training import train as train
+    from keras_rnn_zoo.twins import transfer_weights as transfer_weights
+
+    __version__: str
+
+_EXPORTS = {
+    "Dataset": "data",
+    "Field": "builder",
+    "ModelBuilder": "builder",
+    "Run": "run",
+    "ZooError": "errors",
+    "builder_from_json": "builder",
+    "common_fields": "builder",
+    "compare": "comparing",
+    "get_builder": "builder",
+    "get_model": "builder",
+    "list_models": "builder",
+    "load_data": "data",
+    "register_model": "builder",
+    "train": "training",
+    "transfer_weights": "twins",
+}
+
+__all__ = sorted(_EXPORTS)  # noqa: PLE0605 (built from the table)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("keras-rnn-zoo")
+    if name in ("tuner", "export", "errors", "layers"):
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+_keras_hook.install()
