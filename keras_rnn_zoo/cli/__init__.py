@@ -1,0 +1,29 @@
+"""The command line: a file per command, each a thin shell over a public function.
+
+A new module of this package whose name does not start with an underscore is a new command; it
+holds a `click.Command` called `command`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        args: What follows `keras-rnn-zoo`. None takes the process' own arguments, and sets the
+            process up: signals, the environment of TensorFlow, and what reaches stderr.
+
+    Returns:
+        The exit code: 0, 1 for what the data or files are to blame for, 2 for wrong usage, 130
+        after Ctrl-C.
+    """
+    # Imported here, so that Ctrl-C during an import is handled like at any other moment.
+    try:
+        from keras_rnn_zoo.cli import _process
+
+        return _process.run(args)
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,149 @@
+"""The group of commands: found by file name, imported when needed, forgiving of typing errors."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from typing import Any, NoReturn
+
+import click
+
+import keras_rnn_zoo.cli
+from keras_rnn_zoo.cli._process import PROGRAM
+from keras_rnn_zoo.errors import listed, nearest
+
+# The way that a model goes; a command that is not listed comes last.
+_ORDER = (
+    "models",
+    "train",
+    "compare",
+    "search",
+    "export",
+    "verify",
+    "benchmark",
+    "predict",
+    "quickstart",
+)
+
+
+class Commands(click.Group):
+    """A group whose commands are the modules of `keras_rnn_zoo.cli`."""
+
+    def list_commands(self, ctx: click.Context | None) -> list[str]:
+        """Returns the names of the commands, in the order in which they are used."""
+        names = [
+            module.name.replace("_", "-")
+            for module in pkgutil.iter_modules(keras_rnn_zoo.cli.__path__)
+            if not module.name.startswith("_")
+        ]
+        place = {name: i for i, name in enumerate(_ORDER)}
+        return sorted(names, key=lambda name: (place.get(name, len(place)), name))
+
+    def get_command(self, ctx: click.Context | None, name: str) -> click.Command | None:
+        """Imports and returns a command, or None if there is none of that name."""
+        if name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"keras_rnn_zoo.cli.{name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command that the first argument names; names the nearest if there is none."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            known = self.list_commands(ctx)
+            raise click.UsageError(
+                f"Unknown command: {name!r}.{nearest(name, known)} Known: {listed(known)}.", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+def usage_message(error: click.UsageError) -> str:
+    """Returns one line: what is wrong, what was probably meant, where to read more."""
+    ctx = error.ctx
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption) and ctx is not None:
+        options = [name for p in ctx.command.get_params(ctx) for name in p.opts if "--" in name]
+        message = f"No such option: {error.option_name}.{nearest(error.option_name, options)}"
+    elif isinstance(error, click.MissingParameter) and error.param is not None:
+        message = _missing(error.param)
+    elif isinstance(error, click.BadParameter) and isinstance(
+        getattr(error.param, "type", None), click.Choice
+    ):
+        message = message.rstrip(".") + "."
+        received = re.search(r": '([^']*)' is not", message)
+        if received and error.param is not None:
+            message += nearest(received[1], getattr(error.param.type, "choices", ()))
+    if not message.endswith((".", "?")):
+        message += "."
+    path = ctx.command_path if ctx is not None else PROGRAM
+    return f"{message} See: {path} --help"
+
+
+def _missing(param: click.Parameter) -> str:
+    if isinstance(param, click.Argument):
+        return f"{param.make_metavar(_context())} is missing."
+    names = " or ".join(sorted(param.opts, key=len, reverse=True))
+    return f"{names} is missing: {getattr(param, 'help', None) or 'give a value'}"
+
+
+def _context() -> click.Context:
+    return click.Context(cli)
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"{PROGRAM} {version('keras-rnn-zoo')}")
+        ctx.exit()
+
+
+def fail(message: str) -> NoReturn:
+    """Refuses a combination of arguments.
+
+    Raises:
+        click.UsageError: Always; with the current command's name.
+    """
+    raise click.UsageError(message, click.get_current_context())
+
+
+_SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+    "show_default": True,
+}
+
+
+@click.group(
+    cls=Commands,
+    context_settings=_SETTINGS,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Small recurrent models for a phone or a microcontroller, the whole way: train or search them
+    with Keras and KerasTuner, export them to TFLite and SavedModel, and verify the files.
+
+    \b
+    A first look, in about a minute:
+      keras-rnn-zoo quickstart
+    On your own reviews:
+      keras-rnn-zoo train bilstm --data reviews.csv -o runs/bilstm
+      keras-rnn-zoo export runs/bilstm -o bundle
+      keras-rnn-zoo predict bundle "a wonderful, moving film"
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,115 @@
+"""`keras-rnn-zoo export`: a run becomes files for an app, verified."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from keras_rnn_zoo.cli import _output as out
+from keras_rnn_zoo.cli._options import columns_options, json_option, names, output_option
+
+
+@click.command(
+    "export", short_help="Turn a trained model into verified TFLite files and a SavedModel."
+)
+@click.argument("run")
+@click.option(
+    "--format",
+    "formats",
+    default="tflite,saved_model",
+    metavar="NAMES",
+    help="tflite, saved_model, or both, separated by commas.",
+)
+@click.option(
+    "--quantize",
+    default="none,float16,dynamic,int8",
+    metavar="NAMES",
+    help="Quantization modes of the .tflite files, separated by commas.",
+)
+@click.option(
+    "--data",
+    metavar="DATA",
+    help="Rows to calibrate int8 on.  [default: those that the run keeps]",
+)
+@click.option(
+    "--test-data",
+    metavar="DATA",
+    help="Rows to verify and score on.  [default: those that the run keeps]",
+)
+@columns_options
+@click.option("--samples", type=int, default=128, metavar="N", help="Rows to verify on.")
+@click.option("--timesteps", type=int, metavar="N", help="Where a .keras file leaves them open.")
+@click.option("--lowering", default="loop", metavar="NAME", help="How recurrences are expressed.")
+@json_option
+@output_option("BUNDLE", "Directory to write the bundle to: a new or an empty one.")
+@click.pass_obj
+def command(
+    line: str | None,
+    run: str,
+    formats: str,
+    quantize: str,
+    output: str,
+    as_json: bool,
+    **arguments: Any,
+) -> None:
+    """Export RUN as a bundle: TFLite files and a SavedModel, verified, measured, with a report.
+
+    RUN is what `train` or `search` left, or a .keras file. Nothing is written unless every file
+    answers what the Keras model answers.
+
+    \b
+    keras-rnn-zoo export runs/bilstm -o bundle
+    keras-rnn-zoo export runs/bilstm --format tflite --quantize none,int8 -o bundle
+    """
+    with out.working():
+        from keras_rnn_zoo.export.bundle import export_bundle
+
+        bundle = export_bundle(
+            run,
+            output,
+            formats=names(formats) or [],
+            quantize=names(quantize) or [],
+            command=line,
+            progress=True,
+            **arguments,
+        )
+    if as_json:
+        out.emit({"path": output, **bundle.report})
+        return
+    show(bundle.report)
+    click.echo(f"\nBundle: {output}")
+    click.echo(f"Report: {bundle.path / 'report.html'}")
+    if bundle.preprocessor is not None and bundle.preprocessor.kind == "text":
+        out.next_command("predict", output, "TEXT")
+    else:
+        out.next_command("predict", output, "--input", "FILE")
+
+
+def show(report: dict[str, Any]) -> None:
+    """Prints the main figures of a bundle's report."""
+    labelled = report["labelled"]
+    head = ["file", "size", "outputs differ by", "latency, median"]
+    if labelled:
+        head += [labelled["measure"].replace("_", " "), "changed answers"]
+    rows = []
+    for entry in report["files"]:
+        row = [
+            entry["file"],
+            out.size(entry["bytes"]),
+            out.small(entry["parity"]["max_abs_output"]),
+            out.milliseconds((entry.get("latency") or {}).get("median_ms")),
+        ]
+        if labelled:
+            scored = entry["labelled"]
+            changed = scored["changed_answers"]
+            row += [
+                out.figure(scored["measure"], scored["after"]),
+                out.NOTHING if changed is None else f"{changed:,} of {scored['rows']:,}",
+            ]
+        rows.append(row)
+    out.table(head, rows)
+    if labelled:
+        before = out.figure(labelled["measure"], labelled["keras"])
+        click.echo(f"The Keras model itself: {before} on {labelled['rows']:,} rows")
+    click.echo(f"\n{report['verdict']['text']}")

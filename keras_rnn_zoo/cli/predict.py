@@ -1,0 +1,116 @@
+"""`keras-rnn-zoo predict`: a trained model or a bundle answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_rnn_zoo.cli import _output as out
+from keras_rnn_zoo.cli._group import fail
+from keras_rnn_zoo.cli._options import json_option
+from keras_rnn_zoo.errors import DataError
+
+
+@click.command("predict", short_help="Let a trained model or a bundle answer.")
+@click.argument("run_or_bundle")
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.option(
+    "--input",
+    "file",
+    metavar="FILE",
+    help="A table with a text column, a .txt file with a text per line, an .npz file with x, or - "
+    "for lines on stdin.",
+)
+@click.option(
+    "--text-column", default="text", metavar="NAME", help="Column of a table with the texts."
+)
+@click.option(
+    "--quantize",
+    metavar="NAME",
+    help="Which file of a bundle answers.  [default: its first, float32]",
+)
+@json_option
+def command(
+    run_or_bundle: str,
+    texts: tuple[str, ...],
+    file: str | None,
+    text_column: str,
+    quantize: str | None,
+    as_json: bool,
+) -> None:
+    """Answer each TEXT, or each row of a file, with RUN_OR_BUNDLE.
+
+    \b
+    keras-rnn-zoo predict bundle "a wonderful, moving film" "a dull mess"
+    keras-rnn-zoo predict runs/digits --input sensors.npz
+    """
+    if bool(texts) == (file is not None):
+        fail("Give either texts or --input FILE.")
+    answers, inputs = _answers(run_or_bundle, texts, file, text_column, quantize)
+    if as_json:
+        out.emit(answers)
+        return
+    for answer, given in zip(answers, inputs, strict=True):
+        click.echo(_line(answer, given))
+
+
+def _answers(
+    source: str, texts: Sequence[str], file: str | None, text_column: str, quantize: str | None
+) -> tuple[list[dict[str, Any]], Sequence[Any]]:
+    """Reads the model's description first: it is what is wrong most often."""
+    with out.working():
+        from keras_rnn_zoo.export.bundle import Bundle
+        from keras_rnn_zoo.export.report import REPORT_FILE
+        from keras_rnn_zoo.export.sources import open_source
+
+        bundle = Bundle.load(source) if (Path(source) / REPORT_FILE).is_file() else None
+        if bundle is not None:
+            inputs = _inputs(texts, file, text_column)
+            return bundle.predict(inputs, quantize), inputs
+        if quantize is not None:
+            fail(f"--quantize chooses a file of a bundle, and {source} is none.")
+        run = open_source(Path(source)).run
+        if run is None:
+            raise DataError(
+                f"{source} brings no vocabulary and no labels. Give the run that 'train' wrote, or "
+                "a bundle."
+            )
+        inputs = _inputs(texts, file, text_column)
+        return run.predict(inputs), inputs
+
+
+def _inputs(texts: Sequence[str], file: str | None, text_column: str) -> Sequence[Any]:
+    from keras_rnn_zoo.data import load_inputs
+
+    if file is None:
+        return list(texts)
+    if file != "-":
+        return load_inputs(file, text_column=text_column)
+    stream = click.get_binary_stream("stdin")
+    try:
+        lines = stream.read().decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"The text on stdin is not UTF-8: byte 0x{error.object[error.start]:02x}. Convert it, "
+            "for example with: iconv -f LATIN1 -t UTF-8."
+        ) from error
+    lines = [line for line in lines if line.strip()]
+    if not lines:
+        raise DataError("There is no text on stdin. Give one per line.")
+    return lines
+
+
+def _line(answer: dict[str, Any], given: Any) -> str:
+    """Returns an answer in one line: what, how sure, and the text that it is about."""
+    if "values" in answer:
+        return "  ".join(f"{value:.6g}" for value in answer["values"])
+    if "labels" in answer:
+        return " ".join(answer["labels"])
+    line = f"{answer['label']}  {100 * answer['score']:.1f} %"
+    if isinstance(given, str):
+        text = " ".join(given.split())
+        line += "  " + (text if len(text) <= 60 else text[:57] + "...")
+    return line

@@ -1,0 +1,63 @@
+"""`keras-rnn-zoo train`: one model, trained and kept as a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from keras_rnn_zoo.cli import _output as out
+from keras_rnn_zoo.cli._options import (
+    config,
+    data_options,
+    json_option,
+    output_option,
+    seed_option,
+    set_option,
+    training_options,
+)
+
+
+@click.command("train", short_help="Train one model.")
+@click.argument("model")
+@data_options
+@set_option
+@training_options
+@seed_option
+@json_option
+@output_option("RUN", "Directory to write the run to: a new or an empty one.")
+@click.pass_obj
+def command(
+    line: str | None,
+    model: str,
+    settings: tuple[str, ...],
+    output: str,
+    as_json: bool,
+    **arguments: Any,
+) -> None:
+    """Train MODEL and leave it as a run: the model, its vocabulary and labels, its metrics.
+
+    \b
+    keras-rnn-zoo train bilstm --data reviews.csv -o runs/bilstm
+    keras-rnn-zoo train gru --data digits --set units=32 --epochs 20 -o runs/digits
+    """
+    values = config([model], settings)
+    with out.working():
+        from keras_rnn_zoo.training import train
+
+        run = train(model, config=values, output=output, command=line, **arguments)
+    if as_json:
+        out.emit({"path": output, **run.info})
+        return
+    metrics = run.metrics
+    out.facts(
+        [
+            ("Model", f"{run.model_name}, {metrics['parameters']:,} parameters"),
+            ("Data", out.rows_of(run.info["data"])),
+            ("Training", f"{metrics['epochs']} epochs in {out.seconds(metrics['seconds'])}"),
+        ]
+    )
+    click.echo()
+    out.metrics_table(metrics)
+    click.echo(f"\nRun: {output}")
+    out.next_command("export", output, "-o", "BUNDLE")
