@@ -30,6 +30,7 @@ from keras_rnn_zoo.cli._options import (
 @click.pass_obj
 def command(
     line: str | None,
+    /,
     models: tuple[str, ...],
     settings: tuple[str, ...],
     output: str,

@@ -46,6 +46,7 @@ from keras_rnn_zoo.cli._options import columns_options, json_option, names, outp
 @click.pass_obj
 def command(
     line: str | None,
+    /,
     run: str,
     formats: str,
     quantize: str,
@@ -112,4 +113,3 @@ def show(report: dict[str, Any]) -> None:
     if labelled:
         before = out.figure(labelled["measure"], labelled["keras"])
         click.echo(f"The Keras model itself: {before} on {labelled['rows']:,} rows")
-    click.echo(f"\n{report['verdict']['text']}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,9 @@ from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
 from keras_rnn_zoo.cli._options import json_option
 from keras_rnn_zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.preprocessing import Preprocessor
 
 
 @click.command("predict", short_help="Let a trained model or a bundle answer.")
@@ -68,7 +72,7 @@ def _answers(
 
         bundle = Bundle.load(source) if (Path(source) / REPORT_FILE).is_file() else None
         if bundle is not None:
-            inputs = _inputs(texts, file, text_column)
+            inputs = _inputs(bundle.preprocessor, texts, file, text_column)
             return bundle.predict(inputs, quantize), inputs
         if quantize is not None:
             fail(f"--quantize chooses a file of a bundle, and {source} is none.")
@@ -78,20 +82,26 @@ def _answers(
                 f"{source} brings no vocabulary and no labels. Give the run that 'train' wrote, or "
                 "a bundle."
             )
-        inputs = _inputs(texts, file, text_column)
+        inputs = _inputs(run.preprocessor, texts, file, text_column)
         return run.predict(inputs), inputs
 
 
-def _inputs(texts: Sequence[str], file: str | None, text_column: str) -> Sequence[Any]:
+def _inputs(
+    preprocessor: Preprocessor | None, texts: Sequence[str], file: str | None, text_column: str
+) -> Sequence[Any]:
     from keras_rnn_zoo.data import load_inputs
 
+    if file != "-" and file is not None:
+        return load_inputs(file, text_column=text_column)
+    if preprocessor is None or preprocessor.vocabulary is None:
+        raise DataError(
+            "The model takes numbers, not texts. Give an .npz file that holds the array x: "
+            "--input FILE.npz"
+        )
     if file is None:
         return list(texts)
-    if file != "-":
-        return load_inputs(file, text_column=text_column)
-    stream = click.get_binary_stream("stdin")
     try:
-        lines = stream.read().decode("utf-8-sig").splitlines()
+        lines = sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(
             f"The text on stdin is not UTF-8: byte 0x{error.object[error.start]:02x}. Convert it, "

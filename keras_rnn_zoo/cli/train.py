@@ -29,6 +29,7 @@ from keras_rnn_zoo.cli._options import (
 @click.pass_obj
 def command(
     line: str | None,
+    /,
     model: str,
     settings: tuple[str, ...],
     output: str,
