@@ -335,15 +335,7 @@ def fit_and_evaluate(
             f"Training diverged: the loss became NaN or infinite in epoch {len(history['loss'])}. "
             f"Set learning_rate below {learning_rate}, or scale the targets of a regression."
         )
-    metrics: dict[str, Any] = {}
-    train = (prepared.x_train, prepared.y_train)
-    parts = {"train": train, "validation": prepared.validation, "test": prepared.test}
-    for name, pair in parts.items():
-        for measure in ("loss", task.metric):
-            metrics[f"{name}_{measure}"] = None
-        if pair is not None:
-            values = model.evaluate(*pair, batch_size=256, verbose=0, return_dict=True)
-            metrics.update({f"{name}_{key}": float(value) for key, value in values.items()})
+    metrics = evaluate(prepared, model)
     metrics["epochs"] = len(history["loss"])
     metrics["seconds"] = round(seconds, 3)
     metrics["parameters"] = int(model.count_params())
@@ -354,6 +346,27 @@ def fit_and_evaluate(
         "patience": patience,
     }
     return Fitted(model, builder, history, metrics, hyperparameters)
+
+
+def evaluate(prepared: Prepared, model: keras.Model) -> dict[str, Any]:
+    """Returns `{train,validation,test}_loss` and `_accuracy` (or `_mean_absolute_error`).
+
+    Args:
+        prepared: A split that it does not have gives None.
+        model: Compiled as `tasks.Task.compile` does.
+    """
+    from keras_rnn_zoo.tasks import get_task
+
+    metrics: dict[str, Any] = {}
+    train = (prepared.x_train, prepared.y_train)
+    parts = {"train": train, "validation": prepared.validation, "test": prepared.test}
+    for name, pair in parts.items():
+        for measure in ("loss", get_task(prepared.preprocessor.task).metric):
+            metrics[f"{name}_{measure}"] = None
+        if pair is not None:
+            values = model.evaluate(*pair, batch_size=256, verbose=0, return_dict=True)
+            metrics.update({f"{name}_{key}": float(value) for key, value in values.items()})
+    return metrics
 
 
 def _progress(name: str, epochs: int) -> keras.callbacks.Callback:
