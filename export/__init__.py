@@ -32,7 +32,7 @@ _EXPORTS = {
     "export_tflite": "api",
 }
 
-__all__ = sorted(_EXPORTS)  # noqa: PLE0605 (built from the table)
+__all__ = sorted(_EXPORTS)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import ExportError
 from keras_rnn_zoo.export import gate, verification
 from keras_rnn_zoo.export.converting import CONVERTER
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+from keras_rnn_zoo.export.reference import make_lengths
 from keras_rnn_zoo.export.samples import as_samples, synthetic_samples
 from keras_rnn_zoo.export.tap import Tap
 from keras_rnn_zoo.export.tracing import fixed_shapes, run_eagerly, trace
@@ -115,6 +118,9 @@ def export_tflite(
             limit=CALIBRATION_SAMPLES,
             timesteps=timesteps,
         )
+        # Lengths that the data lack have ranges too: those of a short input are not a long one's.
+        made = make_lengths(data)
+        data = {name: np.concatenate([data[name], made[name]]) for name in data}
         run_eagerly(model, data, lowering, tap)
 
     given = representative_data if samples is None else samples

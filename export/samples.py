@@ -50,36 +50,45 @@ def as_samples(
             f"Received: { {name: len(array) for name, array in arrays.items()} }"
         )
     rows = _spread(counts.pop(), limit)
-    return {
-        spec.name: _checked(spec, arrays[spec.name][rows], what, timesteps) for spec in specs
-    }
+    return {spec.name: _checked(spec, arrays[spec.name][rows], what, timesteps) for spec in specs}
 
 
 def synthetic_samples(model: Any, timesteps: int | None = None, count: int = 8) -> Samples:
     """Returns random inputs, the same each time, for a model that came without data.
 
-    Token ids are drawn below the vocabulary of the model's smallest embedding and padded on the
-    right with zeros to different lengths; everything else is standard normal.
+    Token ids (whole numbers, and whatever goes straight into an embedding) are drawn below the
+    vocabulary of the model's smallest embedding and padded on the right with zeros to different
+    lengths; everything else is standard normal.
     """
+    import keras
     from keras import layers
 
     from keras_rnn_zoo.export.rewriting import _layers
 
-    vocabularies = [
-        layer.input_dim for layer in _layers(model) if isinstance(layer, layers.Embedding)
-    ]
+    embeddings = [layer for layer in _layers(model) if isinstance(layer, layers.Embedding)]
+    vocabulary = min((layer.input_dim for layer in embeddings), default=2)
+    embedded = {
+        id(tensor)
+        for layer in embeddings
+        for node in layer._inbound_nodes
+        for tensor in node.input_tensors
+    }
+    # Keras' inputs are float32 unless said otherwise, those of token ids too.
+    tensors = keras.tree.flatten(model.inputs)
     generator = np.random.default_rng(0)
     samples: Samples = {}
-    for spec in input_specs(model):
-        shape = [count, *spec.shape[1:]]
-        if len(shape) > 1 and shape[1] is None:
-            shape[1] = timesteps
-        if None in shape:
+    for spec, tensor in zip(input_specs(model), tensors, strict=True):
+        sizes = [count, *spec.shape[1:]]
+        if len(sizes) > 1 and sizes[1] is None:
+            sizes[1] = timesteps
+        shape = [size for size in sizes if size is not None]
+        if len(shape) < len(sizes):
             raise ExportError(
                 f"Input '{spec.name}' has the shape {spec.shape}. Pass timesteps=... for axis 1."
             )
-        if "int" in spec.dtype:
-            values = generator.integers(1, max(2, min(vocabularies, default=2)), shape)
+        values: np.ndarray
+        if "int" in spec.dtype or id(tensor) in embedded:
+            values = generator.integers(1, max(2, vocabulary), shape)
             if len(shape) == 2:
                 lengths = np.linspace(1, shape[1], count).round().astype(int)
                 values[np.arange(shape[1]) >= lengths[:, np.newaxis]] = 0

@@ -134,9 +134,7 @@ def run_eagerly(model: Any, samples: dict[str, np.ndarray], lowering: str, tap: 
     count = len(samples[names[0]])
     with rewritten(model, lowering, tap):
         for start in range(0, count, 64):
-            call_flat(
-                model, [tf.constant(samples[name][start : start + 64]) for name in names]
-            )
+            call_flat(model, [tf.constant(samples[name][start : start + 64]) for name in names])
 
 
 def trace(

@@ -49,7 +49,7 @@ _EXPORTS = {
     "transfer_weights": "twins",
 }
 
-__all__ = sorted(_EXPORTS)  # noqa: PLE0605 (built from the table)
+__all__ = sorted(_EXPORTS)
 
 
 def __getattr__(name: str) -> Any:

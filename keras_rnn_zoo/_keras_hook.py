@@ -41,7 +41,7 @@ class _AfterKeras:
 
         def load_and_register(module: ModuleType) -> None:
             load(module)
-            del loader.exec_module  # type: ignore[method-assign]
+            del loader.exec_module
             importlib.import_module(LAYERS)
 
         loader.exec_module = load_and_register  # type: ignore[method-assign]

@@ -28,6 +28,10 @@ class DuplicateNameError(ZooError, ValueError):
     """A second registration under a name that is taken; the message names both."""
 
 
+class PluginError(ZooError, ImportError):
+    """Another installed package announces an entry and fails to load it."""
+
+
 class ConfigError(ZooError, ValueError):
     """A model or command setting with an unknown key, a wrong type or an impossible value."""
 

@@ -129,7 +129,11 @@ def new_directory(path: PathLike) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
-            yield temporary
+            try:
+                yield temporary
+            except OutputError as error:
+                # The reader knows the place that was asked for, not the hidden one beside it.
+                raise OutputError(str(error).replace(str(temporary), str(path))) from error
             temporary.chmod(0o777 & ~_umask())
             if path.is_dir():
                 path.rmdir()

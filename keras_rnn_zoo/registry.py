@@ -10,10 +10,17 @@ import fnmatch
 import importlib
 import pkgutil
 import re
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from keras_rnn_zoo.errors import DuplicateNameError, UnknownNameError, listed, nearest
+from keras_rnn_zoo.errors import (
+    DuplicateNameError,
+    PluginError,
+    UnknownNameError,
+    ZooError,
+    listed,
+    nearest,
+)
 
 T = TypeVar("T")
 
@@ -85,10 +92,22 @@ class Registry(Generic[T]):
                         importlib.import_module(f"{self._package}.{module.name}")
             if self._group is not None:
                 for point in entry_points(group=self._group):
-                    point.load()
+                    self._load(point)
         except BaseException:
             self._filled = False
             raise
+
+    def _load(self, point: EntryPoint) -> None:
+        try:
+            point.load()
+        except ZooError:
+            raise
+        except Exception as error:  # whatever the other package's code raises
+            package = point.dist.name if point.dist else "an installed package"
+            raise PluginError(
+                f"The {self.kind} plug-in '{point.name}' of {package} ({point.value}) cannot be "
+                f"loaded: {type(error).__name__}: {error}. Repair or uninstall {package}."
+            ) from error
 
     def get(self, name: str) -> T:
         """Returns the entry called `name`.

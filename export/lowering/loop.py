@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from keras_rnn_zoo.export.lowering._base import Lowering, Result, Sequence, register_lowering
 from keras_rnn_zoo.export.lowering._cells import Cell
 
@@ -18,6 +20,7 @@ class Loop(Lowering):
     description = "a WHILE loop with the input projection hoisted out of it"
 
     def run(self, cell: Cell, sequence: Sequence) -> Result:
+        """Builds the loop; see the class."""
         import tensorflow as tf
 
         batch, timesteps, features = sequence.inputs.shape
@@ -26,7 +29,7 @@ class Loop(Lowering):
         projected = tf.reshape(projected, [batch, timesteps, projected.shape[-1]])
         projected = _time_major(projected)
 
-        mask = sequence.mask
+        mask: Any = sequence.mask
         first: object = tf.constant(0)
         last: object = tf.constant(timesteps)
         if mask is not None:
@@ -77,7 +80,7 @@ class Loop(Lowering):
         return Result(_time_major(stacked), tuple(states))
 
 
-def _time_major(tensor):  # type: ignore[no-untyped-def]
+def _time_major(tensor: Any) -> Any:
     """Swaps the first two axes; for a batch of one, a reshape instead of a transpose."""
     import tensorflow as tf
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from keras_rnn_zoo.export.lowering._base import Lowering, Result, Sequence, register_lowering
 from keras_rnn_zoo.export.lowering._cells import Cell
 
@@ -16,6 +18,7 @@ class Unrolled(Lowering):
     description = "every time step spelled out in one subgraph, for clients without WHILE"
 
     def run(self, cell: Cell, sequence: Sequence) -> Result:
+        """Builds every step; see the class."""
         import tensorflow as tf
 
         batch, timesteps, features = sequence.inputs.shape
@@ -23,7 +26,7 @@ class Unrolled(Lowering):
         steps = tf.unstack(
             tf.reshape(projected, [batch, timesteps, projected.shape[-1]]), timesteps, axis=1
         )
-        masks = [None] * timesteps
+        masks: list[Any] = [None] * timesteps
         if sequence.mask is not None:
             masks = tf.unstack(sequence.mask[:, :, tf.newaxis], timesteps, axis=1)
 

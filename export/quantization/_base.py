@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.export.tap import Tap
@@ -28,7 +28,7 @@ class Quantization(ABC):
     description: ClassVar[str]
     tolerance: ClassVar[Tolerance]
     needs_representative_data: ClassVar[bool] = False
-    converter_options: ClassVar[dict[str, Any]] = {}
+    converter_options: ClassVar[Mapping[str, Any]] = {}
 
     def tap(self, calibrate: Callable[[Tap], None]) -> Tap:
         """Returns the tap to trace the model with.

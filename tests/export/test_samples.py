@@ -67,3 +67,19 @@ def test_synthetic_tokens_are_in_the_vocabulary_and_of_all_lengths(one):
     tokens = synthetic_samples(one)["tokens"]
     assert tokens.max() < 40
     assert sorted({int((row != 0).sum()) for row in tokens})[0] == 1
+
+
+def test_float_inputs_of_an_embedding_are_token_ids_too():
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((TIMESTEPS,))
+    functional = keras.Model(inputs, layers.GRU(3)(layers.Embedding(40, 4)(inputs)))
+    sequential = keras.Sequential(
+        [keras.Input((TIMESTEPS,)), layers.Embedding(40, 4), layers.GRU(3)]
+    )
+    for model in (functional, sequential):
+        (tokens,) = synthetic_samples(model).values()
+        assert tokens.dtype == np.float32
+        np.testing.assert_array_equal(tokens, tokens.round())
+        assert tokens.min() == 0 and 1 < tokens.max() < 40
