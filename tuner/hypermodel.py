@@ -1,0 +1,290 @@
+"""The search space over several models, as a KerasTuner `HyperModel`."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras_tuner
+import numpy as np
+
+from keras_rnn_zoo.builder import MODELS, ModelBuilder, get_builder
+from keras_rnn_zoo.errors import ConfigError, ZooError, listed, nearest
+from keras_rnn_zoo.tasks import get_task
+
+if TYPE_CHECKING:
+    import keras
+
+Space = Callable[[Any], Mapping[str, Any]]
+"""Declares hyperparameters on what it is given, and returns the config values they choose."""
+
+LearningRate = float | tuple[float, float]
+
+
+def check_models(models: Sequence[str] | str) -> tuple[str, ...]:
+    """Returns the names of the models to search over.
+
+    Raises:
+        UnknownNameError: No such model; the message has the nearest.
+        ConfigError: There are none, or one is named twice.
+    """
+    names = (models,) if isinstance(models, str) else tuple(models)
+    if not names:
+        raise ConfigError(f"Name at least one model. Known: {listed(MODELS.names())}.")
+    for name in names:
+        MODELS.get(name)
+    if len(set(names)) != len(names):
+        raise ConfigError(f"Name each model once. Received: {', '.join(names)}")
+    return names
+
+
+def check_spaces(models: Sequence[str], spaces: Mapping[str, Space] | None) -> None:
+    """Refuses search spaces of models that are not searched, and what cannot be called.
+
+    Raises:
+        ConfigError: The message says which.
+    """
+    for name, space in (spaces or {}).items():
+        if name not in models:
+            raise ConfigError(
+                f"spaces holds {name!r}, which is not searched.{nearest(name, models)} "
+                f"Searched: {listed(models)}."
+            )
+        if not callable(space):
+            raise ConfigError(
+                f"The search space of '{name}' is a function that takes the hyperparameters and "
+                f"returns a dict of config values. Received: {space!r}"
+            )
+
+
+def check_learning_rate(learning_rate: Any) -> LearningRate:
+    """Returns a learning rate to use, or the least and the greatest to search between.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    try:
+        if not np.ndim(learning_rate):
+            if 0 < learning_rate < math.inf:
+                return float(learning_rate)
+        else:
+            least, greatest = (float(rate) for rate in learning_rate)
+            if 0 < least < greatest < math.inf:
+                return least, greatest
+    except (TypeError, ValueError):
+        pass
+    raise ConfigError(
+        "learning_rate is a number above 0, or two such numbers to search between, the smaller "
+        f"first. Received: {learning_rate!r}"
+    )
+
+
+class _ModelHyperParameters:
+    """What one model's search space sees: plain names, the settled ones answered at once.
+
+    Args:
+        hp: The hyperparameters of all models.
+        prefix: Comes before every name, so that two models' units are not the same.
+        fixed: Config values that are settled: asking for one declares nothing.
+    """
+
+    def __init__(self, hp: keras_tuner.HyperParameters, prefix: str, fixed: Mapping[str, Any]):
+        self._hp = hp
+        self._prefix = prefix
+        self._fixed = fixed
+        self._inactive = 0
+
+    def _declare(self, kind: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._inactive:
+            return None
+        if name in self._fixed:
+            return self._fixed[name]
+        parent, values = kwargs.pop("parent_name", None), kwargs.pop("parent_values", None)
+        scope = (
+            contextlib.nullcontext() if parent is None else self.conditional_scope(parent, values)
+        )
+        with scope:
+            if self._inactive:
+                return None
+            return getattr(self._hp, kind)(self._prefix + name, *args, **kwargs)
+
+    def Choice(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """See `keras_tuner.HyperParameters.Choice`."""
+        return self._declare("Choice", name, args, kwargs)
+
+    def Int(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """See `keras_tuner.HyperParameters.Int`."""
+        return self._declare("Int", name, args, kwargs)
+
+    def Float(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """See `keras_tuner.HyperParameters.Float`."""
+        return self._declare("Float", name, args, kwargs)
+
+    def Boolean(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """See `keras_tuner.HyperParameters.Boolean`."""
+        return self._declare("Boolean", name, args, kwargs)
+
+    def Fixed(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """See `keras_tuner.HyperParameters.Fixed`."""
+        return self._declare("Fixed", name, args, kwargs)
+
+    def get(self, name: str) -> Any:
+        """Returns the value of a hyperparameter of this model."""
+        return self._fixed[name] if name in self._fixed else self._hp.get(self._prefix + name)
+
+    __getitem__ = get
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fixed or self._prefix + name in self._hp
+
+    @contextlib.contextmanager
+    def conditional_scope(self, parent_name: str, parent_values: Sequence[Any]) -> Iterator[None]:
+        """See `keras_tuner.HyperParameters.conditional_scope`."""
+        if parent_name not in self._fixed:
+            with self._hp.conditional_scope(self._prefix + parent_name, list(parent_values)):
+                yield
+            return
+        # A settled parent: the scope is open for good, or shut for good.
+        shut = self._fixed[parent_name] not in parent_values
+        self._inactive += shut
+        try:
+            yield
+        finally:
+            self._inactive -= shut
+
+    def name_scope(self, name: str) -> Any:
+        """See `keras_tuner.HyperParameters.name_scope`."""
+        return self._hp.name_scope(name)
+
+
+class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
+    """Several models of the zoo as one search space, for any KerasTuner tuner.
+
+    `model` chooses a model; only the hyperparameters of the chosen one are active, under names
+    such as `lstm.units`; `learning_rate` is common to all. What `config` sets is not searched.
+
+    ```python
+    hypermodel = ZooHyperModel(
+        ["lstm", "gru"], config={"features": 8, "timesteps": 8, "task": "multiclass", "outputs": 10}
+    )
+    tuner = keras_tuner.Hyperband(hypermodel, objective="val_accuracy", max_epochs=9)
+    tuner.search(x, y, validation_data=(x_val, y_val))
+    ```
+
+    Args:
+        models: Names of `keras_rnn_zoo.list_models()`.
+        config: Config values to settle: features or vocabulary_size, timesteps, task, outputs, and
+            whatever should not be searched. A key that is a model's name holds, as a mapping,
+            values for that model alone.
+        spaces: A function for each model whose own `search_space` should not be used: it takes
+            the hyperparameters (with plain names, such as `hp.Int("units", 8, 64)`) and returns a
+            dict of config values.
+        learning_rate: Of Adam: the least and the greatest to search between, on a logarithmic
+            scale, or one number.
+        name: As in `keras_tuner.HyperModel`.
+        tunable: As in `keras_tuner.HyperModel`.
+
+    Raises:
+        UnknownNameError: No such model.
+        ConfigError: An argument is illegal.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str] | str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        spaces: Mapping[str, Space] | None = None,
+        learning_rate: LearningRate = (1e-4, 1e-2),
+        name: str | None = None,
+        tunable: bool = True,
+    ):
+        self.models = check_models(models)
+        check_spaces(self.models, spaces)
+        self.learning_rate = check_learning_rate(learning_rate)
+        config = config or {}
+        common = {key: value for key, value in config.items() if not isinstance(value, Mapping)}
+        for key in config.keys() - common.keys():
+            if key not in self.models:
+                raise ConfigError(
+                    f"config holds values for {key!r}, which is not searched."
+                    f"{nearest(key, self.models)} Searched: {listed(self.models)}."
+                )
+        self.config: dict[str, dict[str, Any]] = {}
+        for model in self.models:
+            values = {**common, **config.get(model, {})}
+            full = get_builder(model, **values).config
+            self.config[model] = {key: full[key] for key in values}
+        self._spaces = dict(spaces or {})
+        super().__init__(name=name, tunable=tunable)
+
+    def builder(self, hp: keras_tuner.HyperParameters) -> ModelBuilder:
+        """Declares the whole space on `hp`, and returns the builder of the model that it chooses.
+
+        Raises:
+            ConfigError: A search space failed, or chose an illegal config.
+        """
+        chosen = hp.Choice("model", list(self.models))
+        if isinstance(self.learning_rate, tuple):
+            least, greatest = self.learning_rate
+            middle = math.sqrt(least * greatest)
+            hp.Float("learning_rate", least, greatest, sampling="log", default=middle)
+        else:
+            hp.Fixed("learning_rate", self.learning_rate)
+        values: dict[str, Any] = {}
+        for model in self.models:
+            # KerasTuner explores the scopes that it sees closed, so each must be opened here.
+            with hp.conditional_scope("model", [model]):
+                if model == chosen:
+                    values = self._ask(model, hp)
+        return get_builder(chosen, **{**values, **self.config[chosen]})
+
+    def _ask(self, model: str, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
+        fixed = self.config[model]
+        space = self._spaces.get(model) or get_builder(model, **fixed).search_space
+        try:
+            values: Any = space(_ModelHyperParameters(hp, f"{model}.", fixed))  # type: ignore[arg-type]
+        except ZooError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"The search space of '{model}' failed: {error.__class__.__name__}: {error}"
+            ) from error
+        if not isinstance(values, Mapping):
+            raise ConfigError(
+                f"The search space of '{model}' returns a dict of config values. Received: "
+                f"{values!r}"
+            )
+        # None is what KerasTuner gives for an inactive hyperparameter; the model's default holds.
+        return {key: value for key, value in values.items() if value is not None}
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Returns a compiled model; see `builder`."""
+        builder = self.builder(hp)
+        model = builder.build()
+        get_task(builder.config["task"]).compile(model, hp.get("learning_rate"))
+        return model
+
+    def fit(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
+        """Trains a model with the arguments of `keras.Model.fit`.
+
+        Raises:
+            keras_tuner.errors.FailedTrialError: A loss became NaN or infinite. Such a model may
+                still have an accuracy, and must not win by it.
+        """
+        import keras
+
+        callbacks = [*(kwargs.pop("callbacks", None) or ()), keras.callbacks.TerminateOnNaN()]
+        history = model.fit(*args, callbacks=callbacks, **kwargs)
+        for key in ("loss", "val_loss"):
+            values = history.history.get(key, [])
+            if not np.isfinite(values).all():
+                raise keras_tuner.errors.FailedTrialError(
+                    f"Training diverged: {key} became NaN or infinite in epoch "
+                    f"{len(values)} (learning_rate {hp.get('learning_rate'):g})."
+                )
+        return history

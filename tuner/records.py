@@ -1,0 +1,106 @@
+"""The table of trials: what every trial was, how it ended, and which is the best."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_rnn_zoo.files import write_json, write_text
+
+INTERNAL = "tuner/"
+"""How the names of KerasTuner's own bookkeeping begin among the hyperparameters."""
+
+
+def hyperparameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the hyperparameters of a trial that a person chose to search: the active ones."""
+    return {name: value for name, value in values.items() if not name.startswith(INTERNAL)}
+
+
+def describe(trial: Any, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a trial as JSON-able values.
+
+    Args:
+        trial: KerasTuner's, ended.
+        record: Of `durable.DurableOracle.records`.
+
+    Returns:
+        `trial_id`; `status`: `"completed"` or `"failed"`; `score`: the objective in the best
+        epoch, None if it failed; `model`; `hyperparameters`: the active ones; `metrics`: of the
+        best epoch; `seconds` of training; `epochs` trained; `parameters` of the model; `message`:
+        why it failed.
+    """
+    completed = trial.status == "COMPLETED"
+    values = hyperparameters(trial.hyperparameters.values)
+    return {
+        "trial_id": trial.trial_id,
+        "status": trial.status.lower(),
+        "score": float(trial.score) if completed else None,
+        "model": values.get("model"),
+        "hyperparameters": values,
+        "metrics": dict(record.get("metrics", {})) if completed else {},
+        "seconds": record.get("seconds"),
+        "epochs": record.get("epochs"),
+        "parameters": record.get("parameters"),
+        "message": trial.message,
+    }
+
+
+def ended(oracle: Any) -> list[dict[str, Any]]:
+    """Returns the trials that ended, in the order in which they started; see `describe`."""
+    return [
+        describe(oracle.trials[name], oracle.records.get(name, {}))
+        for name in oracle.start_order
+        if oracle.trials[name].status in ("COMPLETED", "FAILED")
+    ]
+
+
+def best(trials: Sequence[dict[str, Any]], direction: str) -> dict[str, Any] | None:
+    """Returns the trial with the best score; of equals the one with the least validation loss.
+
+    Args:
+        trials: See `describe`.
+        direction: `"max"` or `"min"`.
+    """
+    sign = -1 if direction == "max" else 1
+    return min(
+        (trial for trial in trials if trial["score"] is not None),
+        key=lambda trial: (sign * trial["score"], trial["metrics"].get("val_loss", math.inf)),
+        default=None,
+    )
+
+
+def write_tables(directory: Path, trials: Sequence[dict[str, Any]]) -> None:
+    """Writes `trials.json` and `trials.csv`, each whole or not at all.
+
+    In the CSV every hyperparameter and every metric has a column; inactive ones are empty.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    write_json(directory / "trials.json", list(trials))
+    groups = ("hyperparameters", "metrics")
+    names = {
+        group: sorted({name for trial in trials for name in trial[group]} - {"model"})
+        for group in groups
+    }
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    head, tail = ("trial_id", "status", "score", "model"), ("seconds", "epochs", "parameters")
+    writer.writerow(
+        [*head, *names["hyperparameters"], *names["metrics"], *tail, "message"],
+    )
+    for trial in trials:
+        middle = [trial[group].get(name) for group in groups for name in names[group]]
+        writer.writerow(
+            [
+                *(trial[name] for name in head),
+                *middle,
+                *(trial[name] for name in tail),
+                trial["message"],
+            ]
+        )
+    write_text(directory / "trials.csv", stream.getvalue())
