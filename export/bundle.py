@@ -36,6 +36,7 @@ from keras_rnn_zoo.errors import (
 )
 from keras_rnn_zoo.export import gate
 from keras_rnn_zoo.export.latency import benchmark_tflite
+from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.reference import (
     Reference,
@@ -273,6 +274,7 @@ def export_bundle(
         for name in _chosen("quantization mode", quantize, QUANTIZATIONS.names())
         if "tflite" in formats
     ]
+    LOWERINGS.get(lowering)
     if samples < 1:
         raise ConfigError(f"samples must be at least 1. Received: {samples}")
     files.check_new_directory(output)

@@ -144,10 +144,7 @@ def config(models: Sequence[str], settings: Sequence[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         key, text = key.strip(), text.strip()
         if not equals or not key:
-            raise ConfigError(
-                f"--set takes KEY=VALUE, such as units=32. Received: {setting!r}."
-                f"{nearest(key, fields)}"
-            )
+            raise ConfigError(f"--set takes KEY=VALUE, such as units=32. Received: {setting!r}")
         if key not in fields:
             raise ConfigError(
                 f"Unknown setting: {key!r}.{nearest(key, fields)} Known: {listed(fields)}."

@@ -40,7 +40,10 @@ def _answer(args: list[str], stops: Stops) -> int:
     except KeyboardInterrupt:
         return _interrupted(args, stops)
     except BrokenPipeError:
+        _silence(sys.stdout)
         return BROKEN_PIPE
+    except SystemExit as error:  # after shell completion
+        return int(error.code or 0)
     except BaseException as error:
         # Extension modules turn a KeyboardInterrupt during their import into an ImportError.
         if stops.signal is not None:
@@ -60,23 +63,23 @@ def _command(args: list[str]) -> int:
 
     from keras_rnn_zoo.cli._group import cli
 
+    if "_KERAS_RNN_ZOO_COMPLETE" in os.environ:  # the shell asks for completions
+        cli.main(args, prog_name=PROGRAM)
     try:
-        result = cli.main(
-            args,
-            prog_name=PROGRAM,
-            standalone_mode=False,
-            obj=shlex.join([PROGRAM, *args]),
-        )
-        sys.stdout.flush()
-        return result if isinstance(result, int) else 0
+        # Not `cli.main`, which has its own idea of what to do with errors.
+        with cli.make_context(PROGRAM, args, obj=shlex.join([PROGRAM, *args])) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as error:
+        if error.exit_code:
+            return error.exit_code
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         # What is left in the buffer cannot be written; Python would try again at its end.
         _silence(sys.stdout)
         raise
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.Abort:
-        raise KeyboardInterrupt from None
+    return 0
 
 
 def _silence(stream: object) -> None:
@@ -91,7 +94,9 @@ def _interrupted(args: list[str], stops: Stops) -> int:
     if args and args[0] in ("search", "quickstart"):
         hint = "Finished trials are kept: the same command goes on from there."
     with contextlib.suppress(OSError):
-        print(f"\nInterrupted. {hint}", file=sys.stderr)
+        # The terminal shows ^C where the cursor is.
+        start = "\n" if sys.stderr.isatty() else ""
+        print(f"{start}Interrupted. {hint}", file=sys.stderr)
     return 128 + (stops.signal or signal.SIGINT)
 
 

@@ -74,9 +74,9 @@ def _answers(
         if bundle is not None:
             inputs = _inputs(bundle.preprocessor, texts, file, text_column)
             return bundle.predict(inputs, quantize), inputs
+        run = open_source(Path(source)).run
         if quantize is not None:
             fail(f"--quantize chooses a file of a bundle, and {source} is none.")
-        run = open_source(Path(source)).run
         if run is None:
             raise DataError(
                 f"{source} brings no vocabulary and no labels. Give the run that 'train' wrote, or "

@@ -1,0 +1,167 @@
+"""Each command does what its function does, and prints what a person or a script would read."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+from command_line import TINY
+
+from keras_rnn_zoo.cli import _output
+
+
+def test_models_lists_names_and_descriptions(zoo):
+    answer = zoo("models")
+    assert answer.code == 0
+    names = [line.split()[0] for line in answer.out.splitlines()[1:]]
+    from keras_rnn_zoo import list_models
+
+    assert names == list_models()
+
+
+def test_models_as_json_has_every_setting_with_its_default(zoo):
+    (model,) = json.loads(zoo("models bilstm --json").out)
+    fields = {field["name"]: field for field in model["fields"]}
+    assert model["name"] == "bilstm"
+    assert fields["units"]["default"] == 64
+    assert fields["units"]["type"] == "int"
+
+
+def test_train_leaves_a_run_and_says_where_it_is_and_what_comes_next(zoo, reviews, tmp_path):
+    run = tmp_path / "run"
+    command = f"train gru --data {reviews} {TINY} --seed 3 -o {run}"
+    answer = zoo(command)
+    assert answer.code == 0
+    info = json.loads((run / "run.json").read_text())
+    assert info["provenance"]["command"] == f"keras-rnn-zoo {command}"
+    assert info["provenance"]["seed"] == 3
+    assert info["config"]["units"] == 3
+    assert "epoch 1/1" in answer.err
+    assert re.search(r"^train +\d\.\d+ +\d+\.\d\d %$", answer.out, re.MULTILINE)
+    assert f"{info['metrics']['parameters']:,} parameters" in answer.out
+    assert answer.out.endswith(f"Next: keras-rnn-zoo export {run} -o BUNDLE\n")
+
+
+def test_train_as_json_prints_one_document_with_the_metrics(zoo, reviews, tmp_path):
+    answer = zoo(f"train gru --data {reviews} --test-data {reviews} {TINY} --json -o {tmp_path}/r")
+    document = json.loads(answer.out)
+    assert document["path"] == f"{tmp_path}/r"
+    assert 0 <= document["metrics"]["test_accuracy"] <= 1
+
+
+def test_compare_sets_models_side_by_side(zoo, reviews, tmp_path):
+    answer = zoo(f"compare gru rnn --data {reviews} {TINY} -o {tmp_path}/c")
+    assert answer.code == 0
+    head, *rows = answer.out.splitlines()[:3]
+    assert head.split()[:3] == ["model", "train", "loss"]
+    assert [row.split()[0] for row in rows] == ["gru", "rnn"]
+    assert "validation accuracy" in head
+    assert {len(line) for line in (head, *rows)} == {len(head)}, "the columns are aligned"
+    answer = zoo(f"compare rnn --data {reviews} {TINY} --json -o {tmp_path}/j")
+    assert [row["model"] for row in json.loads(answer.out)["models"]] == ["rnn"]
+
+
+def test_export_verify_benchmark_and_predict_agree_on_one_bundle(zoo, trained, tmp_path):
+    bundle = tmp_path / "bundle"
+    answer = zoo(f"export {trained} --format tflite --quantize none,dynamic -o {bundle}")
+    assert answer.code == 0
+    assert "model_dynamic.tflite" in answer.out
+    assert f"Report: {bundle}/report.html" in answer.out
+    report = json.loads((bundle / "report.json").read_text())
+    assert report["provenance"]["command"].startswith(f"keras-rnn-zoo export {trained}")
+
+    answer = zoo(f"verify {bundle}")
+    assert answer.code == 0
+    assert re.search(r"^model\.tflite +ok ", answer.out, re.MULTILINE)
+    assert json.loads(zoo(f"verify {bundle} --json").out)["passed"] is True
+
+    answer = zoo(f"benchmark {bundle} --repeats 20")
+    assert answer.code == 0
+    assert re.search(r"^model\.tflite +[\d.]+ kB +[\d.]+ ms", answer.out, re.MULTILINE)
+    rows = json.loads(zoo(f"benchmark {bundle} --repeats 20 --quantize dynamic --json").out)
+    assert [row["quantization"] for row in rows] == ["dynamic"]
+
+    texts = ["a wonderful film", "a boring mess"]
+    by_run, by_bundle = (
+        json.loads(zoo(["predict", place, *texts, "--json"]).out) for place in (trained, bundle)
+    )
+    assert [a["label"] for a in by_run] == [a["label"] for a in by_bundle]
+    # 1e-5: what the float32 export is allowed to differ by.
+    assert [a["score"] for a in by_run] == pytest.approx([a["score"] for a in by_bundle], abs=1e-5)
+
+
+def test_export_as_json_prints_the_report(zoo, trained, tmp_path):
+    answer = zoo(f"export {trained} --format tflite --quantize none --json -o {tmp_path}/b")
+    document = json.loads(answer.out)
+    assert [entry["file"] for entry in document["files"]] == ["model.tflite"]
+
+
+def test_predict_prints_a_line_for_each_text(zoo, exported):
+    answer = zoo(["predict", exported, "a wonderful film", "a boring mess"])
+    assert answer.code == 0
+    assert len(answer.out.splitlines()) == 2
+    for line, text in zip(
+        answer.out.splitlines(), ["a wonderful film", "a boring mess"], strict=True
+    ):
+        assert re.fullmatch(rf"(good|bad)  \d+\.\d %  {text}", line)
+
+
+def test_predict_reads_tables_text_files_and_stdin(zoo, exported, reviews, tmp_path, monkeypatch):
+    assert len(zoo(f"predict {exported} --input {reviews}").out.splitlines()) == 32
+    (tmp_path / "lines.txt").write_text("a great film\n\na dull film\n")
+    expected = zoo(f"predict {exported} --input {tmp_path}/lines.txt").out
+    assert len(expected.splitlines()) == 2
+    stdin = io.TextIOWrapper(io.BytesIO(b"a great film\na dull film\n"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert zoo(f"predict {exported} --input -").out == expected
+
+
+def test_predict_asks_the_file_that_quantize_names(zoo, exported):
+    answers = [
+        json.loads(zoo(f"predict {exported} 'a great film' --json {more}").out)[0]["score"]
+        for more in ("", "--quantize none", "--quantize int8")
+    ]
+    assert answers[0] == answers[1]
+    # int8 is allowed to differ by 0.05.
+    assert answers[0] == pytest.approx(answers[2], abs=0.05)
+
+
+def test_predict_answers_arrays(zoo, tmp_path):
+    x = np.random.default_rng(0).normal(size=(20, 4, 2)).astype(np.float32)
+    np.savez(tmp_path / "train.npz", x=x, y=x[:, 0, 0])
+    np.savez(tmp_path / "new.npz", x=x[:3])
+    config = "--set units=2 --set layers=1 --epochs 1"
+    answer = zoo(f"train gru --data {tmp_path}/train.npz {config} -o {tmp_path}/run")
+    assert "mean absolute error" in answer.out
+    answer = zoo(f"predict {tmp_path}/run --input {tmp_path}/new.npz")
+    assert len([float(line) for line in answer.out.splitlines()]) == 3
+    answer = zoo(f"predict {tmp_path}/run words")
+    assert "takes numbers, not texts" in answer.error
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "text"),
+    [
+        (_output.size, 31_040, "31.0 kB"),
+        (_output.size, 1_234_567, "1,235 kB"),
+        (_output.milliseconds, 0.05, "0.050 ms"),
+        (_output.milliseconds, 12.345, "12.35 ms"),
+        (_output.milliseconds, 1234.5, "1234 ms"),
+        (_output.seconds, 4.71, "4.7 s"),
+        (_output.seconds, 600, "10.0 min"),
+        (_output.small, 0.0, "0"),
+        (_output.small, 3.66e-8, "3.7e-08"),
+        (_output.small, None, "-"),
+    ],
+)
+def test_figures_read_well(function, value, text):
+    assert function(value) == text
+
+
+def test_json_has_no_nan(capsys):
+    _output.emit({"loss": float("nan"), "scores": (np.float32(0.5), 1)})
+    assert json.loads(capsys.readouterr().out) == {"loss": None, "scores": [0.5, 1]}
