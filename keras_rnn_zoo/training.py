@@ -237,7 +237,8 @@ class Fitted:
         builder: That built it.
         history: A list of values per epoch for each measure.
         metrics: `{train,validation,test}_loss` and `_accuracy` (or `_mean_absolute_error`), None
-            where there is no such split; `epochs` trained, `seconds` of training, `parameters`.
+            where there is no such split; `epochs` trained, the `best_epoch` among them (whose
+            weights the model has), `seconds` of training, `parameters`.
         hyperparameters: Those of the training.
     """
 
@@ -279,7 +280,8 @@ def fit_and_evaluate(
 ) -> Fitted:
     """Builds, trains and evaluates a model.
 
-    The test rows are used once, after training; early stopping looks at validation rows.
+    With validation rows, the weights of the epoch with the lowest validation loss are kept: a
+    small model is past its best within a few epochs. The test rows are used once, after training.
 
     Args:
         prepared: See `prepare`.
@@ -287,8 +289,8 @@ def fit_and_evaluate(
         epochs: The most passes over the training rows.
         batch_size: Rows per step.
         learning_rate: Of Adam.
-        patience: Stop after this many epochs without a better validation loss, and go back to the
-            best weights; None trains all epochs.
+        patience: Stop after this many epochs without a better validation loss; None trains all
+            epochs.
         seed: Of initial weights, shuffling and dropout; None leaves the random state alone.
         callbacks: Further Keras callbacks.
         progress: Write a line per epoch to stderr.
@@ -301,19 +303,19 @@ def fit_and_evaluate(
     from keras_rnn_zoo.tasks import get_task
 
     check_hyperparameters(epochs, batch_size, learning_rate, patience)
-    stopping = list(callbacks)
-    if patience is not None:
-        if prepared.validation is None:
-            raise ConfigError(
-                "patience needs validation data. Set validation_split above 0, or leave it out."
-            )
-        stopping.append(
+    if patience is not None and prepared.validation is None:
+        raise ConfigError(
+            "patience needs validation data. Set validation_split above 0, or leave it out."
+        )
+    hooks = list(callbacks)
+    if prepared.validation is not None:
+        hooks.append(
             keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=patience, restore_best_weights=True
+                monitor="val_loss", patience=patience or epochs, restore_best_weights=True
             )
         )
     if progress:
-        stopping.append(_progress(builder.name, epochs))
+        hooks.append(_progress(builder.name, epochs))
     if seed is not None:
         keras.utils.set_random_seed(seed)
     task = get_task(prepared.preprocessor.task)
@@ -326,7 +328,7 @@ def fit_and_evaluate(
         validation_data=prepared.validation,
         epochs=epochs,
         batch_size=batch_size,
-        callbacks=[*stopping, keras.callbacks.TerminateOnNaN()],
+        callbacks=[*hooks, keras.callbacks.TerminateOnNaN()],
         verbose=0,
     ).history
     seconds = time.perf_counter() - start
@@ -337,6 +339,8 @@ def fit_and_evaluate(
         )
     metrics = evaluate(prepared, model)
     metrics["epochs"] = len(history["loss"])
+    losses = np.nan_to_num(history.get("val_loss", []), nan=np.inf)
+    metrics["best_epoch"] = 1 + int(losses.argmin()) if len(losses) else metrics["epochs"]
     metrics["seconds"] = round(seconds, 3)
     metrics["parameters"] = int(model.count_params())
     hyperparameters = {

@@ -118,6 +118,19 @@ def test_early_stopping_ends_training_and_restores_the_best_weights(texts):
     assert run.metrics["epochs"] < 40
 
 
+def test_the_weights_of_the_best_epoch_are_kept_without_early_stopping_too(texts):
+    prepared = prepare(texts, TINY, models=["lstm"])
+    builder = prepared.builder("lstm", TINY)
+    fitted = fit_and_evaluate(prepared, builder, epochs=6, learning_rate=0.5, progress=False)
+    losses = fitted.history["val_loss"]
+    assert len(losses) == fitted.metrics["epochs"] == 6
+    assert fitted.metrics["best_epoch"] == losses.index(min(losses)) + 1
+    assert fitted.metrics["validation_loss"] == pytest.approx(min(losses), rel=1e-5)
+    unvalidated = prepare(texts, TINY, models=["lstm"], validation_split=0)
+    fitted = fit_and_evaluate(unvalidated, builder, epochs=2, progress=False)
+    assert fitted.metrics["best_epoch"] == 2
+
+
 def test_samples_are_few_stratified_and_the_same_for_the_same_seed():
     x = np.ones((4000, 3), int)
     prepared = prepare(Dataset("d", "tokens", Split(x, np.arange(4000) % 4)), {"timesteps": 3})

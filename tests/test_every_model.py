@@ -1,0 +1,135 @@
+"""The whole way for every model of the registry: a new model is tested the day it is added."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from keras_rnn_zoo import get_builder, list_models
+from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_saved_model, export_tflite
+from keras_rnn_zoo.tasks import get_task
+
+MODELS = list_models()
+KINDS = ("tokens", "features")
+CONFIG = {"timesteps": 9, "units": 8, "embedding_dim": 8, "vocabulary_size": 30}
+
+
+class Trained:
+    """A model after one step of training, its inputs, and what it answers."""
+
+    def __init__(self, name, kind):
+        import keras
+
+        keras.utils.set_random_seed(0)
+        builder = get_builder(name, **CONFIG, features=None if kind == "tokens" else 3)
+        self.model = builder.build()
+        generator = np.random.default_rng(0)
+        # Wide weights: as initialized, a model answers much the same whatever comes in.
+        self.model.set_weights(
+            [generator.normal(scale=0.5, size=w.shape) for w in self.model.get_weights()]
+        )
+        real = np.arange(9) < np.arange(10)[:, None]  # every true length from 0 to T
+        if kind == "tokens":
+            self.x = (generator.integers(1, 30, real.shape) * real).astype("int32")
+        else:
+            self.x = (generator.normal(size=(10, 9, 3)) * real[..., None]).astype("float32")
+        before = self.model.get_weights()
+        get_task("binary").compile(self.model)
+        self.loss = self.model.train_on_batch(self.x, np.arange(10) % 2)[0]
+        self.changed = [
+            bool((a != b).any()) for a, b in zip(before, self.model.get_weights(), strict=True)
+        ]
+        self.answers = self.model.predict_on_batch(self.x)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """`trained(name, kind)` trains once for all tests of the module."""
+    cache = {}
+
+    def get(name, kind):
+        if (name, kind) not in cache:
+            cache[name, kind] = Trained(name, kind)
+        return cache[name, kind]
+
+    return get
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_of_training_changes_every_weight(trained, name, kind):
+    result = trained(name, kind)
+    assert np.isfinite(result.loss)
+    assert all(result.changed)
+    assert result.answers.std() > 1e-3
+
+
+@pytest.fixture(
+    scope="module", params=["import keras, keras_rnn_zoo", "import keras_rnn_zoo, keras"]
+)
+def answers_of_a_new_process(request, trained, tmp_path_factory):
+    """Saves every model; one new process, which knows nothing else, loads and asks them."""
+    directory = tmp_path_factory.mktemp("saved")
+    for name in MODELS:
+        for kind in KINDS:
+            result = trained(name, kind)
+            result.model.save(directory / f"{name}-{kind}.keras")
+            np.save(directory / f"{name}-{kind}.npy", result.x)
+    code = f"""
+        {request.param}
+        import pathlib, numpy
+        answers = {{}}
+        for path in pathlib.Path({str(directory)!r}).glob("*.keras"):
+            model = keras.saving.load_model(path)
+            answers[path.stem] = model.predict_on_batch(numpy.load(path.with_suffix(".npy")))
+        numpy.savez({str(directory / "answers.npz")!r}, **answers)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, capture_output=True)
+    with np.load(directory / "answers.npz") as archive:
+        return dict(archive)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_saved_model_answers_the_same_in_a_new_process(
+    answers_of_a_new_process, trained, name, kind
+):
+    received = answers_of_a_new_process[f"{name}-{kind}"]
+    # 1e-6: the same float32 arithmetic in another process.
+    np.testing.assert_allclose(received, trained(name, kind).answers, atol=1e-6)
+
+
+@pytest.mark.parametrize("quantization", QUANTIZATIONS.names())
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", MODELS)
+def test_the_model_is_exported_in_every_mode_and_the_file_answers_the_same(
+    trained, name, kind, quantization, tmp_path
+):
+    given = trained(name, kind)
+    mode = QUANTIZATIONS.get(quantization)
+    result = export_tflite(
+        given.model,
+        tmp_path / "model.tflite",
+        quantization=quantization,
+        representative_data=given.x,
+        samples=given.x,
+    )
+    assert result.parity is not None and result.parity.passed
+    received = TFLiteModel(result.path).predict(given.x)
+    np.testing.assert_allclose(received, given.answers, atol=mode.tolerance.output, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_model_is_exported_as_a_saved_model(trained, name, tmp_path):
+    import tensorflow as tf
+
+    given = trained(name, "tokens")
+    export_saved_model(given.model, tmp_path / "saved_model", samples=given.x)
+    signature = tf.saved_model.load(tmp_path / "saved_model").signatures["serving_default"]
+    (received,) = signature(tokens=tf.constant(given.x)).values()
+    # 1e-5: the promise of a SavedModel, which is TensorFlow's own arithmetic.
+    np.testing.assert_allclose(received, given.answers, atol=1e-5)
