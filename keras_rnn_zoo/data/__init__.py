@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.data._splitting import split_indices
-from keras_rnn_zoo.errors import ConfigError, DataError, listed, nearest
+from keras_rnn_zoo.errors import DataError, listed, nearest
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.vocabulary import Vocabulary
 
 __all__ = [
@@ -278,9 +279,6 @@ def hold_out(dataset: Dataset, fraction: float = 0.2, seed: int = 0) -> Dataset:
     )
 
 
-TASK_NAMES = ("binary", "multiclass", "sequence_labelling", "regression")
-
-
 def infer_task(dataset: Dataset, task: str | None = None) -> str:
     """Returns the task that a data set's labels call for, or `task` if that is possible.
 
@@ -292,10 +290,8 @@ def infer_task(dataset: Dataset, task: str | None = None) -> str:
         DataError: The labels are of no use for the task, or for any.
     """
     task = task or dataset.task
-    if task is not None and task not in TASK_NAMES:
-        raise ConfigError(
-            f"Unknown task: {task!r}.{nearest(task, TASK_NAMES)} Known: {listed(TASK_NAMES)}."
-        )
+    if task is not None:
+        task = get_task(task).name
     y = dataset.train.y
     first = y[0]
     per_step = not isinstance(first, str) and isinstance(first, Sized) and len(first) != 1
