@@ -13,17 +13,21 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras_tuner
+from keras_tuner.engine.trial import Trial
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import SearchError
 
-Trial = keras_tuner.engine.trial.Trial
+if TYPE_CHECKING:
+    from keras_tuner import Oracle
+else:
+    Oracle = object
 
 
-class DurableOracle:
+class DurableOracle(Oracle):  # type: ignore[misc]
     """A mixin for a `keras_tuner.Oracle`, to come before it in the bases.
 
     Attributes:
@@ -31,6 +35,7 @@ class DurableOracle:
     """
 
     records: dict[str, dict[str, Any]]
+    ongoing_trials: dict[str, Trial]
     _held = 0
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -51,12 +56,12 @@ class DurableOracle:
     def create_trial(self, tuner_id: str) -> Trial:
         """Returns the next trial; it is on disk as running."""
         with self.one_step():
-            return super().create_trial(tuner_id)  # type: ignore[misc]
+            return super().create_trial(tuner_id)
 
     def end_trial(self, trial: Trial) -> None:
         """Ends a trial; it is on disk as ended."""
         with self.one_step():
-            super().end_trial(trial)  # type: ignore[misc]
+            super().end_trial(trial)
 
     def save(self) -> None:
         """Writes the state, whole or not at all.
@@ -79,7 +84,7 @@ class DurableOracle:
 
     def get_state(self) -> dict[str, Any]:
         """Returns KerasTuner's state and, with it, the trials and their records."""
-        state: dict[str, Any] = super().get_state()  # type: ignore[misc]
+        state: dict[str, Any] = super().get_state()
         state["trials"] = {name: trial.get_state() for name, trial in self.trials.items()}
         state["records"] = self.records
         return state
@@ -88,7 +93,7 @@ class DurableOracle:
         """Takes over what `get_state` returned."""
         self.trials = {name: Trial.from_state(value) for name, value in state["trials"].items()}
         self.records = state["records"]
-        super().set_state(state)  # type: ignore[misc]
+        super().set_state(state)
 
     def reload(self) -> None:
         """Reads the state; trials that were running are to be run again, from their start.

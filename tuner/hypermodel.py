@@ -4,81 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 import numpy as np
 
-from keras_rnn_zoo.builder import MODELS, ModelBuilder, get_builder
+from keras_rnn_zoo.builder import ModelBuilder, get_builder
 from keras_rnn_zoo.errors import ConfigError, ZooError, listed, nearest
 from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.tuner.settings import (
+    LearningRate,
+    Space,
+    check_learning_rate,
+    check_models,
+    check_spaces,
+)
 
 if TYPE_CHECKING:
     import keras
-
-Space = Callable[[Any], Mapping[str, Any]]
-"""Declares hyperparameters on what it is given, and returns the config values they choose."""
-
-LearningRate = float | tuple[float, float]
-
-
-def check_models(models: Sequence[str] | str) -> tuple[str, ...]:
-    """Returns the names of the models to search over.
-
-    Raises:
-        UnknownNameError: No such model; the message has the nearest.
-        ConfigError: There are none, or one is named twice.
-    """
-    names = (models,) if isinstance(models, str) else tuple(models)
-    if not names:
-        raise ConfigError(f"Name at least one model. Known: {listed(MODELS.names())}.")
-    for name in names:
-        MODELS.get(name)
-    if len(set(names)) != len(names):
-        raise ConfigError(f"Name each model once. Received: {', '.join(names)}")
-    return names
-
-
-def check_spaces(models: Sequence[str], spaces: Mapping[str, Space] | None) -> None:
-    """Refuses search spaces of models that are not searched, and what cannot be called.
-
-    Raises:
-        ConfigError: The message says which.
-    """
-    for name, space in (spaces or {}).items():
-        if name not in models:
-            raise ConfigError(
-                f"spaces holds {name!r}, which is not searched.{nearest(name, models)} "
-                f"Searched: {listed(models)}."
-            )
-        if not callable(space):
-            raise ConfigError(
-                f"The search space of '{name}' is a function that takes the hyperparameters and "
-                f"returns a dict of config values. Received: {space!r}"
-            )
-
-
-def check_learning_rate(learning_rate: Any) -> LearningRate:
-    """Returns a learning rate to use, or the least and the greatest to search between.
-
-    Raises:
-        ConfigError: It is neither.
-    """
-    try:
-        if not np.ndim(learning_rate):
-            if 0 < learning_rate < math.inf:
-                return float(learning_rate)
-        else:
-            least, greatest = (float(rate) for rate in learning_rate)
-            if 0 < least < greatest < math.inf:
-                return least, greatest
-    except (TypeError, ValueError):
-        pass
-    raise ConfigError(
-        "learning_rate is a number above 0, or two such numbers to search between, the smaller "
-        f"first. Received: {learning_rate!r}"
-    )
 
 
 class _ModelHyperParameters:
@@ -102,13 +46,10 @@ class _ModelHyperParameters:
         if name in self._fixed:
             return self._fixed[name]
         parent, values = kwargs.pop("parent_name", None), kwargs.pop("parent_values", None)
-        scope = (
-            contextlib.nullcontext() if parent is None else self.conditional_scope(parent, values)
-        )
-        with scope:
-            if self._inactive:
-                return None
-            return getattr(self._hp, kind)(self._prefix + name, *args, **kwargs)
+        if parent is not None:
+            with self.conditional_scope(parent, values):
+                return self._declare(kind, name, args, kwargs)
+        return getattr(self._hp, kind)(self._prefix + name, *args, **kwargs)
 
     def Choice(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """See `keras_tuner.HyperParameters.Choice`."""
@@ -245,7 +186,7 @@ class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         fixed = self.config[model]
         space = self._spaces.get(model) or get_builder(model, **fixed).search_space
         try:
-            values: Any = space(_ModelHyperParameters(hp, f"{model}.", fixed))  # type: ignore[arg-type]
+            values: Any = space(_ModelHyperParameters(hp, f"{model}.", fixed))
         except ZooError:
             raise
         except Exception as error:
@@ -259,6 +200,29 @@ class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
             )
         # None is what KerasTuner gives for an inactive hyperparameter; the model's default holds.
         return {key: value for key, value in values.items() if value is not None}
+
+    def space(self) -> keras_tuner.HyperParameters:
+        """Returns the hyperparameters of all models, found without building any.
+
+        Raises:
+            ConfigError: A search space failed, or chose an illegal config.
+        """
+        found = keras_tuner.HyperParameters()
+        known: list[Any] = []
+        waiting: list[Any] = [[]]
+        while waiting:
+            hp = found.copy()
+            for condition in waiting.pop(0):
+                hp.values[condition.name] = condition.values[0]
+            hp.ensure_active_values()
+            self.builder(hp)
+            found.merge(hp.space, overwrite=False)
+            known += hp.active_scopes
+            for scope in hp.inactive_scopes:
+                if scope not in known:
+                    known.append(scope)
+                    waiting.append(scope)
+        return found
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Returns a compiled model; see `builder`."""

@@ -24,17 +24,6 @@ from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel
 CHECKPOINT = "checkpoint.weights.h5"  # as KerasTuner calls it
 
 
-class _SpaceOnly(keras_tuner.HyperModel):  # type: ignore[misc]
-    """Shows KerasTuner the hyperparameters of a model without building it."""
-
-    def __init__(self, hypermodel: ZooHyperModel):
-        super().__init__()
-        self.hypermodel = hypermodel
-
-    def build(self, hp: keras_tuner.HyperParameters) -> None:
-        self.hypermodel.builder(hp)
-
-
 class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the weights of the best epoch; the file is whole at any moment."""
 
@@ -116,6 +105,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         on_end: Callable[[], None] = lambda: None,
         needed: Callable[[], set[str]] = set,
     ):
+        self.hypermodel: Any
         self.data = data
         self.epochs = epochs
         self.batch_size = batch_size
@@ -133,11 +123,8 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         self.save()
 
     def _populate_initial_space(self) -> None:
-        whole, self.hypermodel = self.hypermodel, _SpaceOnly(self.hypermodel)
-        try:
-            super()._populate_initial_space()
-        finally:
-            self.hypermodel = whole
+        # KerasTuner would build a model of every kind only to see its hyperparameters.
+        self.oracle.update_space(self.hypermodel.space())
 
     def save(self) -> None:
         """Writes the state, whole or not at all."""

@@ -41,12 +41,18 @@ from keras_rnn_zoo.training import (
     save_run,
 )
 from keras_rnn_zoo.tuner import records
+from keras_rnn_zoo.tuner.settings import (
+    LearningRate,
+    Space,
+    check_learning_rate,
+    check_models,
+    check_spaces,
+)
 from keras_rnn_zoo.tuner.tuners import TUNERS, Plan
 
 if TYPE_CHECKING:
     import keras
 
-    from keras_rnn_zoo.tuner.hypermodel import LearningRate, Space
     from keras_rnn_zoo.tuner.running import ZooTuner
 
 FORMAT = 1
@@ -131,9 +137,13 @@ def search(
     """
     from keras_rnn_zoo.builder import list_models
 
-    names = list(models or [name for name in list_models() if not name.endswith("_cell")])
+    if models is None:
+        models = [name for name in list_models() if not name.endswith("_cell")]
+    names = list(check_models(models))
+    check_spaces(names, spaces)
+    learning_rate = check_learning_rate(learning_rate)
     algorithm = TUNERS.get(tuner)
-    _check_arguments(names, max_trials, seed, validation_split)
+    _check_numbers(max_trials, seed, validation_split)
     check_hyperparameters(epochs, batch_size, 1.0, patience)
     check_config(names, config or {})
     output = Path(output)
@@ -162,11 +172,9 @@ def search(
     _check_same(output, known, asked)
     dataset = hold_out(dataset, TEST_FRACTION, seed)
 
-    # These import TensorFlow, and the checks above have to answer at once.
-    from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel, check_learning_rate, check_spaces
+    # It imports TensorFlow, and the checks above have to answer at once.
+    from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel
 
-    check_learning_rate(learning_rate)
-    check_spaces(names, spaces)
     prepared_for: dict[tuple[Any, ...], Prepared] = {}
     prepared: dict[str, Prepared] = {}
     settled: dict[str, dict[str, Any]] = {}
@@ -200,11 +208,7 @@ def search(
     )
 
 
-def _check_arguments(
-    models: Sequence[str], max_trials: int, seed: int, validation_split: float
-) -> None:
-    if len(set(models)) != len(models):
-        raise ConfigError(f"Name each model once. Received: {', '.join(models)}")
+def _check_numbers(max_trials: int, seed: int, validation_split: float) -> None:
     if isinstance(max_trials, bool) or not isinstance(max_trials, int) or max_trials < 1:
         raise ConfigError(f"max_trials is a whole number of at least 1. Received: {max_trials!r}")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32 - 1:
@@ -435,26 +439,10 @@ def _search(
     return SearchResult(output, best, ordered)
 
 
-def _space(hypermodel: Any) -> list[dict[str, Any]]:
-    """Returns the search spaces of all models, JSON-able, to tell two searches apart."""
-    import keras_tuner
-
-    space = []
-    for model in hypermodel.models:
-        hp = keras_tuner.HyperParameters()
-        hp.values["model"] = model
-        hypermodel.builder(hp)
-        space.append(
-            {
-                "model": model,
-                "hyperparameters": [
-                    {"kind": type(entry).__name__, **entry.get_config(), "conditions": None}
-                    for entry in hp.space
-                ],
-            }
-        )
-    result: list[dict[str, Any]] = json.loads(json.dumps(space))
-    return result
+def _space(hypermodel: Any) -> list[Any]:
+    """Returns the search space, JSON-able, to tell two searches apart."""
+    space: list[Any] = json.loads(json.dumps(hypermodel.space().get_config()["space"]))
+    return space
 
 
 def _sweep(output: Path) -> None:

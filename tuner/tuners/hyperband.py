@@ -28,7 +28,7 @@ def _oracle_class() -> Any:
             # The cap ends the search, and no bracket is smaller than a trial.
             super().__init__(hyperband_iterations=max_trials, **kwargs)
             self.max_trials = max_trials
-            self._brackets = []
+            self._brackets: list[dict[str, Any]] = []
             self._current_bracket = self._largest_bracket()
             self._start_new_bracket()
 

@@ -1,0 +1,38 @@
+"""What the tests of the search share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# `tiny` is a plain module beside the tests; importlib mode adds no directory by itself.
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny import run_search
+
+
+@pytest.fixture(autouse=True)
+def eager(recwarn):
+    """Tracing a graph takes longer than training these models for an epoch."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """The search directory of `tiny_search`."""
+    return tmp_path / "search"
+
+
+@pytest.fixture
+def tiny_search(directory):
+    """Searches in `directory`, with settings that take a second or two."""
+
+    def run(**changes):
+        return run_search(**{"output": directory, **changes})
+
+    return run

@@ -1,0 +1,461 @@
+"""The search from end to end."""
+
+import csv
+import errno
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tiny
+
+from keras_rnn_zoo.data import Dataset, Split
+from keras_rnn_zoo.errors import ConfigError, OutputError, SearchError, UnknownNameError
+from keras_rnn_zoo.run import Run
+from keras_rnn_zoo.tuner import TUNERS
+from keras_rnn_zoo.tuner.running import CHECKPOINT, ZooTuner
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Returns the finished search of a tuner; it runs once."""
+    finished = {}
+
+    def find(tuner):
+        if tuner not in finished:
+            directory = tmp_path_factory.mktemp(tuner) / "search"
+            finished[tuner] = tiny.run_search(output=directory, tuner=tuner)
+        return finished[tuner]
+
+    return find
+
+
+class Acts(keras.callbacks.Callback):
+    """Acts when the training of a model of the given name begins."""
+
+    def __init__(self, name, action):
+        super().__init__()
+        self.name, self.action = name, action
+
+    def on_train_begin(self, logs=None):
+        if self.model.name == self.name:
+            self.action(self.model)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def fail(*_):
+    raise ValueError("too warm\nin here")
+
+
+def no_training(*_, **__):
+    raise AssertionError("trained again")
+
+
+# ------------------------------------------------------------------ end to end
+
+
+@pytest.mark.parametrize("tuner", TUNERS.names())
+def test_a_search_leaves_its_winner_as_a_run(undisturbed, tuner):
+    result = undisturbed(tuner)
+    info = json.loads((result.path / "search.json").read_text())
+    winner, best = result.trials[0], result.best
+
+    assert len(result.trials) == 4
+    assert info["status"] == "finished"
+    assert info["best"]["trial_id"] == winner["trial_id"]
+    assert winner["score"] == max(trial["score"] for trial in result.trials)
+    assert best.path == result.path / "best"
+    assert best.model_name == winner["model"]
+    # The same weights on the same rows; batches of another size add up in another order.
+    assert best.metrics["validation_accuracy"] == pytest.approx(winner["score"], abs=1e-6)
+    assert best.metrics["validation_loss"] == pytest.approx(winner["metrics"]["val_loss"], abs=1e-5)
+    assert best.metrics["parameters"] == winner["parameters"]
+    assert best.info["data"]["rows"] == tiny.ROWS
+    assert best.metrics["test_accuracy"] is not None
+    assert best.info["hyperparameters"]["trial_id"] == winner["trial_id"]
+    assert len(best.predict(tiny.tiny_data().train.x[:2])) == 2
+
+
+@pytest.mark.parametrize("tuner", TUNERS.names())
+def test_only_the_chosen_models_hyperparameters_are_active(undisturbed, tuner):
+    for trial in undisturbed(tuner).trials:
+        names = {"rnn": {"rnn.units"}, "gru": {"gru.units", "gru.dropout"}}[trial["model"]]
+        assert set(trial["hyperparameters"]) == {"model", "learning_rate", *names}
+
+
+@pytest.mark.parametrize("tuner", TUNERS.names())
+def test_only_the_winners_checkpoint_stays(undisturbed, tuner):
+    result = undisturbed(tuner)
+    kept = {path.parent.name for path in result.path.glob(f"tuner/*/{CHECKPOINT}")}
+    winner = f"trial_{result.trials[0]['trial_id']}"
+    assert winner in kept
+    assert kept == {winner} or tuner == "hyperband"
+
+
+def test_hyperband_trains_the_best_on(undisturbed):
+    trials = tiny.comparable(undisturbed("hyperband").path)
+    first, last = trials[:3], trials[3]
+    assert [trial["epochs"] for trial in trials] == [1, 1, 1, 2]
+    best = max(first, key=lambda trial: trial["score"])
+    assert last["hyperparameters"] == best["hyperparameters"]
+
+
+def test_hyperband_leaves_out_a_bracket_that_the_trials_do_not_suffice_for(tiny_search):
+    trials = tiny_search(tuner="hyperband", max_trials=2, models=["rnn"], spaces={}).trials
+    assert [trial["epochs"] for trial in trials] == [3, 3]
+
+
+def test_a_grid_gives_each_model_its_turn_and_ends_with_the_space(tiny_search, capsys):
+    result = tiny_search(tuner="grid", learning_rate=0.01, max_trials=50, epochs=1, progress=True)
+    trials = tiny.comparable(result.path)
+    assert [trial["model"] for trial in trials] == ["rnn", "gru", "rnn", *["gru"] * 5]
+    assert len({str(trial["hyperparameters"]) for trial in trials}) == 8
+    assert {trial["hyperparameters"]["learning_rate"] for trial in trials} == {0.01}
+    assert "trial 8/8" in capsys.readouterr().err
+
+
+def test_a_regression_is_judged_by_its_error(tiny_search):
+    result = tiny_search(data=tiny.tiny_data("regression"), max_trials=2, epochs=1)
+    scores = [trial["score"] for trial in result.trials]
+    assert scores == sorted(scores)
+    assert result.best.metrics["validation_mean_absolute_error"] == pytest.approx(scores[0])
+    info = json.loads((result.path / "search.json").read_text())
+    assert info["objective"] == {"name": "val_mean_absolute_error", "direction": "min"}
+
+
+def test_a_test_split_is_left_alone(tiny_search):
+    test = tiny.tiny_data(rows=20, seed=1).train
+    train = tiny.tiny_data(rows=30).train
+    data = Dataset("two", "features", train, test)
+    best = tiny_search(data=data, max_trials=1, epochs=1).best
+    assert best.info["data"]["rows"] == {"train": 24, "validation": 6, "test": 20}
+
+
+def test_what_the_config_sets_is_not_searched(tiny_search):
+    result = tiny_search(config={"units": 3, "layers": 1}, max_trials=2, epochs=1)
+    for trial in result.trials:
+        assert not {"rnn.units", "gru.units"} & trial["hyperparameters"].keys()
+    assert result.best.builder().config["units"] == 3
+
+
+def test_each_model_sees_its_own_number_of_timesteps(tiny_search, monkeypatch):
+    seen = {}
+
+    def look(tuner, trial):
+        name = trial.hyperparameters.values["model"]
+        seen[name] = tuner.data[name].x_train.shape[1], tuner.hypermodel.config[name]["timesteps"]
+        raise ValueError("seen")
+
+    monkeypatch.setattr(ZooTuner, "run_trial", look)
+    texts = Dataset("texts", "text", Split(["good fun", "bad"] * 20, ["p", "n"] * 20))
+    with pytest.raises(SearchError, match="seen"):
+        tiny_search(models=["lstm", "bilstm"], spaces={}, data=texts, config={}, tuner="grid")
+    assert seen == {"lstm": (80, 80), "bilstm": (200, 200)}
+
+
+def test_progress_goes_to_stderr_a_line_per_trial(tiny_search, capsys):
+    tiny_search(max_trials=2, epochs=1, progress=True)
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("trial ")]
+    assert captured.out == ""
+    assert len(lines) == 2
+    assert lines[0].startswith("trial 1/2  ")
+    assert "learning_rate=" in lines[0] and "units=" in lines[0]
+    assert "val_accuracy 0." in lines[1] and "best 0." in lines[1] and lines[1].endswith(" s")
+
+
+def test_early_stopping_ends_a_trial(tiny_search):
+    result = tiny_search(max_trials=1, epochs=30, patience=1, learning_rate=0.5)
+    assert result.trials[0]["epochs"] < 30
+
+
+# ------------------------------------------------------------------ the table and the logs
+
+
+def test_the_table_holds_every_trial(undisturbed):
+    result = undisturbed("random")
+    trials = json.loads((result.path / "trials.json").read_text())
+    with (result.path / "trials.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sorted(str(trial) for trial in trials) == sorted(str(trial) for trial in result.trials)
+    assert [row["trial_id"] for row in rows] == [trial["trial_id"] for trial in trials]
+    for row, trial in zip(rows, trials, strict=True):
+        assert float(row["score"]) == trial["score"] == trial["metrics"]["val_accuracy"]
+        for name in ("rnn.units", "gru.units", "learning_rate"):
+            assert row[name] == str(trial["hyperparameters"].get(name, ""))
+        assert int(row["epochs"]) == trial["epochs"] == 3
+        assert float(row["seconds"]) > 0
+        assert row["status"] == "completed" and row["message"] == ""
+
+
+def test_hparams_shows_the_trials(undisturbed):
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.plugins.hparams import api_pb2, metadata
+    from tensorboard.util import tensor_util
+
+    result = undisturbed("random")
+
+    def read(log):
+        (file,) = (result.path / "logs" / log).iterdir()
+        plugin, scalars = {}, {}
+        for event in EventFileLoader(str(file)).Load():
+            for value in event.summary.value:
+                data = value.metadata.plugin_data
+                if data.plugin_name == metadata.PLUGIN_NAME:
+                    plugin[value.tag] = data.content
+                elif value.tag:
+                    numbers = tensor_util.make_ndarray(value.tensor)
+                    scalars.setdefault(value.tag, []).append(float(numbers))
+        return plugin, scalars
+
+    plugin, _ = read("search")
+    experiment = metadata.parse_experiment_plugin_data(plugin[metadata.EXPERIMENT_TAG])
+    declared = {info.name: info for info in experiment.hparam_infos}
+    assert set(declared) == {"model", "learning_rate", "rnn.units", "gru.units", "gru.dropout"}
+    assert [v.string_value for v in declared["model"].domain_discrete.values] == ["rnn", "gru"]
+    assert declared["learning_rate"].domain_interval.max_value == 0.01
+    assert "score" in {info.name.tag for info in experiment.metric_infos}
+    for trial in result.trials:
+        plugin, scalars = read(f"trial_{trial['trial_id']}")
+        start = metadata.parse_session_start_info_plugin_data(
+            plugin[metadata.SESSION_START_INFO_TAG]
+        )
+        end = metadata.parse_session_end_info_plugin_data(plugin[metadata.SESSION_END_INFO_TAG])
+        shown = {
+            name: value.string_value or value.number_value for name, value in start.hparams.items()
+        }
+        assert shown == trial["hyperparameters"]
+        assert end.status == api_pb2.STATUS_SUCCESS
+        assert scalars["score"] == [pytest.approx(trial["score"])]
+        assert len(scalars["val_loss"]) == trial["epochs"]
+
+
+# ------------------------------------------------------------------ stopping and going on
+
+
+@pytest.mark.parametrize("tuner", TUNERS.names())
+def test_an_interrupted_search_goes_on_as_if_nothing_had_been(
+    undisturbed, tiny_search, directory, tuner, capsys
+):
+    with pytest.raises(KeyboardInterrupt):
+        tiny_search(tuner=tuner, callbacks=[tiny.at_fit(3, interrupt)], progress=True)
+    assert "Stopped after 2 of 4 trials" in capsys.readouterr().err
+    kept = tiny.comparable(directory)
+    assert len(kept) == 2
+    counting = tiny.at_fit(0, interrupt)
+
+    result = tiny_search(tuner=tuner, callbacks=[counting], progress=True)
+
+    assert "Going on after 2 of 4 trials" in capsys.readouterr().err
+    assert counting.fits == 2
+    expected = undisturbed(tuner)
+    assert tiny.comparable(directory) == tiny.comparable(expected.path)
+    for name in ("test_accuracy", "test_loss", "train_loss"):
+        assert result.best.metrics[name] == expected.best.metrics[name]
+    logs = {path.name for path in (directory / "logs").iterdir()}
+    assert logs == {"search", *(f"trial_{trial['trial_id']}" for trial in result.trials)}
+
+
+@pytest.mark.parametrize(("tuner", "when"), [("hyperband", 4)])
+def test_a_killed_search_goes_on_as_if_nothing_had_been(
+    undisturbed, tiny_search, directory, tuner, when
+):
+    command = [sys.executable, str(Path(tiny.__file__)), str(directory), tuner, str(when)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -9, done.stderr
+    assert not (directory / "best").exists()
+    tiny_search(tuner=tuner)
+    assert tiny.comparable(directory) == tiny.comparable(undisturbed(tuner).path)
+
+
+def test_a_finished_search_is_not_run_again(undisturbed, tiny_search, monkeypatch):
+    before = undisturbed("random")
+    monkeypatch.setattr(ZooTuner, "run_trial", no_training)
+    written = (before.path / "best" / "model.keras").stat().st_mtime_ns
+    after = tiny_search(output=before.path)
+    assert after.trials == before.trials
+    assert after.best.metrics == before.best.metrics
+    assert (before.path / "best" / "model.keras").stat().st_mtime_ns == written
+
+
+def test_a_winner_that_is_gone_is_restored(tiny_search, directory, monkeypatch):
+    import shutil
+
+    before = tiny_search(max_trials=1, epochs=1)
+    shutil.rmtree(directory / "best")
+    monkeypatch.setattr(ZooTuner, "run_trial", no_training)
+    assert tiny_search(max_trials=1, epochs=1).best.metrics == before.best.metrics
+    shutil.rmtree(directory / "best")
+    (directory / "tuner" / "trial_0" / CHECKPOINT).unlink()
+    with pytest.raises(SearchError, match=r"Cannot restore trial 0.*missing or damaged"):
+        tiny_search(max_trials=1, epochs=1)
+
+
+def test_another_seed_makes_another_search(undisturbed, tiny_search, directory):
+    tiny_search(seed=1)
+    assert tiny.comparable(directory) != tiny.comparable(undisturbed("random").path)
+
+
+# ------------------------------------------------------------------ trials that fail
+
+
+def test_a_failed_trial_is_recorded_and_the_search_goes_on(tiny_search, directory, capsys):
+    result = tiny_search(
+        tuner="grid", callbacks=[Acts("gru", fail)], epochs=1, max_trials=8, progress=True
+    )
+    trials = tiny.comparable(directory)
+    assert [trial["status"] for trial in trials] == ["completed", "failed"] * 4
+    assert trials[1]["message"] == "ValueError: too warm in here"
+    assert trials[1]["score"] is None and trials[1]["metrics"] == {}
+    assert result.best.model_name == "rnn"
+    assert [trial["status"] for trial in result.trials] == ["completed"] * 4 + ["failed"] * 4
+    assert "failed: ValueError: too warm in here" in capsys.readouterr().err
+    assert "ValueError: too warm in here" in (directory / "trials.csv").read_text()
+
+
+def test_a_model_with_nan_never_wins(tiny_search, directory):
+    def poison(model):
+        model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+
+    result = tiny_search(tuner="grid", callbacks=[Acts("rnn", poison)], max_trials=2)
+    failed = tiny.comparable(directory)[0]
+    assert failed["status"] == "failed" and "Training diverged" in failed["message"]
+    assert result.best.model_name == "gru"
+    assert not (directory / "tuner" / "trial_0" / CHECKPOINT).exists()
+
+
+def test_a_search_in_which_all_fail_says_why(tiny_search, directory, monkeypatch):
+    with pytest.raises(SearchError, match=r"All 2 trials failed. The first: ValueError: too warm"):
+        tiny_search(models=["gru"], spaces={}, callbacks=[Acts("gru", fail)], max_trials=2)
+    assert json.loads((directory / "search.json").read_text())["status"] == "failed"
+    monkeypatch.setattr(ZooTuner, "run_trial", no_training)
+    with pytest.raises(SearchError, match="All 2 trials failed"):
+        tiny_search(models=["gru"], spaces={}, max_trials=2)
+
+
+def test_a_full_disk_ends_the_search_and_it_can_go_on(tiny_search, directory, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "save_weights", full)
+        with pytest.raises(OutputError, match="the disk is full"):
+            tiny_search(max_trials=2, epochs=1)
+    assert len(tiny_search(max_trials=2, epochs=1).trials) == 2
+
+
+# ------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"models": ["lstn"]}, UnknownNameError, "Did you mean 'lstm'"),
+        ({"models": ["rnn", "rnn"]}, ConfigError, "each model once"),
+        ({"tuner": "hyperbant"}, UnknownNameError, "Unknown tuner.*Did you mean 'hyperband'"),
+        ({"max_trials": 0}, ConfigError, "max_trials is a whole number.*Received: 0"),
+        ({"max_trials": 2.5}, ConfigError, "max_trials is a whole number.*Received: 2.5"),
+        ({"epochs": 0}, ConfigError, "epochs"),
+        ({"patience": 0}, ConfigError, "patience"),
+        ({"batch_size": "x"}, ConfigError, "batch_size"),
+        ({"seed": -1}, ConfigError, "seed.*Received: -1"),
+        ({"validation_split": 0}, ConfigError, "validation_split is above 0"),
+        ({"config": {"unit": 3}}, ConfigError, "Did you mean 'units'"),
+        ({"config": {"units": "many"}}, ConfigError, "units.*Received: 'many'"),
+        ({"learning_rate": 0}, ConfigError, "learning_rate.*Received: 0"),
+        ({"learning_rate": (0.1, 0.01)}, ConfigError, "the smaller first"),
+        ({"learning_rate": "fast"}, ConfigError, "Received: 'fast'"),
+        ({"spaces": {"lstm": tiny.rnn_space}}, ConfigError, "'lstm', which is not searched"),
+        ({"spaces": {"rnn": {"units": 3}}}, ConfigError, "search space of 'rnn' is a function"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_read(
+    tiny_search, directory, changes, error, message
+):
+    with pytest.raises(error, match=message):
+        tiny_search(**{"data": "no_such_file.csv", **changes})
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (lambda hp: 1 / 0, "search space of 'gru' failed: ZeroDivisionError"),
+        (lambda hp: 64, "returns a dict of config values. Received: 64"),
+        (lambda hp: {"unit": 64}, "'gru' has no setting 'unit'. Did you mean 'units'"),
+        (lambda hp: {"units": hp.Float("units", 1, 2)}, "units is a whole number"),
+    ],
+)
+def test_a_bad_search_space_is_refused_before_the_first_trial(
+    tiny_search, directory, space, message
+):
+    with pytest.raises(ConfigError, match=message):
+        tiny_search(spaces={"gru": space})
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_trials": 5}, "max_trials is 4 there and 5 here"),
+        ({"models": ["rnn"], "spaces": {}}, "models is"),
+        ({"config": {"units": 2}}, "config is"),
+        ({"data": tiny.tiny_data(seed=1)}, "the data hold other rows"),
+        ({"spaces": {}}, "search spaces of the models differ"),
+        ({"tuner": "grid", "seed": 3}, "tuner is 'random' there.*; seed is 0 there and 3 here"),
+    ],
+)
+def test_another_search_in_the_same_directory_is_refused(
+    undisturbed, tiny_search, changes, message
+):
+    with pytest.raises(OutputError, match=f"holds a search with other settings.*{message}"):
+        tiny_search(output=undisturbed("random").path, **changes)
+
+
+def test_a_directory_with_something_else_is_refused(tiny_search, directory):
+    directory.mkdir()
+    (directory / "thesis.txt").write_text("precious")
+    with pytest.raises(OutputError, match="already holds something"):
+        tiny_search(data="no_such_file.csv")
+    assert (directory / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": 1}', '{"format": 99}'])
+def test_a_damaged_search_file_is_refused(tiny_search, directory, content):
+    directory.mkdir()
+    (directory / "search.json").write_text(content)
+    with pytest.raises(OutputError, match=r"damaged|newer keras-rnn-zoo"):
+        tiny_search()
+
+
+def test_damaged_state_is_refused(tiny_search, directory):
+    with pytest.raises(KeyboardInterrupt):
+        tiny_search(callbacks=[tiny.at_fit(2, interrupt)])
+    (directory / "tuner" / "oracle.json").write_text("{")
+    with pytest.raises(SearchError, match=r"oracle.json is damaged"):
+        tiny_search()
+
+
+def test_two_processes_do_not_search_in_one_directory(undisturbed, tiny_search):
+    place = undisturbed("random").path
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(SearchError, match="Another process"):
+            tiny_search(output=place)
+    finally:
+        os.close(handle)
+
+
+def test_the_winner_can_be_loaded_as_a_run(undisturbed):
+    run = Run.load(undisturbed("grid").path / "best")
+    assert run.load_model().count_params() == run.metrics["parameters"]
+    assert len(run.samples()["x_test"]) == tiny.ROWS["test"]
