@@ -114,6 +114,14 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return _one_line(usage_message(error)), error.exit_code
     if isinstance(error, click.ClickException):
         return _one_line(error.format_message()), error.exit_code
+    # TensorFlow has an error type of its own for a full disk, which it also uses for memory.
+    full = re.search("No space left on device|File too large|quota exceeded", str(error))
+    if full and not isinstance(error, OSError):
+        return (
+            f"Cannot write a temporary file: {full[0].lower()}. Free some space, or let TMPDIR "
+            "name another place.",
+            1,
+        )
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return (
             "There is not enough memory. Choose a smaller --batch-size, fewer timesteps (--set "

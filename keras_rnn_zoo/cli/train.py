@@ -55,10 +55,14 @@ def command(
         [
             ("Model", f"{run.model_name}, {metrics['parameters']:,} parameters"),
             ("Data", out.rows_of(run.info["data"])),
-            ("Training", f"{metrics['epochs']} epochs in {out.seconds(metrics['seconds'])}"),
+            ("Training", f"{_epochs(metrics['epochs'])} in {out.seconds(metrics['seconds'])}"),
         ]
     )
     click.echo()
     out.metrics_table(metrics)
     click.echo(f"\nRun: {output}")
     out.next_command("export", output, "-o", "BUNDLE")
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' if count != 1 else ''}"

@@ -69,8 +69,9 @@ def split_indices(y: Any, fraction: float, seed: int = 0) -> tuple[np.ndarray, n
     total = max(1, round(fraction * len(classes)))
     if int(limits.sum()) < 1:
         raise DataError(
-            f"There are too few rows to hold some out for validation: {len(classes)}. "
-            "Give at least two rows per label, or set validation_split to 0."
+            f"There are too few rows to hold some out for validation: no label of {len(classes)} has "
+            "two. Give at least two rows per label, check that the label column is the right one, "
+            "or set validation_split to 0."
         )
     held = choose(classes, total, limits, seed)
     return np.setdiff1d(np.arange(len(classes)), held), held
