@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import math
 import sys
@@ -200,8 +199,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         """
         values = trial.hyperparameters.values
         record = self.oracle.records[trial.trial_id]
-        keras.backend.clear_session()
-        gc.collect()
+        keras.backend.clear_session()  # frees the last trial's model, too
         keras.utils.set_random_seed(self.seed_of(trial.trial_id))
         model = self.hypermodel.build(trial.hyperparameters)
         record["parameters"] = int(model.count_params())

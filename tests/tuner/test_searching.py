@@ -220,7 +220,7 @@ def test_hparams_shows_the_trials(undisturbed):
     experiment = metadata.parse_experiment_plugin_data(plugin[metadata.EXPERIMENT_TAG])
     declared = {info.name: info for info in experiment.hparam_infos}
     assert set(declared) == {"model", "learning_rate", "rnn.units", "gru.units", "gru.dropout"}
-    assert [v.string_value for v in declared["model"].domain_discrete.values] == ["rnn", "gru"]
+    assert {v.string_value for v in declared["model"].domain_discrete.values} == {"rnn", "gru"}
     assert declared["learning_rate"].domain_interval.max_value == 0.01
     assert "score" in {info.name.tag for info in experiment.metric_infos}
     for trial in result.trials:
@@ -300,8 +300,8 @@ def test_a_winner_that_is_gone_is_restored(tiny_search, directory, monkeypatch):
 
 
 def test_another_seed_makes_another_search(undisturbed, tiny_search, directory):
-    tiny_search(seed=1)
-    assert tiny.comparable(directory) != tiny.comparable(undisturbed("random").path)
+    tiny_search(seed=1, max_trials=1)
+    assert tiny.comparable(directory)[0] != tiny.comparable(undisturbed("random").path)[0]
 
 
 # ------------------------------------------------------------------ trials that fail
@@ -309,14 +309,14 @@ def test_another_seed_makes_another_search(undisturbed, tiny_search, directory):
 
 def test_a_failed_trial_is_recorded_and_the_search_goes_on(tiny_search, directory, capsys):
     result = tiny_search(
-        tuner="grid", callbacks=[Acts("gru", fail)], epochs=1, max_trials=8, progress=True
+        tuner="grid", callbacks=[Acts("gru", fail)], epochs=1, max_trials=4, progress=True
     )
     trials = tiny.comparable(directory)
-    assert [trial["status"] for trial in trials] == ["completed", "failed"] * 4
+    assert [trial["status"] for trial in trials] == ["completed", "failed"] * 2
     assert trials[1]["message"] == "ValueError: too warm in here"
     assert trials[1]["score"] is None and trials[1]["metrics"] == {}
     assert result.best.model_name == "rnn"
-    assert [trial["status"] for trial in result.trials] == ["completed"] * 4 + ["failed"] * 4
+    assert [trial["status"] for trial in result.trials] == ["completed"] * 2 + ["failed"] * 2
     assert "failed: ValueError: too warm in here" in capsys.readouterr().err
     assert "ValueError: too warm in here" in (directory / "trials.csv").read_text()
 

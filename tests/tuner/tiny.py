@@ -31,7 +31,7 @@ def gru_space(hp):
 
 
 SPACES = {"rnn": rnn_space, "gru": gru_space}
-ROWS = {"train": 39, "validation": 9, "test": 12}
+ROWS = {"train": 38, "validation": 10, "test": 12}
 
 
 def run_search(**changes):
@@ -44,7 +44,7 @@ def run_search(**changes):
         "max_trials": 4,
         "epochs": 3,
         "patience": 3,
-        "batch_size": 32,
+        "batch_size": 64,
         "validation_split": 0.2,
         "progress": False,
         **changes,

@@ -1,0 +1,184 @@
+"""What is on disk is whole, whenever the search is stopped."""
+
+import json
+from pathlib import Path
+
+import keras_tuner
+import pytest
+import tiny
+
+from keras_rnn_zoo import files
+from keras_rnn_zoo.errors import OutputError, SearchError
+from keras_rnn_zoo.tuner import TUNERS, Algorithm, Plan, ZooHyperModel, searching
+from keras_rnn_zoo.tuner.durable import durable
+from keras_rnn_zoo.tuner.running import ZooTuner
+
+
+class Stopped(BaseException):
+    """As sudden as a kill: nothing in the package catches it."""
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Trials score by their hyperparameters and seed, in no time."""
+    runs = []
+
+    def run_trial(self, trial):
+        values = trial.hyperparameters.values
+        runs.append(trial.trial_id)
+        score = self.seed_of(trial.trial_id) % 1000 / 1000 + values["learning_rate"]
+        metrics = {"val_accuracy": score, "val_loss": 1 - score}
+        history = {name: [value] for name, value in metrics.items()}
+        self.oracle.records[trial.trial_id].update(metrics=metrics, history=history, epochs=1)
+        return metrics, 0
+
+    def no_winner(*_):
+        raise SearchError("done")
+
+    monkeypatch.setattr(ZooTuner, "run_trial", run_trial)
+    monkeypatch.setattr(searching, "_save_winner", no_winner)
+    return runs
+
+
+@pytest.mark.parametrize("tuner", TUNERS.names())
+def test_a_stop_at_any_write_changes_nothing(tuner, no_training, tmp_path, monkeypatch):
+    trials = 4 if tuner == "bayesian" else 5
+
+    def run(directory):
+        with pytest.raises(SearchError, match="done"):
+            tiny.run_search(output=directory, tuner=tuner, max_trials=trials)
+
+    replace = Path.replace
+    countdown = [10**9]
+
+    def replace_or_stop(self, target):
+        countdown[0] -= 1
+        if countdown[0] < 0:
+            raise Stopped
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_or_stop)
+    run(tmp_path / "undisturbed")
+    writes = 10**9 - countdown[0]
+    expected = tiny.comparable(tmp_path / "undisturbed")
+    assert len(expected) == trials
+    # Every write where that takes no time, else every fifth, from the first trial's to the last's.
+    for stop in range(0, writes, 5 if tuner == "bayesian" else 2):
+        directory = tmp_path / f"stopped_{stop}"
+        countdown[0] = stop
+        with pytest.raises(Stopped):
+            tiny.run_search(output=directory, tuner=tuner, max_trials=trials)
+        for file in directory.rglob("*.json"):
+            json.loads(file.read_text())
+        countdown[0] = 10**9
+        no_training.clear()
+        ended_before = ended(directory)
+        run(directory)
+        assert tiny.comparable(directory) == expected
+        assert not ended_before & set(no_training)
+        assert not list(directory.rglob("*.part"))
+
+
+def ended(directory):
+    """Returns the ids of the trials that the state says have ended."""
+    state = directory / "tuner" / "oracle.json"
+    if not state.exists():
+        return set()
+    trials = json.loads(state.read_text())["trials"]
+    return {name for name, trial in trials.items() if trial["status"] != "RUNNING"}
+
+
+def test_a_write_that_fails_leaves_the_state_as_it_was(no_training, directory, monkeypatch):
+    state = directory / "tuner" / "oracle.json"
+    before = []
+    replace = Path.replace
+
+    def full(self, target):
+        if Path(target).name == "oracle.json" and len(no_training) == 2:
+            before.append(state.read_text())
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(OutputError, match="the disk is full"):
+            tiny.run_search(output=directory)
+    assert state.read_text() == before[0]
+    assert ended(directory) == {"0"}
+    no_training.clear()
+    with pytest.raises(SearchError, match="done"):
+        tiny.run_search(output=directory)
+    assert no_training == ["1", "2", "3"]
+
+
+def test_plain_keras_tuner_reads_the_state(directory):
+    result = tiny.run_search(output=directory, max_trials=2)
+    settled = {**tiny_config(result), "layers": 1}
+    hypermodel = ZooHyperModel(["rnn", "gru"], config=settled, spaces=tiny.SPACES)
+    reader = keras_tuner.RandomSearch(
+        hypermodel,
+        objective="val_accuracy",
+        max_trials=2,
+        directory=directory,
+        project_name="tuner",
+    )
+    assert len(reader.oracle.trials) == 2
+    (best,) = reader.oracle.get_best_trials()
+    assert best.score == result.trials[0]["score"]
+    reader.results_summary()
+    (model,) = reader.get_best_models()
+    assert model.count_params() == result.best.metrics["parameters"]
+
+
+def tiny_config(result):
+    config = result.best.builder().config
+    return {key: config[key] for key in ("features", "timesteps", "task", "outputs")}
+
+
+def test_another_package_can_add_a_tuner(directory):
+    class First(Algorithm):
+        name = "first"
+        description = "Only the defaults."
+
+        def oracle(self, plan: Plan) -> keras_tuner.Oracle:
+            class FirstOracle(keras_tuner.Oracle):
+                def populate_space(self, trial_id):
+                    if self.start_order:
+                        return {"status": "STOPPED"}
+                    return {"status": "RUNNING", "values": dict(self.hyperparameters.values)}
+
+            return durable(FirstOracle)(max_trials=plan.max_trials, **plan.arguments())
+
+    TUNERS.register(First.name, First())
+    try:
+        result = tiny.run_search(output=directory, tuner="first", epochs=1)
+    finally:
+        TUNERS.unregister("first")
+    (trial,) = result.trials
+    assert trial["hyperparameters"]["learning_rate"] == pytest.approx(0.001)
+
+
+def test_a_part_that_a_kill_left_is_swept_away(no_training, directory):
+    with pytest.raises(SearchError, match="done"):
+        tiny.run_search(output=directory)
+    leftovers = [directory / ".trials.csv.x.part", directory / "tuner" / ".oracle.json.y.part"]
+    for leftover in leftovers:
+        leftover.write_text("half")
+    (directory / "logs" / ".trial_9.z.part").mkdir()
+    with pytest.raises(SearchError, match="done"):
+        tiny.run_search(output=directory)
+    assert not list(directory.rglob("*.part"))
+
+
+def test_json_files_are_written_through_atomic_files(no_training, directory, monkeypatch):
+    written = []
+    write = files.write_json
+
+    def count(path, value):
+        written.append(Path(path).name)
+        write(path, value)
+
+    monkeypatch.setattr(files, "write_json", count)
+    with pytest.raises(SearchError, match="done"):
+        tiny.run_search(output=directory)
+    assert {"oracle.json", "tuner0.json", "trial.json"} <= set(written)
