@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -10,6 +11,17 @@ import pytest
 # `tiny` is a plain module beside the tests; importlib mode adds no directory by itself.
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny import run_search
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_collections():
+    """Every trial collects garbage; what the imports made need not be looked through each time."""
+    import keras_tuner  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
