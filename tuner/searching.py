@@ -285,7 +285,9 @@ def _fingerprint(dataset: Dataset) -> str:
     digest = hashlib.sha256(f"{dataset.kind} {dataset.task}".encode())
 
     def add(values: Any) -> None:
-        if isinstance(values, np.ndarray) and values.dtype.kind != "O":
+        if isinstance(values, Sequence) and len(values) and isinstance(values[0], int | float):
+            values = np.asarray(values)
+        if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
             digest.update(f"{values.dtype} {values.shape}".encode())
             digest.update(np.ascontiguousarray(values).tobytes())
         elif isinstance(values, str):
@@ -509,8 +511,8 @@ def _all_failed(trials: Sequence[Mapping[str, Any]]) -> str:
     if not trials:
         return "The search space is empty: no trial could be made. Give other spaces."
     return (
-        f"All {len(trials)} trials failed. The first: {trials[0]['message']} Change the settings, "
-        "and search in a new directory."
+        f"All {len(trials)} trials failed. The first: {str(trials[0]['message']).rstrip('.')}. "
+        "Change the settings, and search in a new directory."
     )
 
 

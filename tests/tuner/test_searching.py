@@ -172,6 +172,12 @@ def test_progress_goes_to_stderr_a_line_per_trial(tiny_search, capsys):
     assert "val_accuracy 0." in lines[1] and "best 0." in lines[1] and lines[1].endswith(" s")
 
 
+def test_a_terminal_shows_how_far_a_trial_is(tiny_search, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    tiny_search(max_trials=1, epochs=1, progress=True)
+    assert "trial 1/1 rnn: epoch 1/1, batch 1/1" in capsys.readouterr().err
+
+
 def test_early_stopping_ends_a_trial(tiny_search):
     result = tiny_search(max_trials=1, epochs=30, patience=1, learning_rate=0.5)
     assert result.trials[0]["epochs"] < 30
@@ -333,7 +339,9 @@ def test_a_model_with_nan_never_wins(tiny_search, directory):
 
 
 def test_a_search_in_which_all_fail_says_why(tiny_search, directory, monkeypatch):
-    with pytest.raises(SearchError, match=r"All 2 trials failed. The first: ValueError: too warm"):
+    with pytest.raises(
+        SearchError, match=r"All 2 trials failed. The first: ValueError: too warm in here. Ch"
+    ):
         tiny_search(models=["gru"], spaces={}, callbacks=[Acts("gru", fail)], max_trials=2)
     assert json.loads((directory / "search.json").read_text())["status"] == "failed"
     monkeypatch.setattr(ZooTuner, "run_trial", no_training)
