@@ -41,7 +41,7 @@ def command(line: str | None, /, seed: int, as_json: bool, output: str) -> None:
     else:
         best = result.search.best
         click.echo(
-            f"\nWinner of {len(result.search.trials)} trials: {best.model_name}, "
+            f"\nWinner of {_trials(len(result.search.trials))}: {best.model_name}, "
             f"{best.metrics['parameters']:,} parameters\n"
         )
         out.metrics_table(best.metrics)
@@ -59,3 +59,7 @@ def command(line: str | None, /, seed: int, as_json: bool, output: str) -> None:
         out.next_command("train", "MODEL", "--data", "FILE", "-o", "RUN")
     if not checked["passed"]:
         raise VerificationError(checked["text"])
+
+
+def _trials(count: int) -> str:
+    return f"{count} trial{'s' if count != 1 else ''}"

@@ -73,7 +73,7 @@ def command(
         out.emit({"path": str(result.path), "best": result.best.info, "trials": result.trials})
         return
     show(result)
-    click.echo(f"\nWinner: {result.best.path}")
+    click.echo(f"\nRun:    {result.best.path}")
     click.echo(f"Trials: {Path(result.path) / 'trials.csv'}")
     click.echo(f"Curves: tensorboard --logdir {Path(result.path) / 'logs'}")
     out.next_command("export", output, "-o", "BUNDLE")
@@ -81,17 +81,25 @@ def command(
 
 def show(result: Any) -> None:
     """Prints the best trials of a `SearchResult`, and the figures of the winner."""
-    trials = result.trials
+    trials, best = result.trials, result.best
+    measure = out.measure_of(best.metrics)
     done = [trial for trial in trials if trial["score"] is not None]
     failed = [trial for trial in trials if trial["score"] is None]
     out.table(
-        ["trial", "model", "hyperparameters", "score", "training", "parameters"],
+        [
+            "trial",
+            "model",
+            "hyperparameters",
+            f"validation {measure.replace('_', ' ')}",
+            "training",
+            "parameters",
+        ],
         [
             [
                 trial["trial_id"],
                 trial["model"],
                 _hyperparameters(trial),
-                f"{trial['score']:.4g}",
+                out.figure(measure, trial["score"]),
                 out.seconds(trial["seconds"]),
                 f"{trial['parameters']:,}" if trial["parameters"] is not None else out.NOTHING,
             ]
@@ -103,7 +111,6 @@ def show(result: Any) -> None:
         click.echo(f"and {len(done) - SHOWN} more")
     for trial in failed:
         click.echo(f"Trial {trial['trial_id']} failed: {trial['message'] or trial['status']}")
-    best = result.best
     click.echo(f"\nWinner: {best.model_name}, {best.metrics['parameters']:,} parameters\n")
     out.metrics_table(best.metrics)
 

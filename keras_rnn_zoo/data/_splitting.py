@@ -70,8 +70,8 @@ def split_indices(y: Any, fraction: float, seed: int = 0) -> tuple[np.ndarray, n
     if int(limits.sum()) < 1:
         raise DataError(
             f"There are too few rows ({len(classes)}) to hold some out for validation: no label "
-            "has two. Give at least two rows per label, check that the label column is the right one, "
-            "or set validation_split to 0."
+            "has two. Give at least two rows per label, check that the label column is the right "
+            "one, or set validation_split to 0."
         )
     held = choose(classes, total, limits, seed)
     return np.setdiff1d(np.arange(len(classes)), held), held

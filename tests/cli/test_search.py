@@ -1,0 +1,77 @@
+"""`search` and `quickstart` as they are typed; the search itself is tested in tests/tuner."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from command_line import tree
+
+SEARCH = "search gru --data {data} --max-trials 1 --epochs 1 --set timesteps=6 --set units=3"
+
+
+def test_search_leaves_a_winner_that_can_be_exported(zoo, reviews, tmp_path):
+    command = SEARCH.format(data=reviews) + f" -o {tmp_path}/search"
+    answer = zoo(command)
+    assert answer.code == 0
+    assert "trial 1/1" in answer.err
+    assert "validation accuracy" in answer.out
+    assert answer.out.endswith(f"Next: keras-rnn-zoo export {tmp_path}/search -o BUNDLE\n")
+    info = json.loads((tmp_path / "search" / "best" / "run.json").read_text())
+    assert info["config"]["units"] == 3
+    assert info["provenance"]["command"] == f"keras-rnn-zoo {command}"
+
+    # Again: nothing is trained, nothing changes.
+    before = tree(tmp_path)
+    answer = zoo(f"{command} --json")
+    document = json.loads(answer.out)
+    assert [trial["model"] for trial in document["trials"]] == ["gru"]
+    assert document["best"]["model"] == "gru"
+    assert tree(tmp_path) == before
+
+    # Other settings: refused, and nothing changes.
+    answer = zoo(f"{command} --tuner grid")
+    assert answer.code == 1
+    assert "tuner" in answer.error
+    assert tree(tmp_path) == before
+
+    answer = zoo(
+        f"export {tmp_path}/search --format tflite --quantize none -o {tmp_path}/bundle --json"
+    )
+    assert json.loads(answer.out)["source"]["kind"] == "search"
+    answer = zoo(["predict", tmp_path / "search", "a great film"])
+    assert answer.out.split()[0] in ("good", "bad")
+
+
+@pytest.fixture
+def tiny_quickstart(monkeypatch):
+    monkeypatch.setattr("keras_rnn_zoo.quickstart.MODELS", ("gru",))
+    monkeypatch.setattr("keras_rnn_zoo.quickstart.TRIALS", 1)
+    monkeypatch.setattr("keras_rnn_zoo.quickstart.EPOCHS", 1)
+
+
+def test_quickstart_goes_the_whole_way_and_goes_on_after_a_stop(
+    zoo, tmp_path, tiny_quickstart, monkeypatch
+):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_rnn_zoo.export.bundle.export_bundle", stop)
+        answer = zoo(f"quickstart -o {tmp_path}/quick")
+    assert answer.code == 130
+    assert "the same command goes on" in answer.err
+
+    answer = zoo(f"quickstart -o {tmp_path}/quick")
+    assert answer.code == 0
+    assert "trial 1/1  gru" not in answer.err, "the search was finished"
+    for figure in ("Winner of 1 trial:", "model_int8.tflite", "accuracy", "unchanged"):
+        assert figure in answer.out
+    for file in ("bundle/report.html", "bundle/model.tflite", "search/best/model.keras"):
+        assert (tmp_path / "quick" / file).is_file()
+
+    before = tree(tmp_path)
+    answer = zoo(f"quickstart -o {tmp_path}/quick")
+    assert answer.code == 1
+    assert "already holds something" in answer.error
+    assert tree(tmp_path) == before
