@@ -177,11 +177,26 @@ class Stops:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
             if signal.getsignal(number) is not signal.SIG_IGN
         }
+        unraisable = sys.unraisablehook
+        sys.unraisablehook = self._again
         try:
             yield
         finally:
+            sys.unraisablehook = unraisable
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _again(self, ignored: sys.UnraisableHookArgs) -> None:
+        """Stops once more if Python swallowed the first time, in a `__del__` or a weakref's end."""
+        if self.signal is None or not isinstance(ignored.exc_value, KeyboardInterrupt):
+            sys.__unraisablehook__(ignored)
+            return
+        import threading
+
+        number, self.signal = self.signal, None
+        timer = threading.Timer(0.01, os.kill, (os.getpid(), number))
+        timer.daemon = True
+        timer.start()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

@@ -243,3 +243,19 @@ def test_a_second_ctrl_c_does_not_interrupt_the_cleaning_up():
     stops._since -= 60
     with pytest.raises(KeyboardInterrupt):
         stops._handle(signal.SIGINT, None)
+
+
+def test_ctrl_c_in_a_destructor_is_not_lost(capsys):
+    class Late:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    stops = _process.Stops()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), stops.caught():
+        late = Late()
+        del late
+        time.sleep(10)
+    assert time.monotonic() - started < 5
+    assert stops.signal == signal.SIGINT
+    assert capsys.readouterr().err == ""
