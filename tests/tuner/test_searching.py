@@ -339,9 +339,7 @@ def test_a_model_with_nan_never_wins(tiny_search, directory):
 
 
 def test_a_search_in_which_all_fail_says_why(tiny_search, directory, monkeypatch):
-    with pytest.raises(
-        SearchError, match=r"All 2 trials failed. The first: ValueError: too warm in here. Ch"
-    ):
+    with pytest.raises(SearchError, match=r"All 2 .* too warm in here\. Change the"):
         tiny_search(models=["gru"], spaces={}, callbacks=[Acts("gru", fail)], max_trials=2)
     assert json.loads((directory / "search.json").read_text())["status"] == "failed"
     monkeypatch.setattr(ZooTuner, "run_trial", no_training)
