@@ -299,6 +299,9 @@ def export_bundle(
         say(f"Answering {samples} samples with Keras")
         reference = reference_of(model, _first(model, check.x, samples))
         reference.save(directory / REFERENCE_FILE)
+        scored = "" if check.y is None else f"; {len(check.y):,} rows with labels to answer"
+        if scored:
+            say(f"Answering {len(check.y):,} rows with labels, for the accuracy before and after")
         labelled = label_rows(model, check, task)
         if opened.preprocessor is not None:
             opened.preprocessor.save(directory)
@@ -306,7 +309,7 @@ def export_bundle(
         entries: list[dict[str, Any]] = []
         failures: dict[str, ZooError] = {}
         for mode in modes:
-            say(f"Writing {mode.file_name}: {mode.description}")
+            say(f"Writing {mode.file_name}: {mode.description}{scored}")
             try:
                 entries.append(
                     _write_tflite(
@@ -323,7 +326,7 @@ def export_bundle(
             except (ExportError, RunError) as error:
                 failures[mode.name] = error
         if "saved_model" in formats:
-            say("Writing saved_model")
+            say(f"Writing saved_model{scored}")
             try:
                 entries.append(_write_saved_model(directory, model, reference, labelled))
             except (ExportError, RunError) as error:

@@ -183,6 +183,9 @@ def _keras_answers(
     fixed = model.inputs[0].shape[0]
     order = [spec.name for spec in input_specs(model)]
     count = len(x[order[0]])
+    if count > 4 * BATCH:
+        # Tracing pays once there are many batches: layer by layer, each takes a second.
+        run = tf.function(run)
     for start in range(0, count, fixed or BATCH):
         rows = np.arange(start, min(count, start + BATCH) if not fixed else start + fixed)
         used = int((rows < count).sum())
