@@ -140,7 +140,7 @@ def export_tflite(
             timesteps=timesteps,
             tap=mode.tap(calibrate),
         )
-        CONVERTER.convert(saved_model, written, mode.converter_options)
+        CONVERTER.convert(saved_model, written, dict(mode.converter_options))
         info = gate.check_builtin_only(written)
         parity = None
         if verify:

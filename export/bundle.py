@@ -299,8 +299,9 @@ def export_bundle(
         say(f"Answering {samples} samples with Keras")
         reference = reference_of(model, _first(model, check.x, samples))
         reference.save(directory / REFERENCE_FILE)
-        scored = "" if check.y is None else f"; {len(check.y):,} rows with labels to answer"
-        if scored:
+        scored = ""
+        if check.y is not None:
+            scored = f"; {len(check.y):,} rows with labels to answer"
             say(f"Answering {len(check.y):,} rows with labels, for the accuracy before and after")
         labelled = label_rows(model, check, task)
         if opened.preprocessor is not None:
