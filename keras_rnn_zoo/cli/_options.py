@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 import click
 
 from keras_rnn_zoo.errors import ConfigError, listed, nearest
+from keras_rnn_zoo.tasks import TASKS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+# As in preprocessing, which needs NumPy.
 SIDES = ("post", "pre")
-TASKS = ("binary", "multiclass", "sequence_labelling", "regression")
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -55,7 +56,7 @@ data_options = _together(
     columns_options,
     click.option(
         "--task",
-        type=click.Choice(TASKS),
+        type=click.Choice(tuple(TASKS)),
         metavar="TASK",
         help=f"What to answer: {', '.join(TASKS)}.  [default: what the labels look like]",
     ),

@@ -11,7 +11,6 @@ import pytest
 
 from keras_rnn_zoo.cli import _options
 from keras_rnn_zoo.cli._group import cli
-from keras_rnn_zoo.data import TASK_NAMES
 from keras_rnn_zoo.preprocessing import SIDES
 
 COMMANDS = cli.list_commands(None)
@@ -99,7 +98,6 @@ def test_the_module_runs_like_the_script():
 
 
 def test_choices_in_the_help_are_those_of_the_library():
-    assert _options.TASKS == TASK_NAMES
     assert _options.SIDES == SIDES
 
 
