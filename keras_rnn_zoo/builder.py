@@ -54,7 +54,7 @@ class Field:
         """
         if value is None and self.optional:
             return None
-        plain = value.item() if hasattr(value, "item") and not isinstance(value, type) else value
+        plain = value.item() if getattr(value, "ndim", None) == 0 else value  # a NumPy scalar
         kind = type(plain)
         if self.kind is float and kind is int:
             plain, kind = float(plain), float
