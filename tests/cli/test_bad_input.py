@@ -462,11 +462,12 @@ def test_a_limit_on_the_size_of_files(reviews, trained, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_directory_without_permission(zoo, reviews, trained, tmp_path, writer):
     place = directory(tmp_path / "place")
     place.chmod(0o555)
+    if os.access(place, os.W_OK):
+        pytest.skip("this user (root?) may write anywhere")
     answer = zoo(writing(writer, reviews, trained, place / "new"))
     place.chmod(0o755)
     assert answer.code == 1
