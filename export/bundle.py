@@ -299,10 +299,8 @@ def export_bundle(
         say(f"Answering {samples} samples with Keras")
         reference = reference_of(model, _first(model, check.x, samples))
         reference.save(directory / REFERENCE_FILE)
-        scored = ""
         if check.y is not None:
-            scored = f"; {len(check.y):,} rows with labels to answer"
-            say(f"Answering {len(check.y):,} rows with labels, for the accuracy before and after")
+            say(f"Answering {len(check.y):,} rows with labels; each file will answer them too")
         labelled = label_rows(model, check, task)
         if opened.preprocessor is not None:
             opened.preprocessor.save(directory)
@@ -310,7 +308,7 @@ def export_bundle(
         entries: list[dict[str, Any]] = []
         failures: dict[str, ZooError] = {}
         for mode in modes:
-            say(f"Writing {mode.file_name}: {mode.description}{scored}")
+            say(f"Writing {mode.file_name}: {mode.description}")
             try:
                 entries.append(
                     _write_tflite(
@@ -327,7 +325,7 @@ def export_bundle(
             except (ExportError, RunError) as error:
                 failures[mode.name] = error
         if "saved_model" in formats:
-            say(f"Writing saved_model{scored}")
+            say("Writing saved_model")
             try:
                 entries.append(_write_saved_model(directory, model, reference, labelled))
             except (ExportError, RunError) as error:

@@ -188,7 +188,8 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
         ]
     for layer, lowering in (entry.get("lowering") or {}).items():
         facts.append((f"layer {layer}", f"as {lowering}"))
-    logit = parity["max_abs_logit"]
+    logit, average = parity["max_abs_logit"], tolerance.get("average")
+    average = "" if average is None else f" and {_number(average)} on average"
     facts += [
         (
             "difference",
@@ -198,8 +199,9 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
         ),
         (
             "allowed",
-            f"outputs {_number(tolerance['output'])}, logits {_number(tolerance['logit'])} "
-            f"(times the largest logit above 1): {tolerance['reason']}",
+            f"outputs {_number(parity['allowed_output'])}{average}, logits "
+            f"{_number(tolerance['logit'])} (times the largest logit above 1): "
+            f"{tolerance['reason']}",
         ),
         ("between invokes", f"{_number(parity['max_abs_repeat'])} at most"),
     ]

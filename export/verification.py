@@ -59,15 +59,20 @@ class Tolerance:
     """The largest differences from the Keras model that a file may show.
 
     Attributes:
-        output: Of probabilities: outputs of a sigmoid or softmax.
+        output: Of probabilities: outputs of a sigmoid or softmax. None: what the logits' may
+            cause, which is half of it, as no sigmoid or softmax is steeper. (Between two labels
+            that are about as likely, a small change of the logits is a large one of the
+            probabilities; it says nothing about the file.)
         logit: Of what goes into the sigmoid or softmax, and of outputs without one; times the
             largest absolute value there where that is above 1.
         reason: Why so much, for the report.
+        average: Of probabilities, on average over all samples and labels; None is no limit.
     """
 
-    output: float
+    output: float | None
     logit: float
     reason: str = ""
+    average: float | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,7 @@ def compare_values(
     # (difference, what is allowed, of what)
     outputs: list[tuple[float, float, str]] = []
     inner: list[tuple[float, float, str]] = []
+    averages: list[tuple[float, float, str]] = []
     for spec in reference.outputs:
         expected = reference.answers[spec.name]
         worst = 0.0
@@ -200,15 +206,19 @@ def compare_values(
             outputs.append((worst, tolerance.logit * _scale(expected), f"'{spec.name}'"))
             inner.append(outputs[-1])
             continue
-        outputs.append((worst, tolerance.output, f"'{spec.name}'"))
+        wanted = reference.logits[spec.name]
+        allowed = tolerance.logit * _scale(wanted)
+        limit = min(1.0, allowed / 2) if tolerance.output is None else tolerance.output
+        outputs.append((worst, limit, f"'{spec.name}'"))
+        if tolerance.average is not None:
+            mean = float(np.mean(differences[-len(invokes) :]))
+            averages.append((mean, tolerance.average, f"'{spec.name}' on average"))
         if logits and spec.name in logits:
-            wanted = reference.logits[spec.name]
             found = _largest(logits[spec.name], wanted)
-            allowed = tolerance.logit * _scale(wanted)
             inner.append((found, allowed, f"the logits of '{spec.name}'"))
     broken = [
         f"{what} by {found:.2g} (allowed {allowed:.2g})"
-        for found, allowed, what in dict.fromkeys(outputs + inner)
+        for found, allowed, what in dict.fromkeys(outputs + averages + inner)
         if not found <= allowed
     ]
     largest, largest_inner = max(outputs), max(inner, default=None)

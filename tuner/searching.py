@@ -471,10 +471,7 @@ def _run(
     try:
         tuner.search()
     except KeyboardInterrupt:
-        say(
-            f"Stopped after {len(oracle.end_order)} of {total} trials. The same command goes on "
-            "from there."
-        )
+        say(f"Stopped after {len(oracle.end_order)} of {total} trials.")
         raise
     if len(oracle.end_order) < max_trials:
         say(f"The search space is exhausted after {len(oracle.end_order)} trials.")

@@ -71,7 +71,8 @@ def test_same_answers_pass_with_three_invokes_of_every_sample(model, file):
     assert parity.max_abs_repeat == 0
     assert parity.changed_answers == 0
     assert {0, 1, TIMESTEPS // 4, TIMESTEPS // 2, TIMESTEPS} <= set(parity.lengths)
-    assert parity.to_dict()["tolerance"] == {"output": 1e-6, "logit": 1e-6, "reason": "float32"}
+    tolerance = {"output": 1e-6, "logit": 1e-6, "reason": "float32", "average": None}
+    assert parity.to_dict()["tolerance"] == tolerance
 
 
 @pytest.mark.parametrize("units, activation", [(3, "softmax"), (2, "sigmoid"), (2, None)])
@@ -142,6 +143,25 @@ def test_rough_file_fails_a_tight_tolerance_and_says_by_how_much(tmp_path):
         verify_tflite(path, dense, x, CLOSE)
     assert not caught.value.parity.passed
     assert caught.value.parity.max_abs_output > 1e-6
+
+
+def test_near_a_tie_the_logits_judge_and_the_average_of_the_probabilities(tmp_path):
+    import keras
+
+    inputs = keras.Input((4,), name="x")
+    dense = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
+    # Steep: a change of the logits by a 256th of their range moves a probability far.
+    dense.set_weights([weight * 60 for weight in dense.get_weights()])
+    x = np.random.default_rng(0).standard_normal((200, 4)).astype("float32")
+    path = convert_model(tmp_path / "m.tflite", dense, configure=calibrated(x))
+    parity = verify_tflite(path, dense, x, Tolerance(None, 0.1, average=0.05))
+    assert parity.max_abs_output > 0.05
+    assert parity.mean_abs_output < 0.05
+    assert parity.allowed_output <= 1
+    with pytest.raises(ValuesError, match=r"on average by .*allowed 1e-06"):
+        verify_tflite(path, dense, x, Tolerance(None, 0.1, average=1e-6))
+    with pytest.raises(ValuesError, match="logits"):
+        verify_tflite(path, dense, x, Tolerance(None, 1e-6, average=0.05))
 
 
 def test_logits_show_what_saturated_outputs_hide(tmp_path):
