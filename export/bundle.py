@@ -593,13 +593,17 @@ def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) ->
         for name, problem in damaged.items()
     ]
     failed = [item for item in checked if not item["passed"]]
+    count = len(checked)
+    intact = f"All {count} exports of {bundle.path} are unchanged and answer"
+    if count == 1:
+        intact = f"The export of {bundle.path} is unchanged and answers"
     text = (
         f"{bundle.path} does not hold what was exported: "
         + "; ".join(item["problem"].rstrip(".") for item in failed)
         + ". Take a complete copy, or export again."
         if failed
-        else f"All {len(checked)} exports of {bundle.path} are unchanged and answer what the Keras "
-        f"model answers, on {len(next(iter(reference.x.values())))} samples."
+        else f"{intact} what the Keras model answers, on "
+        f"{len(next(iter(reference.x.values())))} samples."
     )
     return {"passed": not failed, "text": text, "files": checked}
 

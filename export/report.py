@@ -142,7 +142,7 @@ def _table(report: Mapping[str, Any]) -> str:
             f"{_bytes(entry['bytes'])}<small><span class='size'>"
             f"<i style='width:{share:.0f}%'></i></span></small>",
             f"{sum(ops.values())}<small>{len(ops)} kinds</small>" if ops else "–",
-            _difference(parity["max_abs_output"], parity["allowed_output"]),
+            _outputs(parity),
             _difference(parity["max_abs_logit"], parity["allowed_logit"]),
             f"{latency['median_ms']:.3g} ms<small>90 %: {latency['p90_ms']:.3g} ms</small>"
             if latency
@@ -305,6 +305,17 @@ def _bytes(size: int) -> str:
 
 def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.2g}"
+
+
+def _outputs(parity: dict[str, Any]) -> str:
+    average = parity["tolerance"].get("average")
+    if average is None:
+        return _difference(parity["max_abs_output"], parity["allowed_output"])
+    # The largest is judged by the logits; see verification.Tolerance.
+    return (
+        f"{_number(parity['max_abs_output'])}<small>on average "
+        f"{_number(parity['mean_abs_output'])}, allowed {_number(average)}</small>"
+    )
 
 
 def _difference(value: float | None, allowed: float | None) -> str:

@@ -166,5 +166,12 @@ def trace(
         traced = tf.function(function, autograph=False).get_concrete_function(
             *(tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs)
         )
-        tf.saved_model.save(module, str(directory), signatures={"serving_default": traced})
+        try:
+            tf.saved_model.save(module, str(directory), signatures={"serving_default": traced})
+        except (tf.errors.OpError, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ExportError(
+                f"Cannot write temporary files in {directory.parent}: {reason}. Free some space, "
+                "or let the environment variable TMPDIR name another place."
+            ) from error
     return lowered

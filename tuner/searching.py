@@ -170,6 +170,15 @@ def search(
     dataset = as_dataset(data, test_data, text_column, label_column, task)
     asked["data"] = {"name": dataset.name, "sha256": _fingerprint(dataset)}
     _check_same(output, known, asked)
+    encoding: dict[str, Any] = {
+        "seed": seed,
+        "padding": padding,
+        "truncating": truncating,
+        "task": task,
+    }
+    if dataset.test is None:
+        # Whatever is wrong with a row is said here, with its number in the data as they came.
+        prepare(dataset, config, models=names[:1], validation_split=0, **encoding)
     dataset = hold_out(dataset, TEST_FRACTION, seed)
 
     # It imports TensorFlow, and the checks above have to answer at once.
@@ -186,10 +195,7 @@ def search(
                 config,
                 models=[name],
                 validation_split=validation_split,
-                seed=seed,
-                padding=padding,
-                truncating=truncating,
-                task=task,
+                **encoding,
             )
         prepared[name] = prepared_for[key]
         prepared[name].builder(name, config)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from keras_rnn_zoo.cli import _output as out
@@ -28,19 +30,29 @@ def command(bundle: str, as_json: bool) -> None:
         out.emit(result)
     else:
         out.table(
-            ["file", "", "outputs differ by", "allowed"],
-            [
-                [
-                    item["file"],
-                    "ok" if item["passed"] else "FAILED",
-                    out.small((item["parity"] or {}).get("max_abs_output")),
-                    out.small((item["parity"] or {}).get("allowed_output")),
-                ]
-                for item in result["files"]
-            ],
+            ["file", "", "outputs differ by", "on average", "logits differ by"],
+            [_row(item, item["parity"] or {}) for item in result["files"]],
             left=2,
         )
+        click.echo("\nLargest absolute differences from Keras / what is allowed.")
     if not result["passed"]:
         raise VerificationError(result["text"])
     if not as_json:
         click.echo(f"\n{result['text']}")
+
+
+def _row(item: dict[str, Any], parity: dict[str, Any]) -> list[str]:
+    tolerance = parity.get("tolerance") or {}
+    # Without a limit of its own, the largest is judged by the logits and the average.
+    limit = parity.get("allowed_output") if tolerance.get("output") is not None else None
+    return [
+        item["file"],
+        "ok" if item["passed"] else "FAILED",
+        _of(parity.get("max_abs_output"), limit),
+        _of(parity.get("mean_abs_output"), tolerance.get("average")),
+        _of(parity.get("max_abs_logit"), parity.get("allowed_logit")),
+    ]
+
+
+def _of(value: float | None, allowed: float | None) -> str:
+    return out.small(value) + ("" if allowed is None else f" / {out.small(allowed)}")

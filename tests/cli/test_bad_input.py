@@ -185,7 +185,7 @@ def test_every_command_that_learns_refuses_such_data(zoo, tmp_path, monkeypatch,
     answer = zoo([*words(command), "--data", data, "-o", "result"])
     assert answer.code == 1
     # A search holds rows out first, and counts those that are left.
-    assert says.replace("Row 8, ", "") in answer.error
+    assert says in answer.error
     assert tree(tmp_path) == before
 
 
