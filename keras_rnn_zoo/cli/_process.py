@@ -213,9 +213,9 @@ _NOISE = re.compile(
       WARNING:[ ]All[ ]log[ ]messages[ ]before[ ]absl::InitializeLog
     | [IW]\d{4}[ ][\d:.]+[ ]+\d+[ ]\S+:\d+\]               # absl's log, information and warnings
     # What it calls errors on any machine without a GPU, or without AVX-512, and does well without.
-    | E\d{4}[ ][\d:.]+[ ]+\d+[ ]\S+:\d+\][ ]
+    | (?:E\d{4}[ ][\d:.]+[ ]+\d+|\d{4}-\d\d-\d\d[ ][\d:.]+:[ ]E)[ ]\S+:\d+\][ ]
       .*(?:cuInit|already[ ]registered|Unable[ ]to[ ]register|Falling[ ]back[ ]to)
-    | \d{4}-\d\d-\d\d[ ][\d:.]+:[ ][IW][ ]                  # the same of older versions
+    | \d{4}-\d\d-\d\d[ ][\d:.]+:[ ][IW][ ]                  # information of TensorFlow 2.20
     | To[ ]enable[ ]the[ ]following[ ]instructions:
     | INFO:[ ]                                              # the TFLite interpreter
     """,

@@ -184,7 +184,6 @@ def test_every_command_that_learns_refuses_such_data(zoo, tmp_path, monkeypatch,
     before = tree(tmp_path)
     answer = zoo([*words(command), "--data", data, "-o", "result"])
     assert answer.code == 1
-    # A search holds rows out first, and counts those that are left.
     assert says in answer.error
     assert tree(tmp_path) == before
 
