@@ -66,7 +66,7 @@ def compare(
 
     Returns:
         For each model `{"model", "train_loss", "train_accuracy", ..., "seconds", "parameters",
-        "bytes"}`; `bytes` is the size of its `.keras` file.
+        "bytes"}`; `bytes` is the size of its `.keras` file, which holds the optimizer's state too.
 
     Raises:
         ZooError: Of the type that says what is wrong: name, config, data or output.
@@ -170,6 +170,7 @@ def _plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.set_title(title)
         axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
         if len(keys) > 1:
-            axes.legend()
+            axes.margins(y=0.18)  # room for the legend above the bars
+            axes.legend(ncols=2, loc="upper right")
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

@@ -40,6 +40,12 @@ SHOWN = 10
     metavar="N",
     help="Stop a trial after N epochs without a better validation loss.",
 )
+@click.option(
+    "--learning-rate",
+    metavar="RATES",
+    default="1e-4,1e-2",
+    help="The least and the greatest rate of Adam to search between, or one to fix it.",
+)
 @seed_option
 @json_option
 @output_option("DIR", "Directory to write to; an unfinished search there goes on.")
@@ -51,6 +57,7 @@ def command(
     settings: tuple[str, ...],
     output: str,
     as_json: bool,
+    learning_rate: str,
     **arguments: Any,
 ) -> None:
     """Search over every MODEL and its hyperparameters; leave the winner as the run DIR/best.
@@ -63,11 +70,17 @@ def command(
     keras-rnn-zoo export searches/reviews -o bundle
     """
     values = config(models, settings)
+    rates = _rates(learning_rate)
     with out.working():
         from keras_rnn_zoo.tuner import search
 
         result = search(
-            list(models) or None, config=values, output=output, command=line, **arguments
+            list(models) or None,
+            config=values,
+            output=output,
+            command=line,
+            learning_rate=rates,
+            **arguments,
         )
     if as_json:
         out.emit({"path": str(result.path), "best": result.best.info, "trials": result.trials})
@@ -77,6 +90,15 @@ def command(
     click.echo(f"Trials: {Path(result.path) / 'trials.csv'}")
     click.echo(f"Curves: tensorboard --logdir {Path(result.path) / 'logs'}")
     out.next_command("export", output, "-o", "BUNDLE")
+
+
+def _rates(text: str) -> Any:
+    """Returns one rate or several; what they may be is for `search` to say."""
+    try:
+        rates = [float(part) for part in text.split(",")]
+    except ValueError:
+        return text
+    return rates[0] if len(rates) == 1 else tuple(rates)
 
 
 def show(result: Any) -> None:
