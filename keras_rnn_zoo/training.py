@@ -17,6 +17,7 @@ from keras_rnn_zoo.data import Dataset, Split, load_data, split_indices
 from keras_rnn_zoo.data._splitting import sample_indices
 from keras_rnn_zoo.errors import ConfigError, DataError
 from keras_rnn_zoo.files import PathLike, check_new_directory, new_directory
+from keras_rnn_zoo.interrupts import between_batches
 from keras_rnn_zoo.preprocessing import Preprocessor
 from keras_rnn_zoo.run import Run, run_info, write_run
 
@@ -322,15 +323,16 @@ def fit_and_evaluate(
     model = builder.build()
     task.compile(model, learning_rate)
     start = time.perf_counter()
-    history = model.fit(
-        prepared.x_train,
-        prepared.y_train,
-        validation_data=prepared.validation,
-        epochs=epochs,
-        batch_size=batch_size,
-        callbacks=[*hooks, keras.callbacks.TerminateOnNaN()],
-        verbose=0,
-    ).history
+    with between_batches() as interrupts:
+        history = model.fit(
+            prepared.x_train,
+            prepared.y_train,
+            validation_data=prepared.validation,
+            epochs=epochs,
+            batch_size=batch_size,
+            callbacks=[*hooks, keras.callbacks.TerminateOnNaN(), interrupts],
+            verbose=0,
+        ).history
     seconds = time.perf_counter() - start
     if not np.isfinite(history["loss"]).all():
         raise ConfigError(

@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import OutputError, SearchError, ZooError
+from keras_rnn_zoo.interrupts import between_batches
 from keras_rnn_zoo.training import Prepared
 from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel
 
@@ -217,18 +218,19 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             callbacks.append(_Live(self.title(trial)))
         prepared = self.data[values["model"]]
         start = time.perf_counter()
-        history = self.hypermodel.fit(
-            trial.hyperparameters,
-            model,
-            prepared.x_train,
-            prepared.y_train,
-            validation_data=prepared.validation,
-            epochs=values.get("tuner/epochs", self.epochs),
-            initial_epoch=values.get("tuner/initial_epoch", 0),
-            batch_size=self.batch_size,
-            callbacks=callbacks,
-            verbose=0,
-        ).history
+        with between_batches() as interrupts:
+            history = self.hypermodel.fit(
+                trial.hyperparameters,
+                model,
+                prepared.x_train,
+                prepared.y_train,
+                validation_data=prepared.validation,
+                epochs=values.get("tuner/epochs", self.epochs),
+                initial_epoch=values.get("tuner/initial_epoch", 0),
+                batch_size=self.batch_size,
+                callbacks=[*callbacks, interrupts],
+                verbose=0,
+            ).history
         record["seconds"] = round(time.perf_counter() - start, 3)
         history = {name: [float(value) for value in column] for name, column in history.items()}
         scores = history[self.oracle.objective.name]
