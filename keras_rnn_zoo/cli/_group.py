@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 import keras_rnn_zoo.cli
-from keras_rnn_zoo.cli._process import PROGRAM
+from keras_rnn_zoo.cli import PROGRAM
 from keras_rnn_zoo.errors import listed, nearest
 
 # The way that a model goes; a command that is not listed comes last.

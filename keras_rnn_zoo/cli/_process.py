@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-PROGRAM = "keras-rnn-zoo"
+from keras_rnn_zoo.cli import PROGRAM
+
 DEBUG = "KERAS_RNN_ZOO_DEBUG"
 BUG, BROKEN_PIPE = 70, 128 + signal.SIGPIPE
 
