@@ -16,9 +16,9 @@ class Float16(Quantization):
     file_name = "model_float16.tflite"
     description = "float16 weights, float32 arithmetic: half the size"
     tolerance = Tolerance(
-        output=2e-3,
-        logit=5e-3,
+        output=1e-2,
+        logit=2e-2,
         reason="rounding a weight to float16 moves it by up to 2**-11 of itself; sums over "
-        "hundreds of weights and steps leave about 1e-3 of a logit",
+        "hundreds of weights and steps leave 1e-4 to 3e-3 of the largest logit",
     )
     converter_options: ClassVar[Mapping[str, Any]] = {"optimize": True, "float16": True}

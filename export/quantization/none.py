@@ -13,8 +13,9 @@ class NoQuantization(Quantization):
     file_name = "model.tflite"
     description = "float32 weights and arithmetic"
     tolerance = Tolerance(
-        output=1e-5,
-        logit=1e-5,
-        reason="the same float32 arithmetic in another order: a few ulp a step, and gates and "
-        "activations that contract rather than amplify them",
+        output=5e-5,
+        logit=1e-4,
+        reason="the same float32 arithmetic in another order, over hundreds of steps that can "
+        "amplify a rounding. Measured on a trained BiLSTM of 200 steps, logits up to 4.3: Keras "
+        "itself is up to 5.1e-5 from float64 arithmetic, and the file up to 2.4e-6",
     )
