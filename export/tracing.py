@@ -32,10 +32,17 @@ def input_specs(model: Any) -> list[InputSpec]:
     """Returns the inputs of a built functional or sequential model, with unique names.
 
     Raises:
-        ExportError: The model is not built, or has no symbolic inputs (a subclassed model).
+        ExportError: The model is not built, or has no symbolic inputs (a subclassed model), or
+            Keras runs on another backend than TensorFlow.
     """
     import keras
 
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            f"Keras runs on '{keras.backend.backend()}', and TFLite and SavedModel are written "
+            "with TensorFlow. Save the model as a .keras file, set the environment variable "
+            "KERAS_BACKEND to tensorflow, and export from there."
+        )
     if not isinstance(model, keras.Model):
         raise ExportError(
             f"Expected a built keras.Model. Received: {type(model).__module__}."

@@ -83,3 +83,14 @@ def test_float_inputs_of_an_embedding_are_token_ids_too():
         assert tokens.dtype == np.float32
         np.testing.assert_array_equal(tokens, tokens.round())
         assert tokens.min() == 0 and 1 < tokens.max() < 40
+
+
+def test_another_backend_is_refused_with_the_way_out(one, monkeypatch):
+    import keras
+
+    from keras_rnn_zoo.export import export_saved_model, export_tflite
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    for export in (export_tflite, export_saved_model):
+        with pytest.raises(ExportError, match=r"on 'jax'.* KERAS_BACKEND to tensorflow"):
+            export(one, "never_written")
