@@ -7,10 +7,10 @@ Importing this package does not import TensorFlow; using it does, where it is ne
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keras_rnn_zoo import _keras_hook
+from keras_rnn_zoo._lazy import lazy
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.builder import Field as Field
@@ -49,23 +49,9 @@ _EXPORTS = {
     "transfer_weights": "twins",
 }
 
+_SUBMODULES = dict.fromkeys(("errors", "export", "layers", "tuner"), "")
+
 __all__ = sorted(_EXPORTS)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("keras-rnn-zoo")
-    if name in ("tuner", "export", "errors", "layers"):
-        return importlib.import_module(f"{__name__}.{name}")
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
-
+__getattr__, __dir__ = lazy(__name__, {**_EXPORTS, **_SUBMODULES, "__version__": "_version"})
 
 _keras_hook.install()

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from keras_rnn_zoo._lazy import lazy
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel as ZooHyperModel
@@ -28,13 +29,5 @@ _EXPORTS = {
 
 __all__ = sorted(_EXPORTS)
 
-
-def __getattr__(name: str) -> Any:
-    # KerasTuner imports TensorFlow; the names of the tuners must not wait for it.
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+# KerasTuner imports TensorFlow; the names of the tuners must not wait for it.
+__getattr__, __dir__ = lazy(__name__, _EXPORTS)

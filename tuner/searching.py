@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo.data import Dataset, Split, hold_out
-from keras_rnn_zoo.errors import ConfigError, OutputError, SearchError
+from keras_rnn_zoo.errors import ConfigError, DataError, OutputError, SearchError
 from keras_rnn_zoo.files import PathLike, check_new_directory, explained, new_directory, write_json
 from keras_rnn_zoo.run import RUN_FILE, Run
 from keras_rnn_zoo.training import (
@@ -176,10 +176,7 @@ def search(
         "truncating": truncating,
         "task": task,
     }
-    if dataset.test is None:
-        # Whatever is wrong with a row is said here, with its number in the data as they came.
-        prepare(dataset, config, models=names[:1], validation_split=0, **encoding)
-    dataset = hold_out(dataset, TEST_FRACTION, seed)
+    whole, dataset = dataset, hold_out(dataset, TEST_FRACTION, seed)
 
     # It imports TensorFlow, and the checks above have to answer at once.
     from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel
@@ -190,13 +187,15 @@ def search(
     for name in names:
         key = encoding_sizes([name], config or {})
         if key not in prepared_for:
-            prepared_for[key] = prepare(
-                dataset,
-                config,
-                models=[name],
-                validation_split=validation_split,
-                **encoding,
-            )
+            try:
+                prepared_for[key] = prepare(
+                    dataset, config, models=[name], validation_split=validation_split, **encoding
+                )
+            except DataError:
+                if whole.test is None:
+                    # It counted the rows that are left; say the row's number in the data as given.
+                    prepare(whole, config, models=[name], validation_split=0, **encoding)
+                raise
         prepared[name] = prepared_for[key]
         prepared[name].builder(name, config)
         settled[name] = {**(config or {}), **prepared[name].preprocessor.model_config()}
@@ -387,7 +386,7 @@ def _search(
             number = oracle.start_order.index(trial.trial_id) + 1
             return f"trial {number}/{total} {trial.hyperparameters.values['model']}"
 
-        def publish() -> None:
+        def publish() -> list[dict[str, Any]]:
             trials = records.ended(oracle)
             records.write_tables(output, trials)
             hparams.write_logs(
@@ -397,10 +396,10 @@ def _search(
                 trials,
                 oracle.records,
             )
+            return trials
 
         def on_end() -> None:
-            publish()
-            trials = records.ended(oracle)
+            trials = publish()
             last = next(t for t in trials if t["trial_id"] == oracle.end_order[-1])
             number = oracle.start_order.index(last["trial_id"]) + 1
             say(_line(last, records.best(trials, direction), number, total, objective.name))

@@ -7,6 +7,7 @@ of data.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -96,7 +97,7 @@ class Dataset:
     vocabulary: Vocabulary | None = None
 
 
-class Reader:
+class Reader(ABC):
     """One kind of data: a named data set, or a kind of file. Subclass, then register an instance.
 
     Attributes:
@@ -113,17 +114,24 @@ class Reader:
         """Whether this reader reads the file."""
         return path.name.lower().endswith(self.suffixes) if self.suffixes else False
 
+    @abstractmethod
     def load(self, path: Path | None, *, text_column: str, label_column: str) -> Dataset:
         """Reads the data; `path` is None for a named data set.
 
         Raises:
             DataError: It cannot be read.
         """
-        raise NotImplementedError
 
     def load_inputs(self, path: Path, *, text_column: str) -> Sequence[Any]:
-        """Reads inputs without labels, to predict from."""
-        raise NotImplementedError
+        """Reads inputs without labels, to predict from; for files that can be without.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        raise DataError(
+            f"{path} is data to learn from ({self.name}), and nothing to predict from. Give a "
+            "table with a text column, an .npz file with x, or a .txt file."
+        )
 
 
 DATASETS: Registry[Reader] = Registry("data set", "keras_rnn_zoo.data", "keras_rnn_zoo.datasets")

@@ -425,3 +425,26 @@ def test_a_split_without_rows_or_of_different_lengths_is_refused():
         Split([], [])
     with pytest.raises(DataError, match="pair up"):
         Split(["a"], [])
+
+
+def test_a_kind_of_file_that_is_only_learnt_from_says_so(tmp_path):
+    from keras_rnn_zoo.data import DATASETS, Reader, load_inputs
+
+    class Labelled(Reader):
+        name = "labelled"
+        description = "for a test"
+        suffixes = (".labelled",)
+
+        def load(self, path, *, text_column, label_column):
+            raise AssertionError("not to be read")
+
+    DATASETS.register("labelled", Labelled())
+    try:
+        path = tmp_path / "x.labelled"
+        path.write_text("x")
+        with pytest.raises(DataError, match=r"data to learn from.*Give a table"):
+            load_inputs(path)
+    finally:
+        DATASETS.unregister("labelled")
+    with pytest.raises(TypeError, match="abstract"):
+        Reader()
