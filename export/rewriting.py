@@ -15,12 +15,15 @@ import numpy as np
 
 from keras_rnn_zoo.errors import ExportError
 from keras_rnn_zoo.export.lowering import LOWERINGS, Lowering
-from keras_rnn_zoo.export.lowering._base import Sequence
+from keras_rnn_zoo.export.lowering._base import Lookup, Sequence
 from keras_rnn_zoo.export.lowering._cells import describe
 from keras_rnn_zoo.export.tap import Tap
 
 Tensor = Any
 Call = Callable[..., Any]
+
+# Attribute of a tensor that an embedding made: the `Lookup` behind it.
+LOOKUP = "_keras_rnn_zoo_lookup"
 
 
 @contextlib.contextmanager
@@ -126,6 +129,7 @@ def _recurrent_call(layer: Any, lowering: Lowering, tap: Tap) -> Call | None:
                 "and features must all be known. Pass timesteps=... (on the command line "
                 "--timesteps), or give the model's Input a fixed number of timesteps."
             )
+        lookup = getattr(sequences, LOOKUP, None)
         given: list[Tensor] | None = None
         if initial_state is not None:
             given = [tf.cast(state, tf.float32) for state in keras.tree.flatten(initial_state)]
@@ -147,6 +151,7 @@ def _recurrent_call(layer: Any, lowering: Lowering, tap: Tap) -> Call | None:
                     go_backwards=getattr(layer, "go_backwards", False) and number == 0,
                     return_sequences=layer.return_sequences or not last,
                     zero_output_for_mask=getattr(layer, "zero_output_for_mask", False) and last,
+                    lookup=lookup if number == 0 else None,
                 ),
             )
             output = result.output
@@ -198,9 +203,17 @@ def _embedding(layer: Any, tap: Tap) -> Call:
     def call(inputs: Tensor) -> Tensor:
         import tensorflow as tf
 
+        def vectors(ids: Tensor) -> Tensor:
+            rows = tf.gather(tap.weight(f"{_path(layer)}/embeddings", table), ids)
+            rows = tap.activation(f"{_path(layer)}/output", rows)
+            return tf.cast(tf.cast(rows, layer.compute_dtype), tf.float32)
+
         ids = inputs if inputs.dtype in (tf.int32, tf.int64) else tf.cast(inputs, tf.int32)
-        vectors = tf.gather(tap.weight(f"{_path(layer)}/embeddings", table), ids)
-        return tf.cast(tap.activation(f"{_path(layer)}/output", vectors), layer.compute_dtype)
+        output = tf.cast(vectors(ids), layer.compute_dtype)
+        if len(ids.shape) == 2 and not tf.executing_eagerly():
+            # Layers that compute nothing in inference (Dropout, Masking) hand this very tensor on.
+            setattr(output, LOOKUP, Lookup(ids, vectors))
+        return output
 
     return call
 

@@ -16,6 +16,19 @@ Tensor = Any  # tf.Tensor; TensorFlow is imported only where a graph is built.
 
 
 @dataclass(frozen=True)
+class Lookup:
+    """Rows of an embedding that need not be looked up before they are used.
+
+    Attributes:
+        ids: int32 or int64 `[batch, timesteps]`.
+        vectors: Maps ids of any shape to float32 `[..., features]`, in the graph that is current.
+    """
+
+    ids: Tensor
+    vectors: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
 class Sequence:
     """What a lowering runs over.
 
@@ -26,6 +39,8 @@ class Sequence:
         go_backwards: Steps are taken, and outputs ordered, from the last time step to the first.
         return_sequences: The outputs of all steps are needed, not only the last one.
         zero_output_for_mask: The output of a masked step is zero, not the previous output.
+        lookup: Where the inputs come from, if straight from an embedding: a lowering may look up
+            the rows it needs, when it needs them, instead.
     """
 
     inputs: Tensor
@@ -34,6 +49,7 @@ class Sequence:
     go_backwards: bool = False
     return_sequences: bool = False
     zero_output_for_mask: bool = False
+    lookup: Lookup | None = None
 
 
 @dataclass(frozen=True)

@@ -143,21 +143,23 @@ class GRU(_Gated):
         import tensorflow as tf
 
         units, (hidden,) = self.units, states
-        x_gates, x_candidate = tf.split(projected, [2 * units, units], axis=-1)
+        # Even parts only: XNNPACK takes SPLIT, not SPLIT_V.
+        x_z, x_r, x_candidate = tf.split(projected, 3, axis=-1)
         if self.reset_after:
             recurrent = self._recurrent(hidden)
             if self.recurrent_bias is not None:
                 recurrent += self.recurrent_bias
             recurrent = self.tap.activation(f"{self.name}/recurrent", recurrent)
-            h_gates, h_candidate = tf.split(recurrent, [2 * units, units], axis=-1)
-            z, r = tf.split(self.recurrent_activation(x_gates + h_gates), 2, axis=-1)
-            h_candidate = r * h_candidate
+            h_z, h_r, h_candidate = tf.split(recurrent, 3, axis=-1)
+            h_candidate = self.recurrent_activation(x_r + h_r) * h_candidate
         else:
             h_gates = self._recurrent(hidden, slice(0, 2 * units))
             h_gates = self.tap.activation(f"{self.name}/recurrent_gates", h_gates)
-            z, r = tf.split(self.recurrent_activation(x_gates + h_gates), 2, axis=-1)
+            h_z, h_r = tf.split(h_gates, 2, axis=-1)
+            r = self.recurrent_activation(x_r + h_r)
             h_candidate = self._recurrent(r * hidden, slice(2 * units, 3 * units))
             h_candidate = self.tap.activation(f"{self.name}/recurrent_candidate", h_candidate)
+        z = self.recurrent_activation(x_z + h_z)
         candidate = self.activation(x_candidate + h_candidate)
         output = candidate + z * (hidden - candidate)
         return output, (output,)

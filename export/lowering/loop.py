@@ -1,4 +1,4 @@
-"""A WHILE loop over the time steps that stops at the last step that counts."""
+"""WHILE loops over the time steps that count, several steps an iteration."""
 
 from __future__ import annotations
 
@@ -7,81 +7,137 @@ from typing import Any
 from keras_rnn_zoo.export.lowering._base import Lowering, Result, Sequence, register_lowering
 from keras_rnn_zoo.export.lowering._cells import Cell
 
+Tensor = Any
+
+# Steps of one iteration: what an iteration costs by itself, and reading its inputs, is shared by
+# all of them, and their input projection is one matrix product of as many rows.
+STEPS = 4
+
 
 @register_lowering("loop")
 class Loop(Lowering):
-    """One matrix product for the inputs of all steps, then a WHILE loop for the recurrence.
+    """A WHILE loop over blocks of steps, then one over the steps that fill no block.
 
-    With a mask the loop covers only the steps up to the last one that counts (in any sequence of
-    the batch), so a short, right-padded input costs less. The outputs of all steps are kept (in
-    one tensor, written slice by slice) only where they are needed.
+    The steps that count are brought to the front before the loops, in the order in which they are
+    taken, so a masked step costs nothing: a short text in a long model takes a short text's time,
+    wherever its padding lies. The input projection, and the lookup of an embedding, are done a
+    block at a time. The outputs of all steps are kept only where they are needed.
     """
 
-    description = "a WHILE loop with the input projection hoisted out of it"
+    description = "WHILE loops over blocks of the time steps that count"
 
     def run(self, cell: Cell, sequence: Sequence) -> Result:
-        """Builds the loop; see the class."""
+        """Builds the loops; see the class."""
         import tensorflow as tf
 
-        batch, timesteps, features = sequence.inputs.shape
+        batch, timesteps, _ = sequence.inputs.shape
         units = cell.state_sizes[0]
-        projected = cell.project(tf.reshape(sequence.inputs, [batch * timesteps, features]))
-        projected = tf.reshape(projected, [batch, timesteps, projected.shape[-1]])
-        projected = _time_major(projected)
+        counts, order, places = _order(sequence)
+        source = sequence.inputs if sequence.lookup is None else sequence.lookup.ids
+        if order is not None:
+            source = tf.gather(source, order, batch_dims=1)
+        source = _time_major(source)
+        total = timesteps if counts is None else counts[0] if batch == 1 else tf.reduce_max(counts)
 
-        mask: Any = sequence.mask
-        first: object = tf.constant(0)
-        last: object = tf.constant(timesteps)
-        if mask is not None:
-            numbers = tf.range(1, timesteps + 1)[tf.newaxis, :]
-            count = tf.reduce_max(tf.where(mask, numbers, tf.zeros_like(numbers)))
-            mask = _time_major(mask[:, :, tf.newaxis])
-            if sequence.go_backwards:
-                first = timesteps - count
-            else:
-                last = count
+        def read(step: Tensor, steps: int) -> list[Tensor]:
+            # GATHER: STRIDED_SLICE, as source[step] would be, takes ten times as long.
+            rows = tf.gather(source, step + tf.range(steps))
+            if sequence.lookup is not None:
+                rows = sequence.lookup.vectors(rows)
+            projected = cell.project(tf.reshape(rows, [steps * batch, rows.shape[-1]]))
+            if steps == 1:
+                return [projected]
+            return list(tf.split(projected, steps))
 
-        states = sequence.initial_states or cell.initial_states(batch)
-        # Zeros before the first step that counts, whatever the initial state is.
-        output = tf.zeros([batch, units])
-        outputs = tf.TensorArray(
-            tf.float32, timesteps if sequence.return_sequences else 1, element_shape=[batch, units]
+        def body(steps: int) -> Any:
+            def run(step, output, outputs, *states):  # type: ignore[no-untyped-def]
+                for offset, projected in enumerate(read(step, steps)):
+                    new_output, new_states = cell.step(projected, states)
+                    if counts is not None and batch > 1:
+                        # Others of the batch go on where this one has ended.
+                        going = (step + offset < counts)[:, tf.newaxis]
+                        new_output = tf.where(going, new_output, output)
+                        new_states = tuple(
+                            tf.where(going, new, old)
+                            for new, old in zip(new_states, states, strict=True)
+                        )
+                    output, states = new_output, new_states
+                    if sequence.return_sequences:
+                        outputs = outputs.write(step + offset, output)
+                return step + steps, output, outputs, *states
+
+            return run
+
+        carried: tuple[Any, ...] = (
+            tf.constant(0),
+            # Zeros before the first step that counts, whatever the initial state is.
+            tf.zeros([batch, units]),
+            tf.TensorArray(
+                tf.float32,
+                timesteps if sequence.return_sequences else 1,
+                element_shape=[batch, units],
+            ),
+            *(sequence.initial_states or cell.initial_states(batch)),
         )
+        for steps in (STEPS, 1):
+            if timesteps < steps or (counts is None and steps == 1 and timesteps % STEPS == 0):
+                continue
+            carried = tf.while_loop(
+                lambda step, *_, steps=steps: step + steps <= total,
+                body(steps),
+                carried,
+                parallel_iterations=1,
+            )
+        _, output, outputs, *states = carried
 
-        def body(step, output, outputs, *states):  # type: ignore[no-untyped-def]
-            time = timesteps - 1 - step if sequence.go_backwards else step
-            # GATHER: STRIDED_SLICE, as projected[time] would be, takes ten times as long.
-            new_output, new_states = cell.step(tf.gather(projected, time), states)
-            if mask is not None:
-                counts = tf.gather(mask, time)
-                new_states = tuple(
-                    tf.where(counts, new, old) for new, old in zip(new_states, states, strict=True)
-                )
-                other = tf.zeros_like(output) if sequence.zero_output_for_mask else output
-                new_output = tf.where(counts, new_output, other)
-            if sequence.return_sequences:
-                outputs = outputs.write(step, new_output)
-            return step + 1, new_output, outputs, *new_states
-
-        _, output, outputs, *states = tf.while_loop(
-            lambda step, *_: step < last,
-            body,
-            (first, output, outputs, *states),
-            parallel_iterations=1,
-        )
-        past_the_end = mask is not None and not sequence.go_backwards
         if not sequence.return_sequences:
-            if past_the_end and sequence.zero_output_for_mask:
-                output = tf.where(mask[timesteps - 1], output, tf.zeros_like(output))
+            if places is not None and sequence.zero_output_for_mask:
+                output = tf.where(places[:, -1:] > 0, output, tf.zeros_like(output))
             return Result(output, tuple(states))
-        stacked = outputs.stack()
-        if past_the_end and not sequence.zero_output_for_mask:
-            reached = tf.range(timesteps)[:, tf.newaxis, tf.newaxis] < last
-            stacked = tf.where(reached, stacked, output[tf.newaxis])
-        return Result(_time_major(stacked), tuple(states))
+        stacked = _time_major(outputs.stack())
+        if places is not None:
+            stacked = tf.concat([tf.zeros([batch, 1, units]), stacked], axis=1)
+            stacked = tf.gather(stacked, places, batch_dims=1)
+        return Result(stacked, tuple(states))
 
 
-def _time_major(tensor: Any) -> Any:
+def _order(sequence: Sequence) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Which steps count, in the order in which they are taken.
+
+    Returns:
+        How many steps count, int32 `[batch]`; the time of each, int32 `[batch, timesteps]`, those
+        that count first; and for each step taken, masked ones too, the number of the output that
+        it answers, from 1, or 0 for zeros. None where all steps count (and for the times, where
+        they are taken as they come).
+    """
+    import tensorflow as tf
+
+    batch, timesteps, _ = sequence.inputs.shape
+    times = tf.range(timesteps)
+    if sequence.go_backwards:
+        times = timesteps - 1 - times
+    if sequence.mask is None:
+        order = tf.tile(times[tf.newaxis], [batch, 1]) if sequence.go_backwards else None
+        return None, order, None
+    mask = tf.cast(sequence.mask, tf.int32)
+    if sequence.go_backwards:
+        mask = tf.reverse(mask, [1])
+    reached = tf.cumsum(mask, axis=1)
+    counted = mask > 0
+    # Steps that do not count all go to a place behind the last, which is cut off.
+    place = tf.where(counted, reached - 1, timesteps)
+    place += (timesteps + 1) * tf.range(batch)[:, tf.newaxis]
+    order = tf.scatter_nd(
+        tf.reshape(place, [-1, 1]),
+        tf.tile(times, [batch]),
+        [batch * (timesteps + 1)],
+    )
+    order = tf.reshape(order, [batch, timesteps + 1])[:, :timesteps]
+    places = tf.where(counted, reached, 0) if sequence.zero_output_for_mask else reached
+    return reached[:, -1], order, places
+
+
+def _time_major(tensor: Tensor) -> Tensor:
     """Swaps the first two axes; for a batch of one, a reshape instead of a transpose."""
     import tensorflow as tf
 
