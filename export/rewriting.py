@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from keras_rnn_zoo.errors import ExportError
 from keras_rnn_zoo.export.lowering import LOWERINGS, Lowering
 from keras_rnn_zoo.export.lowering._base import Lookup, Sequence
-from keras_rnn_zoo.export.lowering._cells import describe
+from keras_rnn_zoo.export.lowering._cells import Cell, Chain, describe
 from keras_rnn_zoo.export.tap import Tap
 
 Tensor = Any
@@ -24,6 +25,54 @@ Call = Callable[..., Any]
 
 # Attribute of a tensor that an embedding made: the `Lookup` behind it.
 LOOKUP = "_keras_rnn_zoo_lookup"
+# Attribute of a sequence that a recurrent layer made: the `Below` of the layer on top of it.
+BELOW = "_keras_rnn_zoo_below"
+
+
+@dataclass(frozen=True)
+class Below:
+    """A recurrence whose outputs are a sequence: the next one may run in the same steps.
+
+    The sequence between the two is then needed by nobody, and its ops are pruned.
+    """
+
+    layer: Any
+    cell: Cell
+    sequence: Sequence
+
+    def feeds_only(self, layer: Any, sequence: Sequence) -> bool:
+        """Whether all that becomes of the outputs is that `layer` takes them, step by step."""
+        if (
+            getattr(self.layer, "return_state", False)
+            or self.sequence.go_backwards
+            or sequence.go_backwards
+            or sequence.mask is not self.sequence.mask
+            or self.layer.compute_dtype != "float32"
+        ):
+            return False
+        operation = self.layer
+        while operation is not layer:  # what lies between passed the tensor on as it is
+            nodes = operation._outbound_nodes
+            if len(nodes) != 1:
+                return False
+            operation = nodes[0].operation
+        return True
+
+    def extended(self, cell: Cell, sequence: Sequence) -> tuple[Cell, Sequence]:
+        """Returns this recurrence with `cell` on top of it."""
+        batch = self.sequence.inputs.shape[0]
+        states = None
+        if self.sequence.initial_states is not None or sequence.initial_states is not None:
+            states = (self.sequence.initial_states or self.cell.initial_states(batch)) + (
+                sequence.initial_states or cell.initial_states(batch)
+            )
+        chain = Chain((self.cell, cell))
+        return chain, replace(
+            sequence,
+            inputs=self.sequence.inputs,
+            lookup=self.sequence.lookup,
+            initial_states=states,
+        )
 
 
 @contextlib.contextmanager
@@ -112,6 +161,7 @@ def _recurrent_call(layer: Any, lowering: Lowering, tap: Tap) -> Call | None:
         describe(path if len(keras_cells) == 1 else f"{path}/{number}", cell, tap)
         for number, cell in enumerate(keras_cells)
     ]
+    own = cells[0] if len(cells) == 1 else Chain(tuple(cells))
 
     def call(
         sequences: Tensor,
@@ -122,46 +172,36 @@ def _recurrent_call(layer: Any, lowering: Lowering, tap: Tap) -> Call | None:
         import keras
         import tensorflow as tf
 
-        output = tf.cast(sequences, tf.float32)
-        if None in output.shape:
+        inputs = tf.cast(sequences, tf.float32)
+        if None in inputs.shape:
             raise ExportError(
-                f"Layer '{path}' gets a sequence of shape {tuple(output.shape)}: batch, timesteps "
+                f"Layer '{path}' gets a sequence of shape {tuple(inputs.shape)}: batch, timesteps "
                 "and features must all be known. Pass timesteps=... (on the command line "
                 "--timesteps), or give the model's Input a fixed number of timesteps."
             )
-        lookup = getattr(sequences, LOOKUP, None)
-        given: list[Tensor] | None = None
+        given: tuple[Tensor, ...] | None = None
         if initial_state is not None:
-            given = [tf.cast(state, tf.float32) for state in keras.tree.flatten(initial_state)]
-        final: list[Tensor] = []
-        for number, cell in enumerate(cells):
-            last = number == len(cells) - 1
-            states = None
-            if given is not None:
-                states, given = (
-                    tuple(given[: len(cell.state_sizes)]),
-                    given[len(cell.state_sizes) :],
-                )
-            result = lowering.run(
-                cell,
-                Sequence(
-                    inputs=output,
-                    mask=mask,
-                    initial_states=states,
-                    go_backwards=getattr(layer, "go_backwards", False) and number == 0,
-                    return_sequences=layer.return_sequences or not last,
-                    zero_output_for_mask=getattr(layer, "zero_output_for_mask", False) and last,
-                    lookup=lookup if number == 0 else None,
-                ),
-            )
-            output = result.output
-            final.extend(result.states)
-            if getattr(layer, "go_backwards", False) and number == 0 and not last:
-                # From here on the sequence runs in the order of the steps taken.
-                mask = None if mask is None else tf.reverse(mask, [1])
-        output = tf.cast(output, layer.compute_dtype)
+            given = tuple(tf.cast(state, tf.float32) for state in keras.tree.flatten(initial_state))
+        cell = own
+        sequence = Sequence(
+            inputs=inputs,
+            mask=mask,
+            initial_states=given,
+            go_backwards=getattr(layer, "go_backwards", False),
+            return_sequences=layer.return_sequences,
+            zero_output_for_mask=getattr(layer, "zero_output_for_mask", False),
+            lookup=getattr(sequences, LOOKUP, None),
+        )
+        below: Below | None = getattr(sequences, BELOW, None)
+        if below is not None and below.feeds_only(layer, sequence):
+            cell, sequence = below.extended(own, sequence)
+        result = lowering.run(cell, sequence)
+        output = tf.cast(result.output, layer.compute_dtype)
+        if sequence.return_sequences and not tf.executing_eagerly():
+            setattr(output, BELOW, Below(layer, cell, sequence))
         if not getattr(layer, "return_state", False):
             return output
+        final = list(result.states[-len(own.state_sizes) :])
         sizes = getattr(getattr(layer, "cell", None), "state_size", None)
         state = keras.tree.pack_sequence_as(sizes, final) if len(cells) > 1 else final
         return (output, *state)

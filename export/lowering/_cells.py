@@ -26,13 +26,18 @@ class Cell(ABC):
 
     Attributes:
         name: Path of the layer in the model, for messages and for the sites of the tap.
-        state_sizes: Width of each state; the first is that of the output.
+        state_sizes: Width of each state.
     """
 
     def __init__(self, name: str, tap: Tap, state_sizes: tuple[int, ...]):
         self.name = name
         self.tap = tap
         self.state_sizes = state_sizes
+
+    @property
+    def output_size(self) -> int:
+        """Width of the output: that of the first state, unless a cell says otherwise."""
+        return self.state_sizes[0]
 
     @abstractmethod
     def project(self, inputs: Tensor) -> Tensor:
@@ -163,6 +168,34 @@ class GRU(_Gated):
         candidate = self.activation(x_candidate + h_candidate)
         output = candidate + z * (hidden - candidate)
         return output, (output,)
+
+
+class Chain(Cell):
+    """Cells on top of each other as one: each step of the sequence goes through all of them."""
+
+    def __init__(self, cells: tuple[Cell, ...]):
+        sizes = tuple(size for cell in cells for size in cell.state_sizes)
+        super().__init__(cells[-1].name, cells[-1].tap, sizes)
+        self.cells = cells
+
+    @property
+    def output_size(self) -> int:
+        return self.cells[-1].output_size
+
+    def project(self, inputs: Tensor) -> Tensor:
+        return self.cells[0].project(inputs)
+
+    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+        output = projected
+        after: States = ()
+        for number, cell in enumerate(self.cells):
+            own, states = states[: len(cell.state_sizes)], states[len(cell.state_sizes) :]
+            output, new = cell.step(cell.project(output) if number else output, own)
+            after += new
+        return output, after
+
+    def initial_states(self, batch: int) -> States:
+        return tuple(state for cell in self.cells for state in cell.initial_states(batch))
 
 
 class AnyKerasCell(Cell):

@@ -31,7 +31,7 @@ class Loop(Lowering):
         import tensorflow as tf
 
         batch, timesteps, _ = sequence.inputs.shape
-        units = cell.state_sizes[0]
+        units = cell.output_size
         counts, order, places = _order(sequence)
         source = sequence.inputs if sequence.lookup is None else sequence.lookup.ids
         if order is not None:

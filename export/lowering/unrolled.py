@@ -31,7 +31,7 @@ class Unrolled(Lowering):
             masks = tf.unstack(sequence.mask[:, :, tf.newaxis], timesteps, axis=1)
 
         states = sequence.initial_states or cell.initial_states(batch)
-        output = tf.zeros([batch, cell.state_sizes[0]])
+        output = tf.zeros([batch, cell.output_size])
         outputs = []
         order = range(timesteps)
         for time in reversed(order) if sequence.go_backwards else order:
