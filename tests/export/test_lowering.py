@@ -92,3 +92,65 @@ def test_stateful_layer_is_refused_by_name(tmp_path):
 def test_unknown_lowering_names_the_nearest(tmp_path):
     with pytest.raises(UnknownNameError, match="Did you mean 'unrolled'"):
         export_tflite(build("simple_rnn"), tmp_path / "model.tflite", lowering="unroled")
+
+
+def stacked(*between, skip=False):
+    """Two LSTMs on top of each other, and what may lie between them."""
+    import keras
+
+    inputs = keras.Input((9,), dtype="int32", name="tokens")
+    x = keras.layers.Embedding(40, 12, mask_zero=True)(inputs)
+    first = x = keras.layers.LSTM(8, return_sequences=True)(x)
+    for layer in between:
+        x = layer(x)
+    x = keras.layers.GRU(6)(x)
+    if skip:
+        x = keras.layers.Concatenate()([x, keras.layers.GlobalAveragePooling1D()(first)])
+    return keras.Model(inputs, keras.layers.Dense(1)(x))
+
+
+def test_stacked_layers_run_in_one_loop_and_keep_no_sequence(tmp_path):
+    from keras import layers
+
+    model = stacked(layers.Dropout(0.5))
+    result = export_tflite(model, tmp_path / "model.tflite", samples=inputs_for(model))
+    # One loop over blocks of steps, one over the rest.
+    assert result.ops["WHILE"] == 2
+    assert "DYNAMIC_UPDATE_SLICE" not in result.ops
+
+
+@pytest.mark.parametrize("other", ["skip", "norm"])
+def test_a_sequence_that_others_need_is_kept(other, tmp_path):
+    from keras import layers
+
+    model = stacked(skip=True) if other == "skip" else stacked(layers.LayerNormalization())
+    result = export_tflite(model, tmp_path / "model.tflite", samples=inputs_for(model))
+    assert result.ops["WHILE"] == 4
+    assert "DYNAMIC_UPDATE_SLICE" in result.ops
+
+
+def test_an_embedding_is_looked_up_where_its_rows_are_used(tmp_path):
+    model = build("simple_rnn")
+    result = export_tflite(model, tmp_path / "model.tflite", samples=inputs_for(model))
+    # The ids that count; in each of the two loops the ids of the steps, and their rows.
+    assert result.ops["GATHER"] == 5
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 3, 4, 5, 7, 8, 13])
+@pytest.mark.parametrize("masked", [True, False])
+def test_any_number_of_timesteps_fits_the_blocks(timesteps, masked, tmp_path):
+    import keras
+
+    inputs = keras.Input((timesteps, 3))
+    x = keras.layers.Masking()(inputs) if masked else inputs
+    x = keras.layers.LSTM(4, return_sequences=True)(x)
+    model = keras.Model(inputs, keras.layers.GRU(4, go_backwards=True, return_sequences=True)(x))
+    generator = np.random.default_rng(3)
+    samples = generator.normal(size=(timesteps + 1, timesteps, 3)).astype("float32")
+    for length in range(timesteps + 1):
+        samples[length, length:] = 0
+    path = tmp_path / "model.tflite"
+    export_tflite(model, path, samples=samples)
+    file, expected = TFLiteModel(path), np.asarray(model(samples))
+    for _ in range(3):  # an interpreter keeps nothing between calls
+        np.testing.assert_allclose(file.predict(samples), expected, atol=1e-5, rtol=0)
