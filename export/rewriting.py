@@ -250,7 +250,8 @@ def _embedding(layer: Any, tap: Tap) -> Call:
 
         ids = inputs if inputs.dtype in (tf.int32, tf.int64) else tf.cast(inputs, tf.int32)
         output = tf.cast(vectors(ids), layer.compute_dtype)
-        if len(ids.shape) == 2 and not tf.executing_eagerly():
+        # The converter dequantizes a table of int8 inside a loop, all of it, in every iteration.
+        if len(ids.shape) == 2 and not tap.quantizes and not tf.executing_eagerly():
             # Layers that compute nothing in inference (Dropout, Masking) hand this very tensor on.
             setattr(output, LOOKUP, Lookup(ids, vectors))
         return output

@@ -79,8 +79,11 @@ class Loop(Lowering):
             ),
             *(sequence.initial_states or cell.initial_states(batch)),
         )
-        for steps in (STEPS, 1):
-            if timesteps < steps or (counts is None and steps == 1 and timesteps % STEPS == 0):
+        # Of several products with one int8 kernel the converter makes float ones that quantize on
+        # the fly, whatever was calibrated: one step an iteration where that matters.
+        block = 1 if cell.tap.quantizes else STEPS
+        for steps in dict.fromkeys((block, 1)):
+            if timesteps < steps or (counts is None and steps < block and timesteps % block == 0):
                 continue
             carried = tf.while_loop(
                 lambda step, *_, steps=steps: step + steps <= total,

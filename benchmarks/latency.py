@@ -1,0 +1,316 @@
+"""How long one call takes: ours, the stock converter's file, onnxruntime, and the floor.
+
+    pip install onnx onnxruntime
+    python benchmarks/latency.py -o latency.json
+
+One thread, batch 1, the same random weights everywhere, every step real. In each round every
+contender answers once, in turn; a ratio is the median over the rounds of the ratio within a round,
+so what slows the whole machine down for a while does not count. Prints a table, writes JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import numpy as np
+
+from keras_rnn_zoo import files
+from keras_rnn_zoo.export import export_tflite
+from keras_rnn_zoo.provenance import provenance
+
+TEXT = {"timesteps": 200, "vocabulary": 10_000, "embedding": 128}
+SENSOR = {"timesteps": 128, "features": 9}
+STEP = {"timesteps": 1, "features": 64}
+# name -> layer, layers, both directions, what comes in
+MODELS: dict[str, tuple[str, int, bool, dict[str, int]]] = {
+    "BiLSTM": ("LSTM", 1, True, TEXT),
+    "2 x LSTM": ("LSTM", 2, False, TEXT),
+    "2 x GRU": ("GRU", 2, False, TEXT),
+    "LSTM": ("LSTM", 1, False, TEXT),
+    "GRU": ("GRU", 1, False, TEXT),
+    "2 x LSTM, sensors": ("LSTM", 2, False, SENSOR),
+    "2 x GRU, sensors": ("GRU", 2, False, SENSOR),
+    "LSTM, one step": ("LSTM", 1, False, STEP),
+    "GRU, one step": ("GRU", 1, False, STEP),
+}
+UNITS = 64
+
+
+def keras_model(kind: str, count: int, both: bool, shape: dict[str, int]) -> Any:
+    import keras
+    from keras import layers
+
+    if "vocabulary" in shape:
+        inputs = keras.Input((shape["timesteps"],), dtype="int32")
+        x = layers.Embedding(shape["vocabulary"], shape["embedding"])(inputs)
+    else:
+        inputs = x = keras.Input((shape["timesteps"], shape["features"]))
+    for number in range(count):
+        layer = getattr(layers, kind)(UNITS, return_sequences=number < count - 1)
+        x = layers.Bidirectional(layer)(x) if both else layer(x)
+    model = keras.Model(inputs, layers.Dense(1)(x))
+    generator = np.random.default_rng(0)
+    model.set_weights([generator.normal(scale=0.15, size=w.shape) for w in model.get_weights()])
+    return model
+
+
+def onnx_model(model: Any, kind: str, shape: dict[str, int]) -> bytes:
+    """The same weights in onnxruntime's own LSTM and GRU nodes, one node a layer."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes: list[Any] = []
+    constants: list[Any] = []
+
+    def constant(name: str, value: np.ndarray) -> str:
+        constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def gates(value: np.ndarray) -> np.ndarray:
+        """Keras' order (LSTM i f c o, GRU z r h) in columns -> ONNX' (i o f c, z r h) in rows."""
+        parts = np.split(value, 4 if kind == "LSTM" else 3, axis=-1)
+        if kind == "LSTM":
+            parts = [parts[0], parts[3], parts[1], parts[2]]
+        return np.concatenate([part.T for part in parts])
+
+    weights = list(model.get_weights())
+    steps = shape["timesteps"]
+    if "vocabulary" in shape:
+        nodes.append(helper.make_node("Gather", [constant("table", weights.pop(0)), "x"], ["x0"]))
+        x = helper.make_tensor_value_info("x", TensorProto.INT32, [steps, 1])
+        current = "x0"
+    else:
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [steps, 1, shape["features"]])
+        current = "x"
+    *recurrent, kernel, bias = weights
+    both = len(recurrent) == 6 and any("Bidirectional" in type(la).__name__ for la in model.layers)
+    directions = 2 if both else 1
+    layers = [recurrent[i : i + 3 * directions] for i in range(0, len(recurrent), 3 * directions)]
+    for number, parts in enumerate(layers):
+        trios = [parts[i : i + 3] for i in range(0, len(parts), 3)]
+        biases = [
+            np.concatenate([gates(b), np.zeros(b.size, "float32")])
+            if kind == "LSTM"
+            else np.concatenate([gates(b[0]), gates(b[1])])
+            for _, _, b in trios
+        ]
+        options: dict[str, Any] = {"linear_before_reset": 1} if kind == "GRU" else {}
+        nodes.append(
+            helper.make_node(
+                kind,
+                [
+                    current,
+                    constant(f"w{number}", np.stack([gates(w) for w, _, _ in trios])),
+                    constant(f"r{number}", np.stack([gates(r) for _, r, _ in trios])),
+                    constant(f"b{number}", np.stack(biases)),
+                ],
+                [f"sequence{number}", f"last{number}"],
+                hidden_size=UNITS,
+                direction="bidirectional" if both else "forward",
+                **options,
+            )
+        )
+        if number == len(layers) - 1:
+            break
+        axis = constant(f"axis{number}", np.array([1]))
+        nodes.append(helper.make_node("Squeeze", [f"sequence{number}", axis], [f"y{number}"]))
+        current = f"y{number}"
+    last = f"last{len(layers) - 1}"
+    nodes.append(helper.make_node("Transpose", [last], ["batch_first"], perm=[1, 0, 2]))
+    flat = constant("flat", np.array([1, -1]))
+    nodes.append(helper.make_node("Reshape", ["batch_first", flat], ["features"]))
+    ends = [constant("kernel", kernel), constant("bias", bias)]
+    nodes.append(helper.make_node("Gemm", ["features", *ends], ["y"]))
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])
+    graph = helper.make_graph(nodes, "model", [x], [y], constants)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(made.SerializeToString())
+
+
+def onnx_runner(content: bytes, x: np.ndarray, quantized: bool) -> Any:
+    import onnxruntime
+
+    if quantized:
+        from onnxruntime.quantization import quantize_dynamic
+
+        with tempfile.TemporaryDirectory() as scratch:
+            before, after = Path(scratch) / "model.onnx", Path(scratch) / "quantized.onnx"
+            before.write_bytes(content)
+            quantize_dynamic(before, after)
+            content = after.read_bytes()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    feed = {"x": np.ascontiguousarray(np.swapaxes(x, 0, 1))}
+    return lambda: session.run(None, feed)[0]
+
+
+def tflite_runner(path: Path, x: np.ndarray) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run() -> Any:
+        interpreter.set_tensor(given["index"], x)
+        interpreter.invoke()
+        return interpreter.get_tensor(answer["index"])
+
+    return run
+
+
+def stock(model: Any, path: Path, dynamic: bool) -> None:
+    """What TensorFlow's converter makes of the model at batch 1, frozen, in builtin ops."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    (tensor,) = model.inputs
+    spec = tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype)
+    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
+    frozen = convert_variables_to_constants_v2(traced)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+    if dynamic:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    path.write_bytes(converter.convert())
+
+
+def multiply_adds(kind: str, count: int, both: bool, shape: dict[str, int]) -> int:
+    gates, width, sum_ = (4 if kind == "LSTM" else 3), shape.get("embedding"), 0
+    width = width or shape["features"]
+    for _ in range(count):
+        sum_ += (2 if both else 1) * gates * UNITS * (width + UNITS)
+        width = UNITS
+    return sum_ * shape["timesteps"]
+
+
+def peak() -> float:
+    """Multiply-adds a second of one core, from large matrix products in onnxruntime."""
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    size = 1024
+    info = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [size, size]) for n in "abc"]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["a", "b"], ["c"])], "peak", info[:2], info[2:]
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(made.SerializeToString(), options)
+    values = np.random.default_rng(0).normal(size=(size, size)).astype("float32")
+    best = min(_seconds(lambda: session.run(None, {"a": values, "b": values})) for _ in range(10))
+    return float(size**3 / best)
+
+
+def _seconds(run: Any) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def measure(runners: dict[str, Any], rounds: int) -> dict[str, np.ndarray]:
+    for run in runners.values():
+        for _ in range(5):
+            run()
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    for _ in range(rounds):
+        for name, run in runners.items():
+            times[name].append(_seconds(run))
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("--models", nargs="*", choices=list(MODELS), default=list(MODELS))
+    options = parser.parse_args()
+    floor_rate = peak()
+    print(f"matrix product peak: {floor_rate / 1e9:.0f} billion multiply-adds a second\n")
+    head = ("model", "", "ours", "stock", "onnxrt", "floor", "/stock", "/onnxrt")
+    print("{:20}{:9}{:>8}{:>8}{:>8}{:>8}{:>8}{:>9}".format(*head), flush=True)
+    rows = []
+    for name in options.models:
+        kind, count, both, shape = MODELS[name]
+        model = keras_model(kind, count, both, shape)
+        generator = np.random.default_rng(1)
+        if "vocabulary" in shape:
+            sizes = (256, shape["timesteps"])
+            data = generator.integers(1, shape["vocabulary"], sizes).astype("int32")
+        else:
+            data = generator.normal(size=(256, shape["timesteps"], shape["features"]))
+            data = data.astype("float32")
+        x = data[:1]
+        onnx = onnx_model(model, kind, shape)
+        with tempfile.TemporaryDirectory() as scratch:
+            for dtype, modes in (("float32", ["none"]), ("int8", ["dynamic", "int8"])):
+                runners = {"onnxruntime": onnx_runner(onnx, x, dtype == "int8")}
+                for mode in modes:
+                    path = Path(scratch) / f"{mode}.tflite"
+                    export_tflite(model, path, quantization=mode, representative_data=data)
+                    runners[mode] = tflite_runner(path, x)
+                try:
+                    stock(model, Path(scratch) / "stock.tflite", dtype == "int8")
+                    runners["stock"] = tflite_runner(Path(scratch) / "stock.tflite", x)
+                    runners["stock"]()
+                except Exception as error:  # whatever the converter or its file does is the answer
+                    runners.pop("stock", None)
+                    print(f"stock converter: {str(error).splitlines()[0][:80]}", file=sys.stderr)
+                if dtype == "float32":
+                    keras_answer = np.asarray(model(x))
+                    for which in runners:
+                        np.testing.assert_allclose(runners[which](), keras_answer, atol=1e-4)
+                times = measure(runners, options.rounds)
+                for mode in modes:
+                    row: dict[str, Any] = {"model": name, "quantization": mode}
+                    row["ms"] = {
+                        who: float(np.median(times[key]) * 1e3)
+                        for who, key in (
+                            ("ours", mode),
+                            ("stock", "stock"),
+                            ("onnxruntime", "onnxruntime"),
+                        )
+                        if key in times
+                    }
+                    row["floor_ms"] = multiply_adds(kind, count, both, shape) / floor_rate * 1e3
+                    row["ratio"] = {
+                        other: float(np.median(times[mode] / times[other]))
+                        for other in ("stock", "onnxruntime")
+                        if other in times
+                    }
+                    rows.append(row)
+                    cells = [row["ms"]["ours"], row["ms"].get("stock"), row["ms"]["onnxruntime"]]
+                    cells += [row["floor_ms"] if mode == "none" else None]
+                    cells += [row["ratio"].get("stock"), row["ratio"]["onnxruntime"]]
+                    shown = ["" if cell is None else f"{cell:.3f}" for cell in cells]
+                    label = "float32" if mode == "none" else mode
+                    print(
+                        "{:20}{:9}{:>8}{:>8}{:>8}{:>8}{:>8}{:>9}".format(name, label, *shown),
+                        flush=True,
+                    )
+    files.write_json(
+        options.output,
+        {
+            "rows": rows,
+            "rounds": options.rounds,
+            "multiply_adds_per_second": floor_rate,
+            "provenance": provenance(seed=0, command=shlex.join(["python", *sys.argv])),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
