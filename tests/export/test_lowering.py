@@ -124,7 +124,9 @@ def test_a_sequence_that_others_need_is_kept(other, tmp_path):
     from keras import layers
 
     model = stacked(skip=True) if other == "skip" else stacked(layers.LayerNormalization())
-    result = export_tflite(model, tmp_path / "model.tflite", samples=inputs_for(model))
+    # The average of no step at all is NaN.
+    samples = {name: np.ones_like(array) for name, array in inputs_for(model).items()}
+    result = export_tflite(model, tmp_path / "model.tflite", samples=samples, verify=False)
     assert result.ops["WHILE"] == 4
     assert "DYNAMIC_UPDATE_SLICE" in result.ops
 
