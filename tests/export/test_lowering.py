@@ -129,6 +129,9 @@ def test_a_sequence_that_others_need_is_kept(other, tmp_path):
     result = export_tflite(model, tmp_path / "model.tflite", samples=samples, verify=False)
     assert result.ops["WHILE"] == 4
     assert "DYNAMIC_UPDATE_SLICE" in result.ops
+    expected = np.asarray(model(samples["tokens"]))
+    received = TFLiteModel(result.path).predict(samples)
+    np.testing.assert_allclose(received, expected, atol=1e-5, rtol=0)
 
 
 def test_an_embedding_is_looked_up_where_its_rows_are_used(tmp_path):
