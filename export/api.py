@@ -59,6 +59,7 @@ def export_tflite(
     batch_size: int = 1,
     timesteps: int | None = None,
     lowering: str = "loop",
+    fold_embedding: bool = False,
     verify: bool = True,
     tolerance: verification.Tolerance | None = None,
 ) -> TFLiteResult:
@@ -139,6 +140,7 @@ def export_tflite(
             batch_size=batch_size,
             timesteps=timesteps,
             tap=mode.tap(calibrate),
+            fold=fold_embedding,
         )
         CONVERTER.convert(saved_model, written, dict(mode.converter_options))
         info = gate.check_builtin_only(written)

@@ -16,8 +16,8 @@ import numpy as np
 
 from keras_rnn_zoo.errors import ExportError
 from keras_rnn_zoo.export.lowering import LOWERINGS, Lowering
-from keras_rnn_zoo.export.lowering._base import Lookup, Sequence
-from keras_rnn_zoo.export.lowering._cells import Cell, Chain, describe
+from keras_rnn_zoo.export.lowering._base import Lookup, Result, Sequence
+from keras_rnn_zoo.export.lowering._cells import Cell, Chain, describe, side_by_side
 from keras_rnn_zoo.export.tap import Tap
 
 Tensor = Any
@@ -76,13 +76,17 @@ class Below:
 
 
 @contextlib.contextmanager
-def rewritten(model: Any, lowering: str, tap: Tap | None = None) -> Iterator[dict[str, str]]:
+def rewritten(
+    model: Any, lowering: str, tap: Tap | None = None, fold: bool = False
+) -> Iterator[dict[str, str]]:
     """Gives the layers of `model` that need it another `call` until the block ends.
 
     Args:
         model: A built `keras.Model`.
         lowering: Name of the lowering for its recurrent layers.
         tap: What quantization wants to see; None for the plain tap.
+        fold: Replace an embedding and the input projection of the recurrence behind it by one
+            table, larger than the embedding's.
 
     Yields:
         Path of each recurrent layer -> name of the lowering that expresses it.
@@ -95,9 +99,11 @@ def rewritten(model: Any, lowering: str, tap: Tap | None = None) -> Iterator[dic
     tap = tap or Tap()
     lowered: dict[str, str] = {}
     patched: list[Any] = []
+    layers = _layers(model)
+    partners = _partners(layers, tap) if chosen.both_directions else {}
     try:
-        for layer in _layers(model):
-            call = _recurrent_call(layer, chosen, tap)
+        for layer in layers:
+            call = _recurrent_call(layer, chosen, tap, fold, partners.get(id(layer)))
             if call is not None:
                 lowered[_path(layer)] = chosen.name
             else:
@@ -146,7 +152,66 @@ def _is_recurrent(layer: Any) -> bool:
     return isinstance(layer, known) and type(layer).call in {kind.call for kind in known}
 
 
-def _recurrent_call(layer: Any, lowering: Lowering, tap: Tap) -> Call | None:
+class Both:
+    """The two directions of a Bidirectional, run together when the first is asked for.
+
+    Args:
+        forward: The Keras layer that is asked first.
+        backward: The one that reads the same steps in the opposite direction.
+        cell: Their cells side by side.
+    """
+
+    def __init__(self, forward: Any, backward: Any, cell: Cell):
+        self.forward, self.backward, self.cell = forward, backward, cell
+        self._made: tuple[Tensor, Tensor, Result] | None = None
+
+    def run(
+        self, layer: Any, lowering: Lowering, sequence: Sequence, inputs: Tensor
+    ) -> Result | None:
+        """Returns what one of the layers makes of the inputs; None where it has to run alone."""
+        if layer is self.backward:
+            made, self._made = self._made, None
+            if made is not None and made[0] is inputs and made[1] is sequence.mask:
+                return made[2]
+            return None
+        if sequence.initial_states is not None:
+            return None
+        backward = replace(
+            sequence,
+            go_backwards=True,
+            zero_output_for_mask=getattr(self.backward, "zero_output_for_mask", False),
+        )
+        result, other = lowering.run_both(self.cell, sequence, backward)
+        self._made = inputs, sequence.mask, other
+        return result
+
+
+def _partners(layers: list[Any], tap: Tap) -> dict[int, Both]:
+    """The id of each layer that runs together with another -> the two."""
+    from keras.layers import Bidirectional
+
+    found: dict[int, Both] = {}
+    for layer in layers:
+        if type(layer) is not Bidirectional:
+            continue
+        pair = forward, backward = layer.forward_layer, layer.backward_layer
+        if (
+            all(_is_recurrent(one) and len(_cells(one)) == 1 for one in pair)
+            and (forward.go_backwards, backward.go_backwards) == (False, True)
+            and forward.return_sequences == backward.return_sequences
+            and forward.compute_dtype == backward.compute_dtype == "float32"
+        ):
+            first, second = (describe(_path(one), _cells(one)[0], tap) for one in pair)
+            cell = side_by_side(first, second)
+            if cell is not None:
+                both = Both(forward, backward, cell)
+                found |= {id(forward): both, id(backward): both}
+    return found
+
+
+def _recurrent_call(
+    layer: Any, lowering: Lowering, tap: Tap, fold: bool, both: Both | None
+) -> Call | None:
     if not _is_recurrent(layer):
         return None
     path = _path(layer)
@@ -191,11 +256,14 @@ def _recurrent_call(layer: Any, lowering: Lowering, tap: Tap) -> Call | None:
             return_sequences=layer.return_sequences,
             zero_output_for_mask=getattr(layer, "zero_output_for_mask", False),
             lookup=getattr(sequences, LOOKUP, None),
+            fold=fold,
         )
         below: Below | None = getattr(sequences, BELOW, None)
         if below is not None and below.feeds_only(layer, sequence):
             cell, sequence = below.extended(own, sequence)
-        result = lowering.run(cell, sequence)
+        result = None if both is None else both.run(layer, lowering, sequence, sequences)
+        if result is None:
+            result = lowering.run(cell, sequence)
         output = tf.cast(result.output, layer.compute_dtype)
         if sequence.return_sequences and not tf.executing_eagerly():
             setattr(output, BELOW, Below(layer, cell, sequence))
@@ -250,10 +318,9 @@ def _embedding(layer: Any, tap: Tap) -> Call:
 
         ids = inputs if inputs.dtype in (tf.int32, tf.int64) else tf.cast(inputs, tf.int32)
         output = tf.cast(vectors(ids), layer.compute_dtype)
-        # The converter dequantizes a table of int8 inside a loop, all of it, in every iteration.
-        if len(ids.shape) == 2 and not tap.quantizes and not tf.executing_eagerly():
+        if len(ids.shape) == 2 and not tf.executing_eagerly():
             # Layers that compute nothing in inference (Dropout, Masking) hand this very tensor on.
-            setattr(output, LOOKUP, Lookup(ids, vectors))
+            setattr(output, LOOKUP, Lookup(ids, vectors, table))
         return output
 
     return call

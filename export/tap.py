@@ -15,9 +15,17 @@ Tensor = Any
 
 
 class Tap:
-    """The plain tap: nothing is quantized."""
+    """The plain tap: nothing is quantized.
+
+    Attributes:
+        quantizes: Activations and weights are rounded, or will be.
+        rows: Rows that one matrix product should have, where there is a choice: what the kernels
+            of the interpreter do at once. Those of XNNPACK for float32 take 4 to 7, and of a
+            smaller last part as long as of a full one.
+    """
 
     quantizes = False
+    rows = 7
 
     def activation(self, site: str, tensor: Tensor) -> Tensor:
         """Returns the float32 `tensor`, or what takes its place."""

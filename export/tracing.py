@@ -152,6 +152,7 @@ def trace(
     batch_size: int = 1,
     timesteps: int | None = None,
     tap: Tap | None = None,
+    fold: bool = False,
 ) -> dict[str, str]:
     """Writes the rewritten model as a SavedModel with the signature `serving_default`.
 
@@ -169,7 +170,7 @@ def trace(
     module = tf.Module()
     # A function that closes over variables can be saved only by what owns them.
     module.variables_of_the_model = [variable.value for variable in model.variables]
-    with rewritten(model, lowering, tap) as lowered:
+    with rewritten(model, lowering, tap, fold) as lowered:
         traced = tf.function(function, autograph=False).get_concrete_function(
             *(tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs)
         )

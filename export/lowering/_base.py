@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from keras_rnn_zoo.registry import Registry
 
@@ -22,10 +24,12 @@ class Lookup:
     Attributes:
         ids: int32 or int64 `[batch, timesteps]`.
         vectors: Maps ids of any shape to float32 `[..., features]`, in the graph that is current.
+        table: The embedding, float32 `[vocabulary, features]`.
     """
 
     ids: Tensor
     vectors: Callable[[Tensor], Tensor]
+    table: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Sequence:
         zero_output_for_mask: The output of a masked step is zero, not the previous output.
         lookup: Where the inputs come from, if straight from an embedding: a lowering may look up
             the rows it needs, when it needs them, instead.
+        fold: Where there is a lookup, it is one of the embedding times the kernel: a larger table
+            instead of a matrix product.
     """
 
     inputs: Tensor
@@ -50,6 +56,7 @@ class Sequence:
     return_sequences: bool = False
     zero_output_for_mask: bool = False
     lookup: Lookup | None = None
+    fold: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,14 +78,30 @@ class Lowering(ABC):
     Its semantics are those of `keras.layers.RNN`: a masked step leaves the states as they are and
     repeats the previous output (zero before the first step that counts), or gives zero with
     `zero_output_for_mask`.
+
+    Attributes:
+        name: What users call it.
+        description: One line for a person.
+        both_directions: It has `run_both`.
     """
 
     name: str
     description: str
+    both_directions: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, cell: Cell, sequence: Sequence) -> Result:
         """Builds the ops of one recurrence over one sequence."""
+
+    def run_both(self, cell: Cell, forward: Sequence, backward: Sequence) -> tuple[Result, Result]:
+        """Builds the ops of two recurrences that read the same steps in opposite directions.
+
+        Args:
+            cell: Both cells side by side, see `_cells.side_by_side`.
+            forward: What the first one runs over.
+            backward: The same, with `go_backwards`.
+        """
+        raise NotImplementedError
 
 
 LOWERINGS: Registry[Lowering] = Registry("lowering", "keras_rnn_zoo.export.lowering")

@@ -1,7 +1,7 @@
 """The arithmetic of one time step, split into what depends on the state and what does not.
 
-The part that does not (the input projection) is done for all time steps at once, as ONE matrix
-product before the recurrence; every lowering builds on the same split.
+The part that does not (the input projection) is done for many time steps at once, as ONE matrix
+product; every lowering builds on the same split.
 
 The equations and the order of the gates in the kernels are those of Keras:
 SimpleRNN (Elman, 1990), LSTM (Hochreiter and Schmidhuber, 1997; gates i, f, c, o), GRU (Cho et
@@ -10,7 +10,9 @@ al., 2014; gates z, r, h; `reset_after` as in cuDNN).
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,9 @@ from keras_rnn_zoo.export.tap import Tap
 
 Tensor = Any
 States = tuple[Tensor, ...]
+# Maps the number of a step in its block, the states after it and those before it to the states
+# that are carried on.
+Hold = Callable[[int, States, States], States]
 
 
 class Cell(ABC):
@@ -27,7 +32,10 @@ class Cell(ABC):
     Attributes:
         name: Path of the layer in the model, for messages and for the sites of the tap.
         state_sizes: Width of each state.
+        lead: Sizes of the axes in front of all others: `(2,)` for two cells side by side.
     """
+
+    lead: tuple[int, ...] = ()
 
     def __init__(self, name: str, tap: Tap, state_sizes: tuple[int, ...]):
         self.name = name
@@ -47,11 +55,34 @@ class Cell(ABC):
     def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
         """Maps `[batch, projected]` and the states to the output `[batch, units]` and states."""
 
+    def fold(self, table: np.ndarray) -> np.ndarray | None:
+        """What `project` makes of each row `[features]` of a table; None where it can't say."""
+        return None
+
+    def look_up(self, folded: np.ndarray, ids: Tensor) -> Tensor:
+        """Takes rows `[projected]` of a table that `fold` made, instead of projecting."""
+        import tensorflow as tf
+
+        # Quantized like the projected inputs that it holds, not like a weight.
+        rows = tf.gather(tf.constant(folded), ids)
+        return self.tap.activation(f"{self.name}/projected", rows)
+
+    def block(
+        self, projected: list[Tensor], states: States, hold: Hold
+    ) -> tuple[list[Tensor], States]:
+        """Takes one step after the other; returns the output of each and the last states."""
+        outputs = []
+        for number, step in enumerate(projected):
+            output, after = self.step(step, states)
+            outputs.append(output)
+            states = hold(number, after, states)
+        return outputs, states
+
     def initial_states(self, batch: int) -> States:
         """Returns the states before the first step: zeros."""
         import tensorflow as tf
 
-        return tuple(tf.zeros([batch, size]) for size in self.state_sizes)
+        return tuple(tf.zeros([*self.lead, batch, size]) for size in self.state_sizes)
 
 
 class _Gated(Cell):
@@ -75,21 +106,25 @@ class _Gated(Cell):
             self._constants[graph, site] = self.tap.weight(f"{self.name}/{site}", value)
         return self._constants[graph, site]
 
-    def _projection(self, inputs: Tensor, bias: np.ndarray | None) -> Tensor:
+    def project(self, inputs: Tensor) -> Tensor:
         import tensorflow as tf
 
         inputs = self.tap.activation(f"{self.name}/inputs", inputs)
         projected = tf.matmul(inputs, self._weight("kernel", self.kernel))
-        if bias is not None:
-            projected += bias
+        if self.bias is not None:
+            projected += self.bias
         return self.tap.activation(f"{self.name}/projected", projected)
+
+    def fold(self, table: np.ndarray) -> np.ndarray:
+        folded: np.ndarray = np.matmul(table, self.kernel)
+        return folded if self.bias is None else folded + self.bias
 
     def _recurrent(self, state: Tensor, columns: slice = slice(None)) -> Tensor:
         """The recurrent product, without bias, over some columns of the recurrent kernel."""
         import tensorflow as tf
 
         part = "" if columns == slice(None) else f"_{columns.start}_{columns.stop}"
-        kernel = self._weight(f"recurrent_kernel{part}", self.recurrent_kernel[:, columns])
+        kernel = self._weight(f"recurrent_kernel{part}", self.recurrent_kernel[..., columns])
         return tf.matmul(self.tap.activation(f"{self.name}/state{part}", state), kernel)
 
 
@@ -98,9 +133,6 @@ class SimpleRNN(_Gated):
 
     def __init__(self, name: str, tap: Tap, layer: Any):
         super().__init__(name, tap, layer, states=1)
-
-    def project(self, inputs: Tensor) -> Tensor:
-        return self._projection(inputs, self.bias)
 
     def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
         recurrent = self.tap.activation(f"{self.name}/recurrent", self._recurrent(states[0]))
@@ -114,9 +146,6 @@ class LSTM(_Gated):
     def __init__(self, name: str, tap: Tap, layer: Any):
         super().__init__(name, tap, layer, states=2)
         self.recurrent_activation = layer.recurrent_activation
-
-    def project(self, inputs: Tensor) -> Tensor:
-        return self._projection(inputs, self.bias)
 
     def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
         import tensorflow as tf
@@ -140,9 +169,6 @@ class GRU(_Gated):
         self.recurrent_bias: np.ndarray | None = None
         if self.bias is not None and self.reset_after:
             self.bias, self.recurrent_bias = self.bias
-
-    def project(self, inputs: Tensor) -> Tensor:
-        return self._projection(inputs, self.bias)
 
     def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
         import tensorflow as tf
@@ -171,7 +197,7 @@ class GRU(_Gated):
 
 
 class Chain(Cell):
-    """Cells on top of each other as one: each step of the sequence goes through all of them."""
+    """Cells on top of each other as one: each block of steps goes through all of them."""
 
     def __init__(self, cells: tuple[Cell, ...]):
         sizes = tuple(size for cell in cells for size in cell.state_sizes)
@@ -185,17 +211,61 @@ class Chain(Cell):
     def project(self, inputs: Tensor) -> Tensor:
         return self.cells[0].project(inputs)
 
+    def fold(self, table: np.ndarray) -> np.ndarray | None:
+        return self.cells[0].fold(table)
+
+    def look_up(self, folded: np.ndarray, ids: Tensor) -> Tensor:
+        return self.cells[0].look_up(folded, ids)
+
     def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
-        output = projected
+        (output,), states = self.block([projected], states, lambda number, after, before: after)
+        return output, states
+
+    def block(
+        self, projected: list[Tensor], states: States, hold: Hold
+    ) -> tuple[list[Tensor], States]:
+        import tensorflow as tf
+
+        outputs: list[Tensor] = []
         after: States = ()
-        for number, cell in enumerate(self.cells):
+        for cell in self.cells:
+            if outputs:  # of the cell below: one product for the steps of the block
+                rows = cell.project(tf.concat(outputs, axis=0))
+                projected = tf.split(rows, len(outputs)) if len(outputs) > 1 else [rows]
             own, states = states[: len(cell.state_sizes)], states[len(cell.state_sizes) :]
-            output, new = cell.step(cell.project(output) if number else output, own)
+            outputs, new = cell.block(projected, own, hold)
             after += new
-        return output, after
+        return outputs, after
 
     def initial_states(self, batch: int) -> States:
         return tuple(state for cell in self.cells for state in cell.initial_states(batch))
+
+
+def side_by_side(first: Cell, second: Cell) -> Cell | None:
+    """Two cells that differ in their weights only, as one with a leading axis of two.
+
+    Inputs, states and outputs get that axis too: `[2, batch, ...]`. None where the cells differ
+    in more.
+    """
+    if not isinstance(first, _Gated) or type(first) is not type(second):
+        return None
+    if first.tap.quantizes:  # XNNPACK has no product of two integer matrices for each direction
+        return None
+    mine, others = vars(first), vars(second)
+    arrays = {name for name, value in mine.items() if isinstance(value, np.ndarray)}
+    for name in mine.keys() - {"name", "_constants"}:
+        if name in arrays:
+            if np.shape(mine[name]) != np.shape(others[name]):
+                return None
+        elif isinstance(others[name], np.ndarray) or mine[name] != others[name]:
+            return None
+    both = copy.copy(first)
+    both.lead = (2,)
+    both._constants = {}
+    for name in arrays:
+        stacked = np.stack([mine[name], others[name]])
+        setattr(both, name, stacked if stacked.ndim > 2 else stacked[:, np.newaxis])
+    return both
 
 
 class AnyKerasCell(Cell):

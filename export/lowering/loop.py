@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from keras_rnn_zoo.export.lowering._base import Lowering, Result, Sequence, register_lowering
-from keras_rnn_zoo.export.lowering._cells import Cell
+from keras_rnn_zoo.export.lowering._cells import Cell, States
+from keras_rnn_zoo.export.lowering._reading import projector, time_major
 
 Tensor = Any
-
-# Steps of one iteration: what an iteration costs by itself, and reading its inputs, is shared by
-# all of them, and their input projection is one matrix product of as many rows.
-STEPS = 4
 
 
 @register_lowering("loop")
@@ -21,87 +19,122 @@ class Loop(Lowering):
     The steps that count are brought to the front before the loops, in the order in which they are
     taken, so a masked step costs nothing: a short text in a long model takes a short text's time,
     wherever its padding lies. The input projection, and the lookup of an embedding, are done a
-    block at a time. The outputs of all steps are kept only where they are needed.
+    block at a time. The outputs of all steps are kept only where they are needed. The two
+    directions of a Bidirectional are taken in the same steps, each product one of both.
     """
 
     description = "WHILE loops over blocks of the time steps that count"
+    both_directions: ClassVar[bool] = True
 
     def run(self, cell: Cell, sequence: Sequence) -> Result:
         """Builds the loops; see the class."""
-        import tensorflow as tf
+        (result,) = _run(cell, (sequence,))
+        return result
 
-        batch, timesteps, _ = sequence.inputs.shape
-        units = cell.output_size
-        counts, order, places = _order(sequence)
-        source = sequence.inputs if sequence.lookup is None else sequence.lookup.ids
-        if order is not None:
-            source = tf.gather(source, order, batch_dims=1)
-        source = _time_major(source)
-        total = timesteps if counts is None else counts[0] if batch == 1 else tf.reduce_max(counts)
+    def run_both(self, cell: Cell, forward: Sequence, backward: Sequence) -> tuple[Result, Result]:
+        """Builds the loops over both directions; see the class."""
+        first, second = _run(cell, (forward, backward))
+        return first, second
 
-        def read(step: Tensor, steps: int) -> list[Tensor]:
-            # GATHER: STRIDED_SLICE, as source[step] would be, takes ten times as long.
-            rows = tf.gather(source, step + tf.range(steps))
-            if sequence.lookup is not None:
-                rows = sequence.lookup.vectors(rows)
-            projected = cell.project(tf.reshape(rows, [steps * batch, rows.shape[-1]]))
-            if steps == 1:
-                return [projected]
-            return list(tf.split(projected, steps))
 
-        def body(steps: int) -> Any:
-            def run(step, output, outputs, *states):  # type: ignore[no-untyped-def]
-                for offset, projected in enumerate(read(step, steps)):
-                    new_output, new_states = cell.step(projected, states)
-                    if counts is not None and batch > 1:
-                        # Others of the batch go on where this one has ended.
-                        going = (step + offset < counts)[:, tf.newaxis]
-                        new_output = tf.where(going, new_output, output)
-                        new_states = tuple(
-                            tf.where(going, new, old)
-                            for new, old in zip(new_states, states, strict=True)
-                        )
-                    output, states = new_output, new_states
-                    if sequence.return_sequences:
-                        outputs = outputs.write(step + offset, output)
-                return step + steps, output, outputs, *states
+def _run(cell: Cell, sequences: tuple[Sequence, ...]) -> list[Result]:
+    """Builds the loops of one recurrence, or of two side by side."""
+    import tensorflow as tf
 
-            return run
+    sequence = sequences[0]
+    batch, timesteps, _ = sequence.inputs.shape
+    shape = [*cell.lead, batch, cell.output_size]
+    orders = [_order(each) for each in sequences]
+    counts = orders[0][0]
+    total = timesteps if counts is None else counts[0] if batch == 1 else tf.reduce_max(counts)
+    read = _reader(cell, sequence, [order for _, order, _ in orders])
 
-        carried: tuple[Any, ...] = (
-            tf.constant(0),
-            # Zeros before the first step that counts, whatever the initial state is.
-            tf.zeros([batch, units]),
-            tf.TensorArray(
-                tf.float32,
-                timesteps if sequence.return_sequences else 1,
-                element_shape=[batch, units],
+    def steps(step: Tensor, number: int, carried: tuple[Any, ...]) -> tuple[Any, ...]:
+        output, outputs, *before = carried
+
+        def hold(offset: int, new: States, old: States) -> States:
+            if counts is None or batch == 1:
+                return new
+            # Others of the batch go on where this one has ended.
+            going = (step + offset < counts)[:, tf.newaxis]
+            return tuple(tf.where(going, a, b) for a, b in zip(new, old, strict=True))
+
+        made, states = cell.block(read(step, number), tuple(before), hold)
+        for offset, new in enumerate(made):
+            (output,) = hold(offset, (new,), (output,))
+            if sequence.return_sequences:
+                outputs = outputs.write(step + offset, output)
+        return output, outputs, *states
+
+    carried: tuple[Any, ...] = (
+        # Zeros before the first step that counts, whatever the initial state is.
+        tf.zeros(shape),
+        tf.TensorArray(
+            tf.float32,
+            timesteps if sequence.return_sequences else 1,
+            element_shape=shape,
+        ),
+        *(sequence.initial_states or cell.initial_states(batch)),
+    )
+    step: Tensor = tf.constant(0)
+    # What an iteration costs by itself is shared by all of its steps.
+    block = cell.tap.rows
+    blocks, rest = divmod(timesteps, block)
+    for number in ([block] if blocks else []) + ([1] if counts is not None and block > 1 else []):
+        last = total - number
+        step, *carried = tf.while_loop(
+            lambda step, *_, last=last: step <= last,
+            lambda step, *carried, number=number: (
+                step + number,
+                *steps(step, number, carried),
             ),
-            *(sequence.initial_states or cell.initial_states(batch)),
+            (step, *carried),
+            parallel_iterations=1,
         )
-        # Of several products with one int8 kernel the converter makes float ones that quantize on
-        # the fly, whatever was calibrated: one step an iteration where that matters.
-        block = 1 if cell.tap.quantizes else STEPS
-        for steps in dict.fromkeys((block, 1)):
-            if timesteps < steps or (counts is None and steps < block and timesteps % block == 0):
-                continue
-            carried = tf.while_loop(
-                lambda step, *_, steps=steps: step + steps <= total,
-                body(steps),
-                carried,
-                parallel_iterations=1,
-            )
-        _, output, outputs, *states = carried
+    if counts is None and rest:
+        carried = steps(tf.constant(timesteps - rest), rest, tuple(carried))
+    output, outputs, *states = carried
+    stacked = outputs.stack() if sequence.return_sequences else None
 
-        if not sequence.return_sequences:
-            if places is not None and sequence.zero_output_for_mask:
-                output = tf.where(places[:, -1:] > 0, output, tf.zeros_like(output))
-            return Result(output, tuple(states))
-        stacked = _time_major(outputs.stack())
-        if places is not None:
-            stacked = tf.concat([tf.zeros([batch, 1, units]), stacked], axis=1)
-            stacked = tf.gather(stacked, places, batch_dims=1)
-        return Result(stacked, tuple(states))
+    results = []
+    for number, (each, (_, _, places)) in enumerate(zip(sequences, orders, strict=True)):
+        where: Any = (number,) if cell.lead else ()
+        answer = output[where] if stacked is None else time_major(stacked[(slice(None), *where)])
+        if stacked is None and places is not None and each.zero_output_for_mask:
+            answer = tf.where(places[:, -1:] > 0, answer, tf.zeros_like(answer))
+        if stacked is not None and places is not None:
+            answer = tf.concat([tf.zeros([batch, 1, cell.output_size]), answer], axis=1)
+            answer = tf.gather(answer, places, batch_dims=1)
+        results.append(Result(answer, tuple(state[where] for state in states)))
+    return results
+
+
+def _reader(
+    cell: Cell, sequence: Sequence, orders: list[Tensor | None]
+) -> Callable[[Tensor, int], list[Tensor]]:
+    """Returns what reads the projected inputs of some steps from one on, in the order taken."""
+    import tensorflow as tf
+
+    batch = sequence.inputs.shape[0]
+    source, project = projector(cell, sequence)
+    ordered = [
+        time_major(source if order is None else tf.gather(source, order, batch_dims=1))
+        for order in orders
+    ]
+    axis = len(cell.lead)
+    rows = tf.stack(ordered) if cell.lead else ordered[0]
+    if hoisted := cell.tap.quantizes:
+        # The converter dequantizes a table of int8 inside a loop, all of it, in every iteration.
+        rows = project(rows)
+
+    def read(step: Tensor, number: int) -> list[Tensor]:
+        # GATHER: STRIDED_SLICE, as source[step] would be, takes ten times as long.
+        some = tf.gather(rows, step + tf.range(number), axis=axis)
+        some = some if hoisted else project(some)
+        some = tf.reshape(some, [*cell.lead, number * batch, some.shape[-1]])
+        return list(tf.split(some, number, axis=axis)) if number > 1 else [some]
+
+    return read
 
 
 def _order(sequence: Sequence) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -138,13 +171,3 @@ def _order(sequence: Sequence) -> tuple[Tensor | None, Tensor | None, Tensor | N
     order = tf.reshape(order, [batch, timesteps + 1])[:, :timesteps]
     places = tf.where(counted, reached, 0) if sequence.zero_output_for_mask else reached
     return reached[:, -1], order, places
-
-
-def _time_major(tensor: Tensor) -> Tensor:
-    """Swaps the first two axes; for a batch of one, a reshape instead of a transpose."""
-    import tensorflow as tf
-
-    first, second, *rest = tensor.shape
-    if 1 in (first, second):
-        return tf.reshape(tensor, [second, first, *rest])
-    return tf.transpose(tensor, [1, 0, *range(2, 2 + len(rest))])

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_rnn_zoo.export.lowering._base import Lowering, Result, Sequence, register_lowering
 from keras_rnn_zoo.export.lowering._cells import Cell
+from keras_rnn_zoo.export.lowering._reading import projector, time_major
 
 
 @register_lowering("unrolled")
@@ -21,11 +22,9 @@ class Unrolled(Lowering):
         """Builds every step; see the class."""
         import tensorflow as tf
 
-        batch, timesteps, features = sequence.inputs.shape
-        projected = cell.project(tf.reshape(sequence.inputs, [batch * timesteps, features]))
-        steps = tf.unstack(
-            tf.reshape(projected, [batch, timesteps, projected.shape[-1]]), timesteps, axis=1
-        )
+        batch, timesteps, _ = sequence.inputs.shape
+        source, project = projector(cell, sequence)
+        steps = tf.unstack(project(time_major(source)), timesteps)
         masks: list[Any] = [None] * timesteps
         if sequence.mask is not None:
             masks = tf.unstack(sequence.mask[:, :, tf.newaxis], timesteps, axis=1)

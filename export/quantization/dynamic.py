@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.export.quantization._base import Quantization, register_quantization
+from keras_rnn_zoo.export.tap import Tap
 from keras_rnn_zoo.export.verification import Tolerance
+
+
+class HybridTap(Tap):
+    """The plain tap, with the size of XNNPACK's products of int8 weights: 4, 8 or 16 rows."""
+
+    rows = 8
 
 
 @register_quantization("dynamic")
@@ -26,3 +33,7 @@ class Dynamic(Quantization):
         "the recurrence carries the error along the sequence, and amplifies it on a few inputs",
     )
     converter_options: ClassVar[Mapping[str, Any]] = {"optimize": True}
+
+    def tap(self, calibrate: Callable[[Tap], None]) -> Tap:
+        """Returns a plain tap: nothing is calibrated."""
+        return HybridTap()
