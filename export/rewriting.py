@@ -312,7 +312,9 @@ def _embedding(layer: Any, tap: Tap) -> Call:
         import tensorflow as tf
 
         def vectors(ids: Tensor) -> Tensor:
-            rows = tf.gather(tap.weight(f"{_path(layer)}/embeddings", table), ids)
+            # Quantized like the rows that come out: as a weight it would be rescaled, all of it, in
+            # every call.
+            rows = tf.gather(tf.constant(table), ids)
             rows = tap.activation(f"{_path(layer)}/output", rows)
             return tf.cast(tf.cast(rows, layer.compute_dtype), tf.float32)
 

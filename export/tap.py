@@ -22,10 +22,12 @@ class Tap:
         rows: Rows that one matrix product should have, where there is a choice: what the kernels
             of the interpreter do at once. Those of XNNPACK for float32 take 4 to 7, and of a
             smaller last part as long as of a full one.
+        shares_inputs: Two products of one input cost more than one of both kernels and a SPLIT.
     """
 
     quantizes = False
     rows = 7
+    shares_inputs = False
 
     def activation(self, site: str, tensor: Tensor) -> Tensor:
         """Returns the float32 `tensor`, or what takes its place."""

@@ -21,6 +21,7 @@ from keras_rnn_zoo.export.tap import Tap
 
 Tensor = Any
 States = tuple[Tensor, ...]
+Projected = tuple[Tensor, ...]
 # Maps the number of a step in its block, the states after it and those before it to the states
 # that are carried on.
 Hold = Callable[[int, States, States], States]
@@ -48,27 +49,29 @@ class Cell(ABC):
         return self.state_sizes[0]
 
     @abstractmethod
-    def project(self, inputs: Tensor) -> Tensor:
-        """Maps `[steps, features]` to `[steps, projected]`: all that needs no state."""
+    def project(self, inputs: Tensor) -> Projected:
+        """Maps `[steps, features]` to some `[steps, projected]`: all that needs no state."""
 
     @abstractmethod
-    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
         """Maps `[batch, projected]` and the states to the output `[batch, units]` and states."""
 
-    def fold(self, table: np.ndarray) -> np.ndarray | None:
-        """What `project` makes of each row `[features]` of a table; None where it can't say."""
-        return None
+    def fold(self, table: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What `project` makes of each row `[features]` of a table; nothing where it can't say."""
+        return ()
 
-    def look_up(self, folded: np.ndarray, ids: Tensor) -> Tensor:
-        """Takes rows `[projected]` of a table that `fold` made, instead of projecting."""
+    def look_up(self, folded: tuple[np.ndarray, ...], ids: Tensor) -> Projected:
+        """Takes rows `[projected]` of the tables that `fold` made, instead of projecting."""
         import tensorflow as tf
 
-        # Quantized like the projected inputs that it holds, not like a weight.
-        rows = tf.gather(tf.constant(folded), ids)
-        return self.tap.activation(f"{self.name}/projected", rows)
+        # Quantized like the projected inputs that they hold, not like weights.
+        return tuple(
+            self.tap.activation(f"{self.name}/projected", tf.gather(tf.constant(part), ids))
+            for part in folded
+        )
 
     def block(
-        self, projected: list[Tensor], states: States, hold: Hold
+        self, projected: list[Projected], states: States, hold: Hold
     ) -> tuple[list[Tensor], States]:
         """Takes one step after the other; returns the output of each and the last states."""
         outputs = []
@@ -95,6 +98,8 @@ class _Gated(Cell):
         self.kernel = np.asarray(layer.kernel, np.float32)
         self.recurrent_kernel = np.asarray(layer.recurrent_kernel, np.float32)
         self.bias = np.asarray(layer.bias, np.float32) if layer.use_bias else None
+        # The columns of each product with a kernel.
+        self.columns: tuple[slice, ...] = (slice(None),)
         self._constants: dict[tuple[Any, str], Tensor] = {}
 
     def _weight(self, site: str, value: np.ndarray) -> Tensor:
@@ -106,26 +111,36 @@ class _Gated(Cell):
             self._constants[graph, site] = self.tap.weight(f"{self.name}/{site}", value)
         return self._constants[graph, site]
 
-    def project(self, inputs: Tensor) -> Tensor:
+    def project(self, inputs: Tensor) -> Projected:
         import tensorflow as tf
 
         inputs = self.tap.activation(f"{self.name}/inputs", inputs)
-        projected = tf.matmul(inputs, self._weight("kernel", self.kernel))
-        if self.bias is not None:
-            projected += self.bias
-        return self.tap.activation(f"{self.name}/projected", projected)
+        projected = []
+        for columns in self.columns:
+            kernel = self._weight(f"kernel{_part(columns)}", self.kernel[..., columns])
+            product = tf.matmul(inputs, kernel)
+            if self.bias is not None:
+                product += self.bias[..., columns]
+            projected.append(self.tap.activation(f"{self.name}/projected", product))
+        return tuple(projected)
 
-    def fold(self, table: np.ndarray) -> np.ndarray:
+    def fold(self, table: np.ndarray) -> tuple[np.ndarray, ...]:
         folded: np.ndarray = np.matmul(table, self.kernel)
-        return folded if self.bias is None else folded + self.bias
+        if self.bias is not None:
+            folded += self.bias
+        return tuple(np.ascontiguousarray(folded[..., columns]) for columns in self.columns)
 
     def _recurrent(self, state: Tensor, columns: slice = slice(None)) -> Tensor:
         """The recurrent product, without bias, over some columns of the recurrent kernel."""
         import tensorflow as tf
 
-        part = "" if columns == slice(None) else f"_{columns.start}_{columns.stop}"
+        part = _part(columns)
         kernel = self._weight(f"recurrent_kernel{part}", self.recurrent_kernel[..., columns])
         return tf.matmul(self.tap.activation(f"{self.name}/state{part}", state), kernel)
+
+
+def _part(columns: slice) -> str:
+    return "" if columns == slice(None) else f"_{columns.start}_{columns.stop}"
 
 
 class SimpleRNN(_Gated):
@@ -134,9 +149,9 @@ class SimpleRNN(_Gated):
     def __init__(self, name: str, tap: Tap, layer: Any):
         super().__init__(name, tap, layer, states=1)
 
-    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
         recurrent = self.tap.activation(f"{self.name}/recurrent", self._recurrent(states[0]))
-        output = self.activation(projected + recurrent)
+        output = self.activation(projected[0] + recurrent)
         return output, (output,)
 
 
@@ -147,12 +162,12 @@ class LSTM(_Gated):
         super().__init__(name, tap, layer, states=2)
         self.recurrent_activation = layer.recurrent_activation
 
-    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
         import tensorflow as tf
 
         hidden, carry = states
         recurrent = self.tap.activation(f"{self.name}/recurrent", self._recurrent(hidden))
-        i, f, g, o = tf.split(projected + recurrent, 4, axis=-1)
+        i, f, g, o = tf.split(projected[0] + recurrent, 4, axis=-1)
         carry = self.recurrent_activation(f) * carry
         carry += self.recurrent_activation(i) * self.activation(g)
         hidden = self.recurrent_activation(o) * self.activation(carry)
@@ -169,31 +184,62 @@ class GRU(_Gated):
         self.recurrent_bias: np.ndarray | None = None
         if self.bias is not None and self.reset_after:
             self.bias, self.recurrent_bias = self.bias
+        self._gates, self._candidate = slice(0, 2 * self.units), slice(2 * self.units, None)
+        if not tap.shares_inputs:
+            # z and r pass one activation; and XNNPACK cuts into even parts only.
+            self.columns = (self._gates, self._candidate)
 
-    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
+        (hidden,) = states
+        z, candidate = (self._together if len(projected) == 1 else self._apart)(projected, hidden)
+        output = candidate + z * (hidden - candidate)
+        return output, (output,)
+
+    def _apart(self, projected: Projected, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns z and the candidate from products of their own."""
         import tensorflow as tf
 
-        units, (hidden,) = self.units, states
-        # Even parts only: XNNPACK takes SPLIT, not SPLIT_V.
-        x_z, x_r, x_candidate = tf.split(projected, 3, axis=-1)
+        x_gates, x_candidate = projected
+        gates = self._product(hidden, self._gates)
+        z, r = tf.split(self.recurrent_activation(x_gates + gates), 2, axis=-1)
         if self.reset_after:
-            recurrent = self._recurrent(hidden)
-            if self.recurrent_bias is not None:
-                recurrent += self.recurrent_bias
-            recurrent = self.tap.activation(f"{self.name}/recurrent", recurrent)
+            h_candidate = r * self._product(hidden, self._candidate)
+        else:
+            h_candidate = self._recurrent(r * hidden, self._candidate)
+        return z, self.activation(x_candidate + h_candidate)
+
+    def _together(self, projected: Projected, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns z and the candidate from one product, where the reset gate comes after it."""
+        import tensorflow as tf
+
+        x_z, x_r, x_candidate = tf.split(projected[0], 3, axis=-1)
+        if self.reset_after:
+            recurrent = self.tap.activation(f"{self.name}/recurrent", self._product(hidden))
             h_z, h_r, h_candidate = tf.split(recurrent, 3, axis=-1)
             h_candidate = self.recurrent_activation(x_r + h_r) * h_candidate
         else:
-            h_gates = self._recurrent(hidden, slice(0, 2 * units))
-            h_gates = self.tap.activation(f"{self.name}/recurrent_gates", h_gates)
-            h_z, h_r = tf.split(h_gates, 2, axis=-1)
+            gates = self._recurrent(hidden, self._gates)
+            gates = self.tap.activation(f"{self.name}/recurrent_gates", gates)
+            h_z, h_r = tf.split(gates, 2, axis=-1)
             r = self.recurrent_activation(x_r + h_r)
-            h_candidate = self._recurrent(r * hidden, slice(2 * units, 3 * units))
+            h_candidate = self._recurrent(r * hidden, self._candidate)
             h_candidate = self.tap.activation(f"{self.name}/recurrent_candidate", h_candidate)
-        z = self.recurrent_activation(x_z + h_z)
-        candidate = self.activation(x_candidate + h_candidate)
-        output = candidate + z * (hidden - candidate)
-        return output, (output,)
+        return self.recurrent_activation(x_z + h_z), self.activation(x_candidate + h_candidate)
+
+    def _product(self, hidden: Tensor, columns: slice = slice(None)) -> Tensor:
+        """The recurrent product with its bias."""
+        product = self._recurrent(hidden, columns)
+        bias = self.recurrent_bias
+        return product if bias is None else product + bias[..., columns]
+
+
+def split(projected: Projected, steps: int, axis: int = 0) -> list[Projected]:
+    """Cuts what is projected for some steps, `[steps * batch, projected]`, into the steps."""
+    import tensorflow as tf
+
+    if steps == 1:
+        return [projected]
+    return list(zip(*(tf.split(part, steps, axis=axis) for part in projected), strict=True))
 
 
 class Chain(Cell):
@@ -208,21 +254,21 @@ class Chain(Cell):
     def output_size(self) -> int:
         return self.cells[-1].output_size
 
-    def project(self, inputs: Tensor) -> Tensor:
+    def project(self, inputs: Tensor) -> Projected:
         return self.cells[0].project(inputs)
 
-    def fold(self, table: np.ndarray) -> np.ndarray | None:
+    def fold(self, table: np.ndarray) -> tuple[np.ndarray, ...]:
         return self.cells[0].fold(table)
 
-    def look_up(self, folded: np.ndarray, ids: Tensor) -> Tensor:
+    def look_up(self, folded: tuple[np.ndarray, ...], ids: Tensor) -> Projected:
         return self.cells[0].look_up(folded, ids)
 
-    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
         (output,), states = self.block([projected], states, lambda number, after, before: after)
         return output, states
 
     def block(
-        self, projected: list[Tensor], states: States, hold: Hold
+        self, projected: list[Projected], states: States, hold: Hold
     ) -> tuple[list[Tensor], States]:
         import tensorflow as tf
 
@@ -230,8 +276,7 @@ class Chain(Cell):
         after: States = ()
         for cell in self.cells:
             if outputs:  # of the cell below: one product for the steps of the block
-                rows = cell.project(tf.concat(outputs, axis=0))
-                projected = tf.split(rows, len(outputs)) if len(outputs) > 1 else [rows]
+                projected = split(cell.project(tf.concat(outputs, axis=0)), len(outputs))
             own, states = states[: len(cell.state_sizes)], states[len(cell.state_sizes) :]
             outputs, new = cell.block(projected, own, hold)
             after += new
@@ -280,15 +325,15 @@ class AnyKerasCell(Cell):
         super().__init__(name, tap, tuple(keras.tree.flatten(layer.state_size)))
         self.layer = layer
 
-    def project(self, inputs: Tensor) -> Tensor:
-        return inputs
+    def project(self, inputs: Tensor) -> Projected:
+        return (inputs,)
 
-    def step(self, projected: Tensor, states: States) -> tuple[Tensor, States]:
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
         import keras
 
         structured = keras.tree.pack_sequence_as(self.layer.state_size, list(states))
         single = not keras.tree.is_nested(structured)
-        output, new = self.layer(projected, [structured] if single else structured)
+        output, new = self.layer(projected[0], [structured] if single else structured)
         return output, tuple(keras.tree.flatten(new))
 
     def initial_states(self, batch: int) -> States:

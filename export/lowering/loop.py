@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.export.lowering._base import Lowering, Result, Sequence, register_lowering
-from keras_rnn_zoo.export.lowering._cells import Cell, States
+from keras_rnn_zoo.export.lowering._cells import Cell, Projected, States, split
 from keras_rnn_zoo.export.lowering._reading import projector, time_major
 
 Tensor = Any
@@ -111,7 +111,7 @@ def _run(cell: Cell, sequences: tuple[Sequence, ...]) -> list[Result]:
 
 def _reader(
     cell: Cell, sequence: Sequence, orders: list[Tensor | None]
-) -> Callable[[Tensor, int], list[Tensor]]:
+) -> Callable[[Tensor, int], list[Projected]]:
     """Returns what reads the projected inputs of some steps from one on, in the order taken."""
     import tensorflow as tf
 
@@ -122,17 +122,19 @@ def _reader(
         for order in orders
     ]
     axis = len(cell.lead)
-    rows = tf.stack(ordered) if cell.lead else ordered[0]
+    rows: Projected = (tf.stack(ordered) if cell.lead else ordered[0],)
     if hoisted := cell.tap.quantizes:
         # The converter dequantizes a table of int8 inside a loop, all of it, in every iteration.
-        rows = project(rows)
+        rows = project(rows[0])
 
-    def read(step: Tensor, number: int) -> list[Tensor]:
-        # GATHER: STRIDED_SLICE, as source[step] would be, takes ten times as long.
-        some = tf.gather(rows, step + tf.range(number), axis=axis)
-        some = some if hoisted else project(some)
-        some = tf.reshape(some, [*cell.lead, number * batch, some.shape[-1]])
-        return list(tf.split(some, number, axis=axis)) if number > 1 else [some]
+    def read(step: Tensor, number: int) -> list[Projected]:
+        # GATHER: STRIDED_SLICE, as rows[step] would be, takes ten times as long.
+        some = tuple(tf.gather(part, step + tf.range(number), axis=axis) for part in rows)
+        some = some if hoisted else project(some[0])
+        flat = tuple(
+            tf.reshape(part, [*cell.lead, number * batch, part.shape[-1]]) for part in some
+        )
+        return split(flat, number, axis)
 
     return read
 

@@ -24,7 +24,8 @@ class Unrolled(Lowering):
 
         batch, timesteps, _ = sequence.inputs.shape
         source, project = projector(cell, sequence)
-        steps = tf.unstack(project(time_major(source)), timesteps)
+        projected = project(time_major(source))
+        steps = list(zip(*(tf.unstack(part, timesteps) for part in projected), strict=True))
         masks: list[Any] = [None] * timesteps
         if sequence.mask is not None:
             masks = tf.unstack(sequence.mask[:, :, tf.newaxis], timesteps, axis=1)

@@ -11,9 +11,13 @@ from keras_rnn_zoo.export.verification import Tolerance
 
 
 class HybridTap(Tap):
-    """The plain tap, with the size of XNNPACK's products of int8 weights: 4, 8 or 16 rows."""
+    """The plain tap, for XNNPACK's products of int8 weights.
+
+    They take 4, 8 or 16 rows, and each quantizes its input for itself.
+    """
 
     rows = 8
+    shares_inputs = True
 
 
 @register_quantization("dynamic")

@@ -20,6 +20,7 @@ class Observer(Tap):
     """Records the smallest and largest value that passes each site. For eager execution."""
 
     quantizes = True
+    shares_inputs = True
 
     def __init__(self) -> None:
         self.ranges: dict[str, tuple[float, float]] = {}
@@ -42,6 +43,7 @@ class FakeQuantizer(Tap):
     """
 
     quantizes = True
+    shares_inputs = True
 
     def __init__(self, ranges: dict[str, tuple[float, float]]):
         self.ranges = ranges
