@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ExportError
-from keras_rnn_zoo.export.rewriting import rewritten
+from keras_rnn_zoo.export.rewriting import Expressed, rewritten
 from keras_rnn_zoo.export.tap import Tap
 
 
@@ -152,11 +152,11 @@ def trace(
     batch_size: int = 1,
     timesteps: int | None = None,
     tap: Tap | None = None,
-) -> dict[str, str]:
+) -> Expressed:
     """Writes the rewritten model as a SavedModel with the signature `serving_default`.
 
     Returns:
-        Path of each recurrent layer -> name of the lowering that expresses it.
+        How each recurrent layer is expressed.
     """
     import tensorflow as tf
 
@@ -169,7 +169,7 @@ def trace(
     module = tf.Module()
     # A function that closes over variables can be saved only by what owns them.
     module.variables_of_the_model = [variable.value for variable in model.variables]
-    with rewritten(model, lowering, tap) as lowered:
+    with rewritten(model, lowering, tap) as expressed:
         traced = tf.function(function, autograph=False).get_concrete_function(
             *(tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs)
         )
@@ -181,4 +181,4 @@ def trace(
                 f"Cannot write temporary files in {directory.parent}: {reason}. Free some space, "
                 "or let the environment variable TMPDIR name another place."
             ) from error
-    return lowered
+    return expressed
