@@ -33,7 +33,7 @@ class Fused(Lowering):
     were (unless an input was NaN: 0 times NaN is NaN). The output of that step is also what Keras
     gives before the first step that counts.
 
-    It limits the cell to 10 as the converter writes it; see `export/clipping.py`.
+    The converter makes the op limit its cell to 10, which `export/clipping.py` takes back.
     """
 
     description = "the op UNIDIRECTIONAL_SEQUENCE_LSTM; what is no LSTM as 'loop'"
@@ -62,7 +62,8 @@ class Fused(Lowering):
         if sequence.return_state:
             return "it returns its states, and the op keeps the cell to itself"
         if cell.tap.quantizes:
-            return "it is quantized with ranges from calibration, which the op does not take"
+            # From ranges in the graph it makes an error, or a float op.
+            return "it is to compute in int8, and the converter makes no int8 op of our calibration"
         return None
 
     def run(self, cell: Cell, sequence: Sequence) -> Result:
