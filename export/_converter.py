@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from keras_rnn_zoo.export.clipping import without_cell_clip
+
 
 def convert(saved_model: str, output: str, options: dict[str, Any]) -> None:
     """Converts a SavedModel and writes the file."""
@@ -22,7 +24,7 @@ def convert(saved_model: str, output: str, options: dict[str, Any]) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if options.get("float16"):
         converter.target_spec.supported_types = [tf.float16]
-    Path(output).write_bytes(converter.convert())
+    Path(output).write_bytes(without_cell_clip(converter.convert()))
 
 
 def _first_line(error: Exception) -> str:

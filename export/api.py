@@ -35,6 +35,7 @@ class TFLiteResult:
         bytes: Its size.
         quantization: Name of the quantization mode.
         lowering: Path of each recurrent layer -> the lowering that expresses it.
+        fallbacks: Path of a layer that the chosen lowering refused -> why.
         ops: Builtin op -> how often the file holds it.
         parity: How the file's answers compare with the Keras model's; None with `verify=False`.
         synthetic: The samples were random, because none were given.
@@ -47,6 +48,7 @@ class TFLiteResult:
     ops: dict[str, int]
     parity: verification.Parity | None = None
     synthetic: bool = field(default=False)
+    fallbacks: dict[str, str] = field(default_factory=dict)
 
 
 def export_tflite(
@@ -81,7 +83,8 @@ def export_tflite(
             given, and random inputs where there is neither.
         batch_size: Sequences that one call of the file answers.
         timesteps: Number of time steps where the model's input leaves it open.
-        lowering: How recurrences are expressed: see `keras_rnn_zoo.export.LOWERINGS`.
+        lowering: How recurrences are expressed: see `keras_rnn_zoo.export.LOWERINGS`. A layer that
+            it cannot express is left to another one, and the result says why.
         verify: Compare the file's answers with the model's.
         tolerance: Differences to accept instead of those of the quantization mode.
 
@@ -133,7 +136,7 @@ def export_tflite(
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
         written = Path(scratch) / "model.tflite"
         saved_model = Path(scratch) / "saved_model"
-        lowered = trace(
+        expressed = trace(
             model,
             saved_model,
             lowering=lowering,
@@ -152,7 +155,8 @@ def export_tflite(
         path=path,
         bytes=info.bytes,
         quantization=mode.name,
-        lowering=lowered,
+        lowering=expressed.lowering,
+        fallbacks=expressed.fallbacks,
         ops=info.ops,
         parity=parity,
         synthetic=given is None,

@@ -411,6 +411,7 @@ def _write_tflite(
         "variables": info.variables,
         "signatures": info.signatures,
         "lowering": written.lowering,
+        "fallbacks": written.fallbacks,
         "parity": parity.to_dict(),
         "latency": benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
         "labelled": labelled and labelled.compare(TFLiteModel(path).predict(labelled.x)),

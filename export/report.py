@@ -187,7 +187,8 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
             ("tensors that keep state", str(entry["variables"])),
         ]
     for layer, lowering in (entry.get("lowering") or {}).items():
-        facts.append((f"layer {layer}", f"as {lowering}"))
+        why = (entry.get("fallbacks") or {}).get(layer)
+        facts.append((f"layer {layer}", f"as {lowering}" + (f", because {why}" if why else "")))
     logit, average = parity["max_abs_logit"], tolerance.get("average")
     average = "" if average is None else f" and {_number(average)} on average"
     facts += [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,22 @@ from keras_rnn_zoo.export.tap import Tap
 
 Tensor = Any
 Call = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Expressed:
+    """How the recurrent layers of a model are expressed; complete once the model was called.
+
+    Attributes:
+        lowering: Path of each recurrent layer -> name of the lowering that expresses it.
+        fallbacks: Path of a layer that the chosen lowering refused -> why; another one took it.
+        folded: Paths of the layers that look their projected inputs up.
+    """
+
+    lowering: dict[str, str] = field(default_factory=dict)
+    fallbacks: dict[str, str] = field(default_factory=dict)
+    folded: set[str] = field(default_factory=set)
+
 
 # Attribute of a tensor that an embedding made: the `Lookup` behind it.
 LOOKUP = "_keras_rnn_zoo_lookup"
@@ -39,6 +55,7 @@ class Below:
     layer: Any
     cell: Cell
     sequence: Sequence
+    lowering: Lowering
 
     def feeds_only(self, layer: Any, sequence: Sequence) -> bool:
         """Whether all that becomes of the outputs is that `layer` takes them, step by step."""
@@ -78,7 +95,7 @@ class Below:
 @contextlib.contextmanager
 def rewritten(
     model: Any, lowering: str, tap: Tap | None = None, fold: bool = False
-) -> Iterator[dict[str, str]]:
+) -> Iterator[Expressed]:
     """Gives the layers of `model` that need it another `call` until the block ends.
 
     Args:
@@ -89,7 +106,7 @@ def rewritten(
             table, larger than the embedding's.
 
     Yields:
-        Path of each recurrent layer -> name of the lowering that expresses it.
+        How each recurrent layer is expressed.
 
     Raises:
         UnknownNameError: No such lowering.
@@ -97,21 +114,21 @@ def rewritten(
     """
     chosen = LOWERINGS.get(lowering)
     tap = tap or Tap()
-    lowered: dict[str, str] = {}
+    expressed = Expressed()
     patched: list[Any] = []
     layers = _layers(model)
-    partners = _partners(layers, tap) if chosen.both_directions else {}
+    partners = _partners(layers, tap)
     try:
         for layer in layers:
-            call = _recurrent_call(layer, chosen, tap, fold, partners.get(id(layer)))
+            call = _recurrent_call(layer, chosen, tap, fold, partners.get(id(layer)), expressed)
             if call is not None:
-                lowered[_path(layer)] = chosen.name
+                expressed.lowering[_path(layer)] = chosen.name
             else:
                 call = _plain_call(layer, tap)
             if call is not None:
                 layer.__dict__["call"] = call
                 patched.append(layer)
-        yield lowered
+        yield expressed
     finally:
         for layer in patched:
             del layer.__dict__["call"]
@@ -210,7 +227,12 @@ def _partners(layers: list[Any], tap: Tap) -> dict[int, Both]:
 
 
 def _recurrent_call(
-    layer: Any, lowering: Lowering, tap: Tap, fold: bool, both: Both | None
+    layer: Any,
+    chosen: Lowering,
+    tap: Tap,
+    fold: bool,
+    both: Both | None,
+    expressed: Expressed,
 ) -> Call | None:
     if not _is_recurrent(layer):
         return None
@@ -254,20 +276,36 @@ def _recurrent_call(
             initial_states=given,
             go_backwards=getattr(layer, "go_backwards", False),
             return_sequences=layer.return_sequences,
+            return_state=getattr(layer, "return_state", False),
             zero_output_for_mask=getattr(layer, "zero_output_for_mask", False),
             lookup=getattr(sequences, LOOKUP, None),
             fold=fold,
         )
+        lowering = chosen
+        while (reason := lowering.refuses(cell, sequence)) is not None:
+            lowering = LOWERINGS.get(lowering.otherwise)
+            expressed.lowering[path] = lowering.name
+            expressed.fallbacks.setdefault(path, reason)
         below: Below | None = getattr(sequences, BELOW, None)
-        if below is not None and below.feeds_only(layer, sequence):
+        if (
+            below is not None
+            and below.lowering is lowering
+            and lowering.chains
+            and below.feeds_only(layer, sequence)
+        ):
             cell, sequence = below.extended(own, sequence)
-        result = None if both is None else both.run(layer, lowering, sequence, sequences)
+        lookup = sequence.lookup if fold and lowering.folds else None
+        if lookup is not None and cell.fold(lookup.table[:1]):
+            expressed.folded.add(path)
+        result = None
+        if both is not None and lowering.both_directions:
+            result = both.run(layer, lowering, sequence, sequences)
         if result is None:
             result = lowering.run(cell, sequence)
         output = tf.cast(result.output, layer.compute_dtype)
         if sequence.return_sequences and not tf.executing_eagerly():
-            setattr(output, BELOW, Below(layer, cell, sequence))
-        if not getattr(layer, "return_state", False):
+            setattr(output, BELOW, Below(layer, cell, sequence, lowering))
+        if not sequence.return_state:
             return output
         final = list(result.states[-len(own.state_sizes) :])
         sizes = getattr(getattr(layer, "cell", None), "state_size", None)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ExportError
-from keras_rnn_zoo.export.rewriting import rewritten
+from keras_rnn_zoo.export.rewriting import Expressed, rewritten
 from keras_rnn_zoo.export.tap import Tap
 
 
@@ -153,11 +153,11 @@ def trace(
     timesteps: int | None = None,
     tap: Tap | None = None,
     fold: bool = False,
-) -> dict[str, str]:
+) -> Expressed:
     """Writes the rewritten model as a SavedModel with the signature `serving_default`.
 
     Returns:
-        Path of each recurrent layer -> name of the lowering that expresses it.
+        How each recurrent layer is expressed.
     """
     import tensorflow as tf
 
@@ -170,7 +170,7 @@ def trace(
     module = tf.Module()
     # A function that closes over variables can be saved only by what owns them.
     module.variables_of_the_model = [variable.value for variable in model.variables]
-    with rewritten(model, lowering, tap, fold) as lowered:
+    with rewritten(model, lowering, tap, fold) as expressed:
         traced = tf.function(function, autograph=False).get_concrete_function(
             *(tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs)
         )
@@ -182,4 +182,4 @@ def trace(
                 f"Cannot write temporary files in {directory.parent}: {reason}. Free some space, "
                 "or let the environment variable TMPDIR name another place."
             ) from error
-    return lowered
+    return expressed

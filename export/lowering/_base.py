@@ -42,6 +42,7 @@ class Sequence:
         initial_states: One float32 `[batch, state_size]` per state, or None for zeros.
         go_backwards: Steps are taken, and outputs ordered, from the last time step to the first.
         return_sequences: The outputs of all steps are needed, not only the last one.
+        return_state: The states after the last step are needed.
         zero_output_for_mask: The output of a masked step is zero, not the previous output.
         lookup: Where the inputs come from, if straight from an embedding: a lowering may look up
             the rows it needs, when it needs them, instead.
@@ -54,6 +55,7 @@ class Sequence:
     initial_states: tuple[Tensor, ...] | None = None
     go_backwards: bool = False
     return_sequences: bool = False
+    return_state: bool = False
     zero_output_for_mask: bool = False
     lookup: Lookup | None = None
     fold: bool = False
@@ -65,7 +67,8 @@ class Result:
 
     Attributes:
         output: `[batch, timesteps, units]` with `return_sequences`, else `[batch, units]`.
-        states: The states after the last step, one `[batch, state_size]` each.
+        states: The states after the last step, one `[batch, state_size]` each; a lowering may
+            leave them out where the sequence asks for none.
     """
 
     output: Tensor
@@ -80,14 +83,31 @@ class Lowering(ABC):
     `zero_output_for_mask`.
 
     Attributes:
-        name: What users call it.
+        name: The name on the command line and in `export_tflite(lowering=...)`.
         description: One line for a person.
+        otherwise: Name of the lowering that takes what this one refuses; "" refuses nothing.
+        chains: Recurrences on top of each other are better given as one `Chain` of cells.
+        folds: It takes an embedding and the projection behind it as one table.
         both_directions: It has `run_both`.
+        auto_timesteps: The most time steps for which `auto` tries it; None for any number.
     """
 
     name: str
     description: str
+    otherwise: ClassVar[str] = ""
+    chains: ClassVar[bool] = True
+    folds: ClassVar[bool] = True
     both_directions: ClassVar[bool] = False
+    auto_timesteps: ClassVar[int | None] = None
+
+    def refuses(self, cell: Cell, sequence: Sequence) -> str | None:
+        """Says why this lowering cannot express a recurrence; None where it can.
+
+        Returns:
+            One clause whose subject is the layer, without capital or full stop: "its activation
+            is relu, and the op knows tanh alone".
+        """
+        return None
 
     @abstractmethod
     def run(self, cell: Cell, sequence: Sequence) -> Result:

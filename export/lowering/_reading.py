@@ -41,6 +41,42 @@ def projector(cell: Cell, sequence: Sequence) -> tuple[Tensor, Callable[[Tensor]
     return sequence.inputs if lookup is None else lookup.ids, project
 
 
+def order_of_steps(sequence: Sequence) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Which steps count, in the order in which they are taken.
+
+    Returns:
+        How many steps count, int32 `[batch]`; the time of each, int32 `[batch, timesteps]`, those
+        that count first; and for each step taken, masked ones too, the number of the output that
+        it answers, from 1, or 0 for zeros. None where all steps count (and for the times, where
+        they are taken as they come).
+    """
+    import tensorflow as tf
+
+    batch, timesteps, _ = sequence.inputs.shape
+    times = tf.range(timesteps)
+    if sequence.go_backwards:
+        times = timesteps - 1 - times
+    if sequence.mask is None:
+        order = tf.tile(times[tf.newaxis], [batch, 1]) if sequence.go_backwards else None
+        return None, order, None
+    mask = tf.cast(sequence.mask, tf.int32)
+    if sequence.go_backwards:
+        mask = tf.reverse(mask, [1])
+    reached = tf.cumsum(mask, axis=1)
+    counted = mask > 0
+    # Steps that do not count all go to a place behind the last, which is cut off.
+    place = tf.where(counted, reached - 1, timesteps)
+    place += (timesteps + 1) * tf.range(batch)[:, tf.newaxis]
+    order = tf.scatter_nd(
+        tf.reshape(place, [-1, 1]),
+        tf.tile(times, [batch]),
+        [batch * (timesteps + 1)],
+    )
+    order = tf.reshape(order, [batch, timesteps + 1])[:, :timesteps]
+    places = tf.where(counted, reached, 0) if sequence.zero_output_for_mask else reached
+    return reached[:, -1], order, places
+
+
 def time_major(tensor: Tensor) -> Tensor:
     """Swaps the first two axes; for a batch of one, a reshape instead of a transpose."""
     import tensorflow as tf

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from keras_rnn_zoo.export.lowering._base import Lowering, Result, Sequence, register_lowering
-from keras_rnn_zoo.export.lowering._cells import Cell
+from keras_rnn_zoo.export.lowering._cells import Cell, Chain
+from keras_rnn_zoo.export.lowering._chained import one_by_one
 from keras_rnn_zoo.export.lowering._reading import projector, time_major
 
 
@@ -17,11 +18,17 @@ class Unrolled(Lowering):
     """
 
     description = "every time step spelled out in one subgraph, for clients without WHILE"
+    chains: ClassVar[bool] = False
+    # More take minutes to convert.
+    auto_timesteps: ClassVar[int | None] = 32
 
     def run(self, cell: Cell, sequence: Sequence) -> Result:
         """Builds every step; see the class."""
         import tensorflow as tf
 
+        if isinstance(cell, Chain):
+            # One matrix product for the input projection of each cell.
+            return one_by_one(self, cell, sequence)
         batch, timesteps, _ = sequence.inputs.shape
         source, project = projector(cell, sequence)
         projected = project(time_major(source))

@@ -40,7 +40,12 @@ from keras_rnn_zoo.cli._options import columns_options, json_option, names, outp
 @columns_options
 @click.option("--samples", type=int, default=128, metavar="N", help="Rows to verify on.")
 @click.option("--timesteps", type=int, metavar="N", help="Where a .keras file leaves them open.")
-@click.option("--lowering", default="loop", metavar="NAME", help="How recurrences are expressed.")
+@click.option(
+    "--lowering",
+    default="loop",
+    metavar="NAME",
+    help="How recurrences are expressed: loop, unrolled, fused.",
+)
 @json_option
 @output_option("BUNDLE", "Directory to write the bundle to: a new or an empty one.")
 @click.pass_obj
@@ -79,6 +84,7 @@ def command(
         out.emit({"path": output, **bundle.report})
         return
     show(bundle.report)
+    show_fallbacks(bundle.report, arguments["lowering"])
     click.echo(f"\nBundle: {output}")
     click.echo(f"Report: {bundle.path / 'report.html'}")
     if bundle.preprocessor is not None and bundle.preprocessor.kind == "text":
@@ -113,3 +119,16 @@ def show(report: dict[str, Any]) -> None:
     if labelled:
         before = out.figure(labelled["measure"], labelled["keras"])
         click.echo(f"The Keras model itself: {before} on {labelled['rows']:,} rows")
+
+
+def show_fallbacks(report: dict[str, Any], lowering: str) -> None:
+    """Prints a line for each layer that the chosen lowering could not express."""
+    files: dict[str, list[str]] = {}
+    exported = [entry for entry in report["files"] if entry.get("lowering")]
+    for entry in exported:
+        for layer, reason in entry["fallbacks"].items():
+            line = f"{layer}: {entry['lowering'][layer]} instead of {lowering}: {reason}"
+            files.setdefault(line, []).append(entry["file"])
+    for line, names_of_files in files.items():
+        where = "" if len(names_of_files) == len(exported) else f" ({', '.join(names_of_files)})"
+        click.echo(line + where)

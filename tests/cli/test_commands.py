@@ -100,6 +100,14 @@ def test_export_as_json_prints_the_report(zoo, trained, tmp_path):
     assert [entry["file"] for entry in document["files"]] == ["model.tflite"]
 
 
+def test_export_says_which_layer_is_expressed_otherwise_and_why(zoo, trained, tmp_path):
+    options = "--format tflite --quantize none,int8 --lowering fused"
+    answer = zoo(f"export {trained} {options} -o {tmp_path}/b")
+    assert answer.code == 0
+    (line,) = (line for line in answer.out.splitlines() if "instead of" in line)
+    assert re.fullmatch(r"\S+: loop instead of fused: it is .+ \(model_int8\.tflite\)", line)
+
+
 def test_predict_prints_a_line_for_each_text(zoo, exported):
     answer = zoo(["predict", exported, "a wonderful film", "a boring mess"])
     assert answer.code == 0

@@ -52,6 +52,7 @@ def entry(name, kind="tflite", **more):
             "weights": {"FLOAT32": 5_520_000},
             "variables": 0,
             "lowering": {"lstm": "loop"},
+            "fallbacks": {"lstm": "its activation is <relu>"},
             "latency": {
                 "median_ms": 1.234,
                 "p90_ms": 1.9,
@@ -151,6 +152,7 @@ def test_everything_that_was_measured_is_on_the_page():
         "17of 2,000",
         "Some CPU",
         "FULLY_CONNECTED × 5, WHILE",
+        "layer lstmas loop, because its activation is <relu>",
         "5.52 MB FLOAT32",
         "float32 & co",
         "ab12",
