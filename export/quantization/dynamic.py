@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from keras_rnn_zoo.export.gate import Weight
 from keras_rnn_zoo.export.quantization._base import Quantization, register_quantization
 from keras_rnn_zoo.export.verification import Tolerance
+
+# The converter's own threshold, which no public option changes.
+FEWEST_ELEMENTS = 1024
 
 
 @register_quantization("dynamic")
 class Dynamic(Quantization):
     """Weights are int8; matrix products quantize their input on the fly and answer in float32.
 
-    The converter leaves tensors of fewer than 1,024 elements in float32.
+    The converter leaves tensors of fewer than 1,024 elements in float32; they are reported.
     """
 
     file_name = "model_dynamic.tflite"
@@ -26,3 +31,9 @@ class Dynamic(Quantization):
         "the recurrence carries the error along the sequence, and amplifies it on a few inputs",
     )
     converter_options: ClassVar[Mapping[str, Any]] = {"optimize": True}
+
+    def why_float32(self, weight: Weight) -> str | None:
+        """Says so where a weight is too small for the converter."""
+        if math.prod(weight.shape) < FEWEST_ELEMENTS:
+            return f"fewer than {FEWEST_ELEMENTS:,} elements, which the converter leaves in float32"
+        return super().why_float32(weight)
