@@ -235,7 +235,9 @@ def _tensor(tensor: Mapping[str, Any]) -> str:
     shape = " × ".join(map(str, tensor["shape"]))
     text = f"{tensor['name']}: {tensor['dtype']}, {shape}"
     if "scale" in tensor:
-        text += f", real value = {tensor['scale']:.6g} × (stored − {tensor['zero_point']})"
+        zero = tensor["zero_point"]
+        offset = f"stored {'+' if zero < 0 else '−'} {abs(zero)}"
+        text += f", real value = {tensor['scale']:.6g} × ({offset})"
     return text
 
 

@@ -173,7 +173,7 @@ def test_what_a_client_needs_to_fill_integer_tensors_is_on_the_page():
     }
     text = text_of(page(report(files=[entry("model.tflite", tensors=tensors)])))
     assert "inputtokens: int32, 1 × 8" in text
-    assert "outputa: int8, 1 × 1, real value = 0.00390625 × (stored − -128)" in text
+    assert "outputa: int8, 1 × 1, real value = 0.00390625 × (stored + 128)" in text
 
 
 def test_everything_that_was_measured_is_on_the_page():
