@@ -12,6 +12,7 @@ from keras_rnn_zoo._lazy import lazy
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.api import TFLiteResult as TFLiteResult
+    from keras_rnn_zoo.export.api import Unquantized as Unquantized
     from keras_rnn_zoo.export.api import export_tflite as export_tflite
     from keras_rnn_zoo.export.bundle import Bundle as Bundle
     from keras_rnn_zoo.export.bundle import export_bundle as export_bundle
@@ -28,6 +29,7 @@ _EXPORTS = {
     "TFLiteModel": "verification",
     "TFLiteResult": "api",
     "Tolerance": "verification",
+    "Unquantized": "api",
     "export_bundle": "bundle",
     "export_saved_model": "saved_model",
     "export_tflite": "api",

@@ -24,6 +24,8 @@ def convert(saved_model: str, output: str, options: dict[str, Any]) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if options.get("float16"):
         converter.target_spec.supported_types = [tf.float16]
+    if options.get("integer_io"):
+        converter.inference_input_type = converter.inference_output_type = tf.int8
     Path(output).write_bytes(without_cell_clip(converter.convert()))
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -43,7 +44,7 @@ from keras_rnn_zoo.export.reference import (
     reference_of,
 )
 from keras_rnn_zoo.export.report import PAGE_FILE, REPORT_FILE, page
-from keras_rnn_zoo.export.running import Arrays, TFLiteModel
+from keras_rnn_zoo.export.running import Arrays, TensorInfo, TFLiteModel
 from keras_rnn_zoo.export.sources import (
     RANDOM,
     Labelled,
@@ -66,6 +67,8 @@ FORMATS = ("tflite", "saved_model")
 REFERENCE_FILE = "reference.npz"
 SAVED_MODEL = "saved_model"
 LATENCY_SECONDS = 0.5
+# Percentage points of accuracy that a file may lose before the report opens with it.
+MOST_POINTS_LOST = 0.5
 
 Progress = Callable[[str], None]
 
@@ -235,6 +238,7 @@ def export_bundle(
     samples: int = 128,
     timesteps: int | None = None,
     lowering: str = "loop",
+    inference_type: str = "float32",
     command: str | None = None,
     progress: bool | Progress = False,
 ) -> Bundle:
@@ -255,6 +259,8 @@ def export_bundle(
         samples: How many rows to verify on.
         timesteps: Number of time steps where a `.keras` file leaves it open.
         lowering: How recurrences are expressed: see `LOWERINGS`.
+        inference_type: Type of the int8 file's inputs and outputs, `"float32"` or `"int8"`; token
+            ids stay int32, and the other files take and answer float32.
         command: The command line, for the report.
         progress: Print a line a step to stderr, or call this with it.
 
@@ -267,6 +273,8 @@ def export_bundle(
         DataError: The data cannot be read, or do not fit the model.
         OutputError: `output` holds something, or cannot be written.
     """
+    from keras_rnn_zoo.export.api import check_inference_type, check_integer_inputs
+
     say = _progress(progress)
     formats = _chosen("format", formats, FORMATS)
     modes = [
@@ -275,6 +283,7 @@ def export_bundle(
         if "tflite" in formats
     ]
     LOWERINGS.get(lowering)
+    check_inference_type(inference_type, modes)
     if samples < 1:
         raise ConfigError(f"samples must be at least 1. Received: {samples}")
     files.check_new_directory(output)
@@ -290,6 +299,8 @@ def export_bundle(
 
     say(f"Loading the model of {source}")
     model = opened.load_model()
+    if inference_type == "int8":
+        check_integer_inputs(model)
     calibration, check = choose_rows(opened, model, dataset, test, representative_data, timesteps)
     if timesteps is None and opened.preprocessor is not None:
         timesteps = opened.preprocessor.timesteps
@@ -320,6 +331,7 @@ def export_bundle(
                         labelled,
                         timesteps,
                         lowering,
+                        inference_type if mode.integer_io else "float32",
                     )
                 )
             except (ExportError, RunError) as error:
@@ -383,6 +395,7 @@ def _write_tflite(
     labelled: Labelled | None,
     timesteps: int | None,
     lowering: str,
+    inference_type: str,
 ) -> dict[str, Any]:
     from keras_rnn_zoo.export.api import export_tflite
 
@@ -394,10 +407,12 @@ def _write_tflite(
         representative_data=calibration,
         timesteps=timesteps,
         lowering=lowering,
+        inference_type=inference_type,
         verify=False,
     )
     parity = compare_tflite(path, reference, mode.tolerance)
     info = gate.inspect(path)
+    file = TFLiteModel(path)
     given = {name: values[: reference.given] for name, values in reference.x.items()}
     return {
         "file": path.name,
@@ -408,14 +423,27 @@ def _write_tflite(
         "ops": info.ops,
         "subgraphs": info.subgraphs,
         "weights": info.weights,
+        "unquantized": [asdict(weight) for weight in written.unquantized],
         "variables": info.variables,
         "signatures": info.signatures,
+        "tensors": {
+            kind: [_tensor(info) for info in tensors.values()]
+            for kind, tensors in (("inputs", file.inputs), ("outputs", file.outputs))
+        },
         "lowering": written.lowering,
         "fallbacks": written.fallbacks,
         "parity": parity.to_dict(),
         "latency": benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
-        "labelled": labelled and labelled.compare(TFLiteModel(path).predict(labelled.x)),
+        "labelled": labelled and labelled.compare(file.predict(labelled.x)),
     }
+
+
+def _tensor(info: TensorInfo) -> dict[str, Any]:
+    """What a client must know to fill an input or to read an output."""
+    known: dict[str, Any] = {"name": info.name, "shape": info.shape, "dtype": info.dtype}
+    if info.scale:
+        known |= {"scale": info.scale, "zero_point": info.zero_point}
+    return known
 
 
 def _write_saved_model(
@@ -506,19 +534,46 @@ def _verdict(
     entries: list[dict[str, Any]], check: Rows, labelled: Labelled | None
 ) -> dict[str, Any]:
     count = len(entries)
+    losses = [_loss(entry) for entry in entries if _points_lost(entry) > MOST_POINTS_LOST]
     text = (
         f"All {count} exports answer" if count > 1 else "The export answers"
     ) + " what the Keras model answers, within the tolerance of each mode."
     if labelled is not None:
         percent = labelled.measure == "accuracy"
+        rows = len(labelled.x)
         after = [entry["labelled"]["after"] for entry in entries]
         text += (
-            f" {labelled.measure.replace('_', ' ').capitalize()} on {len(labelled.x):,} rows: "
+            f" {labelled.measure.replace('_', ' ').capitalize()} on {rows:,} rows: "
             f"{_range([labelled.before], percent)} before, {_range(after, percent)} after."
         )
+        if percent and (worth := 100 / labelled.answers) > MOST_POINTS_LOST:
+            text += (
+                f" So few cannot show a loss of {MOST_POINTS_LOST:g} points: one answer is worth "
+                f"{worth:.2g}. Give {math.ceil(100 / MOST_POINTS_LOST)} or more with --test-data."
+            )
     elif check.origin == RANDOM:
         text += " Checked on random inputs only: try it on real ones."
-    return {"passed": True, "text": text}
+    else:
+        text += " Accuracy was not measured: there are no labels that fit the model."
+    return {"passed": True, "text": " ".join([*losses, text]), "losses": losses}
+
+
+def _points_lost(entry: dict[str, Any]) -> float:
+    """Percentage points of accuracy that a file is below the Keras model; 0 without labels."""
+    scored = entry["labelled"]
+    if scored is None or scored["measure"] != "accuracy":
+        return 0.0
+    # To a row: 0.005 is not exactly what is left of 0.805 - 0.8.
+    return round(100 * float(scored["before"] - scored["after"]), 6)
+
+
+def _loss(entry: dict[str, Any]) -> str:
+    scored = entry["labelled"]
+    before, after = (_range([scored[key]], percent=True) for key in ("before", "after"))
+    return (
+        f"{entry['file']} loses {_points_lost(entry):.2f} points of accuracy: {after} on "
+        f"{scored['rows']:,} rows, the Keras model {before}."
+    )
 
 
 def _range(values: list[float], percent: bool) -> str:

@@ -20,6 +20,34 @@ from keras_rnn_zoo.files import PathLike
 CUSTOM = "CUSTOM"
 QUANTIZED_DTYPES = frozenset({"INT2", "INT4", "UINT4", "INT8", "UINT8"})
 FLOAT_DTYPES = frozenset({"FLOAT16", "BFLOAT16", "FLOAT32", "FLOAT64"})
+# Op -> which of its inputs are weights, where they are constants. Biases are none: they are added.
+WEIGHT_INPUTS: dict[str | None, tuple[int, ...]] = {
+    "FULLY_CONNECTED": (1,),
+    "BATCH_MATMUL": (0, 1),
+    "CONV_2D": (1,),
+    "DEPTHWISE_CONV_2D": (1,),
+    "TRANSPOSE_CONV": (1,),
+    "CONV_3D": (1,),
+    "GATHER": (0,),
+    "EMBEDDING_LOOKUP": (1,),
+}
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A constant that a file multiplies by or looks rows up in.
+
+    Attributes:
+        name: Its name in the file, or that of what is computed with it.
+        op: The op that takes it.
+        shape: Its shape.
+        bytes: What it takes in the file.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -39,6 +67,7 @@ class FileInfo:
         signatures: Signature -> `{"inputs": [names], "outputs": [names]}`.
         variables: Number of tensors that keep state from one call to the next.
         uncomputed: Outputs of the main subgraph that no op computes.
+        float32_weights: The weights that are stored in float32, shared ones once.
     """
 
     path: Path
@@ -53,6 +82,7 @@ class FileInfo:
     signatures: dict[str, dict[str, list[str]]]
     variables: int
     uncomputed: tuple[str, ...]
+    float32_weights: tuple[Weight, ...]
 
     @property
     def quantized_weight_bytes(self) -> int:
@@ -262,6 +292,11 @@ def _op_name(code: Any) -> str | None:
     return _names("BuiltinOperator").get(number)
 
 
+def _label(tensor: Any) -> str:
+    # Of ops that became one the converter joins the names.
+    return str(tensor.Name().decode("utf-8")).split(";")[0]
+
+
 def _shape(tensor: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
 
@@ -358,7 +393,26 @@ def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
         signatures=signatures,
         variables=variables,
         uncomputed=tuple(uncomputed),
+        float32_weights=_float32_weights(model, schema.TensorType.FLOAT32),
     )
+
+
+def _float32_weights(model: Any, float32: int) -> tuple[Weight, ...]:
+    found: dict[int, Weight] = {}
+    for graph in _all(model.SubgraphsLength, model.Subgraphs):
+        for operator in _all(graph.OperatorsLength, graph.Operators):
+            op = _op_name(model.OperatorCodes(operator.OpcodeIndex()))
+            for place in WEIGHT_INPUTS.get(op, ()):
+                tensor = graph.Tensors(operator.Inputs(place))
+                size = _stored_bytes(model.Buffers(tensor.Buffer()))
+                if not size or tensor.Type() != float32:
+                    continue
+                name = _label(tensor)
+                if name.startswith("arith."):  # merged constants have no name of their own
+                    name = _label(graph.Tensors(operator.Outputs(0)))
+                weight = Weight(name, str(op), _shape(tensor), size)
+                found.setdefault(tensor.Buffer(), weight)
+    return tuple(found.values())
 
 
 def _stored_bytes(buffer: Any) -> int:

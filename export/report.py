@@ -57,6 +57,8 @@ def page(report: Mapping[str, Any]) -> str:
     """
     verdict, model = report["verdict"], report["model"]
     mark, kind = ("✓", "") if verdict["passed"] else ("✗", ' class="failed"')
+    if verdict["passed"] and verdict.get("losses"):
+        mark, kind = "!", ' class="failed"'
     title = f"{model['name']}: export report"
     parts = [
         "<!doctype html>",
@@ -175,6 +177,8 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
                 f"{', '.join(signature['inputs'])} → {', '.join(signature['outputs'])}",
             )
         )
+    for kind, tensors in (entry.get("tensors") or {}).items():
+        facts += [(kind[:-1], _tensor(tensor)) for tensor in tensors]
     if entry.get("ops"):
         ops = sorted(entry["ops"].items(), key=lambda item: (-item[1], item[0]))
         facts += [
@@ -186,6 +190,8 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
             ),
             ("tensors that keep state", str(entry["variables"])),
         ]
+    for text in left_in_float32(entry):
+        facts.append(("left in float32", text))
     for layer, lowering in (entry.get("lowering") or {}).items():
         why = (entry.get("fallbacks") or {}).get(layer)
         facts.append((f"layer {layer}", f"as {lowering}" + (f", because {why}" if why else "")))
@@ -224,6 +230,45 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
         f"<details><summary><code>{escape(entry['file'])}</code> "
         f"<span>{escape(entry['description'])}</span></summary>{_facts(facts)}</details>"
     )
+
+
+def _tensor(tensor: Mapping[str, Any]) -> str:
+    shape = " × ".join(map(str, tensor["shape"]))
+    text = f"{tensor['name']}: {tensor['dtype']}, {shape}"
+    if "scale" in tensor:
+        zero = tensor["zero_point"]
+        offset = f"stored {'+' if zero < 0 else '−'} {abs(zero)}"
+        text += f", real value = {tensor['scale']:.6g} × ({offset})"
+    return text
+
+
+def left_in_float32(entry: Mapping[str, Any], most: int = 8) -> list[str]:
+    """Says which weights of a quantized file are not quantized: one line for each reason.
+
+    Args:
+        entry: An export of a report's `files`.
+        most: How many weights a line names; the others are counted.
+    """
+    by_reason: dict[str, list[Mapping[str, Any]]] = {}
+    for weight in entry.get("unquantized") or ():
+        by_reason.setdefault(weight["reason"], []).append(weight)
+    lines = []
+    for reason, weights in by_reason.items():
+        count = len(weights)
+        named = [
+            f"{weight['name']} ({' × '.join(map(str, weight['shape']))})"
+            for weight in weights[:most]
+        ]
+        if count > most:
+            named.append(f"{count - most} more")
+        lines.append(
+            f"{count} weight{'s' if count > 1 else ''}, "
+            f"{_bytes(sum(weight['bytes'] for weight in weights))}: {', '.join(named)}. "
+            f"Reason: {reason}."
+        )
+    if lines and not any(dtype in entry["weights"] for dtype in ("INT8", "FLOAT16")):
+        lines.insert(0, "all weights: nothing in this file is quantized.")
+    return lines
 
 
 def _model_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:

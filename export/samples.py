@@ -53,6 +53,29 @@ def as_samples(
     return {spec.name: _checked(spec, arrays[spec.name][rows], what, timesteps) for spec in specs}
 
 
+def token_inputs(model: Any) -> set[str]:
+    """Returns the names of the inputs that hold token ids, as whole numbers or as floats."""
+    import keras
+    from keras import layers
+
+    from keras_rnn_zoo.export.rewriting import _layers
+
+    embedded = {
+        id(tensor)
+        for layer in _layers(model)
+        if isinstance(layer, layers.Embedding)
+        for node in layer._inbound_nodes
+        for tensor in node.input_tensors
+    }
+    # Keras' inputs are float32 unless said otherwise, those of token ids too.
+    tensors = keras.tree.flatten(model.inputs)
+    return {
+        spec.name
+        for spec, tensor in zip(input_specs(model), tensors, strict=True)
+        if "int" in spec.dtype or id(tensor) in embedded
+    }
+
+
 def synthetic_samples(model: Any, timesteps: int | None = None, count: int = 8) -> Samples:
     """Returns random inputs, the same each time, for a model that came without data.
 
@@ -60,24 +83,16 @@ def synthetic_samples(model: Any, timesteps: int | None = None, count: int = 8) 
     vocabulary of the model's smallest embedding and padded on the right with zeros to different
     lengths; everything else is standard normal.
     """
-    import keras
     from keras import layers
 
     from keras_rnn_zoo.export.rewriting import _layers
 
     embeddings = [layer for layer in _layers(model) if isinstance(layer, layers.Embedding)]
     vocabulary = min((layer.input_dim for layer in embeddings), default=2)
-    embedded = {
-        id(tensor)
-        for layer in embeddings
-        for node in layer._inbound_nodes
-        for tensor in node.input_tensors
-    }
-    # Keras' inputs are float32 unless said otherwise, those of token ids too.
-    tensors = keras.tree.flatten(model.inputs)
+    tokens = token_inputs(model)
     generator = np.random.default_rng(0)
     samples: Samples = {}
-    for spec, tensor in zip(input_specs(model), tensors, strict=True):
+    for spec in input_specs(model):
         sizes = [count, *spec.shape[1:]]
         if len(sizes) > 1 and sizes[1] is None:
             sizes[1] = timesteps
@@ -87,7 +102,7 @@ def synthetic_samples(model: Any, timesteps: int | None = None, count: int = 8) 
                 f"Input '{spec.name}' has the shape {spec.shape}. Pass timesteps=... for axis 1."
             )
         values: np.ndarray
-        if "int" in spec.dtype or id(tensor) in embedded:
+        if spec.name in tokens:
             values = generator.integers(1, max(2, vocabulary), shape)
             if len(shape) == 2:
                 lengths = np.linspace(1, shape[1], count).round().astype(int)

@@ -12,7 +12,12 @@ import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import DataError, ExportError, RunError, listed
-from keras_rnn_zoo.export.reference import keras_answers, output_activation, sequence_mask
+from keras_rnn_zoo.export.reference import (
+    keras_answers,
+    output_activation,
+    real_steps,
+    sequence_mask,
+)
 from keras_rnn_zoo.export.report import REPORT_FILE
 from keras_rnn_zoo.export.verification import changed_rows, score
 
@@ -235,6 +240,13 @@ class Labelled:
     def measure(self) -> str:
         """What `before` is: `"accuracy"` or `"mean_absolute_error"`."""
         return "mean_absolute_error" if self.task == "regression" else "accuracy"
+
+    @property
+    def answers(self) -> int:
+        """How many answers are scored: one a row, or one a real time step."""
+        if self.task == "sequence_labelling":
+            return max(1, int(real_steps(self.x).sum()))
+        return len(self.x)
 
     def compare(self, outputs: np.ndarray) -> dict[str, Any]:
         """Returns how well a file does on the rows, and how many it answers otherwise."""

@@ -29,8 +29,16 @@ class Tap:
     rows = 7
     shares_inputs = False
 
-    def activation(self, site: str, tensor: Tensor) -> Tensor:
-        """Returns the float32 `tensor`, or what takes its place."""
+    def activation(
+        self, site: str, tensor: Tensor, bounds: tuple[float, float] | None = None
+    ) -> Tensor:
+        """Returns the float32 `tensor`, or what takes its place.
+
+        Args:
+            site: Its name: the same in calibration and in conversion.
+            tensor: What passes here.
+            bounds: The range that it cannot leave, where there is one.
+        """
         return tensor
 
     def weight(self, site: str, value: np.ndarray) -> Tensor:

@@ -123,6 +123,24 @@ def test_the_model_is_exported_in_every_mode_and_the_file_answers_the_same(
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_the_model_is_exported_unrolled_with_integer_inputs_and_outputs(trained, name, tmp_path):
+    given = trained(name, "features")
+    result = export_tflite(
+        given.model,
+        tmp_path / "model.tflite",
+        quantization="int8",
+        representative_data=given.x,
+        samples=given.x,
+        lowering="unrolled",
+        inference_type="int8",
+    )
+    assert result.parity is not None and result.parity.passed
+    assert result.unquantized == () and "WHILE" not in result.ops
+    file = TFLiteModel(result.path)
+    assert {info.dtype for info in (*file.inputs.values(), *file.outputs.values())} == {"int8"}
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_the_model_is_exported_as_a_saved_model(trained, name, tmp_path):
     import tensorflow as tf
 

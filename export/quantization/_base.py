@@ -6,6 +6,7 @@ from abc import ABC
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from keras_rnn_zoo.export.gate import Weight
 from keras_rnn_zoo.export.tap import Tap
 from keras_rnn_zoo.export.verification import Tolerance
 from keras_rnn_zoo.registry import Registry
@@ -20,6 +21,7 @@ class Quantization(ABC):
         description: One line for a person.
         tolerance: How far the file may be from the Keras model, and why.
         needs_representative_data: Whether ranges of activations are calibrated on real inputs.
+        integer_io: Whether the inputs and outputs of the file may be int8.
         converter_options: Settings of the converter: `optimize`, `float16`.
     """
 
@@ -28,6 +30,7 @@ class Quantization(ABC):
     description: ClassVar[str]
     tolerance: ClassVar[Tolerance]
     needs_representative_data: ClassVar[bool] = False
+    integer_io: ClassVar[bool] = False
     converter_options: ClassVar[Mapping[str, Any]] = {}
 
     def tap(self, calibrate: Callable[[Tap], None]) -> Tap:
@@ -37,6 +40,10 @@ class Quantization(ABC):
             calibrate: Runs the model on the representative data, through the tap it is given.
         """
         return Tap()
+
+    def why_float32(self, weight: Weight) -> str | None:
+        """Says why a weight of a file in this mode is stored in float32; None where all are."""
+        return "the converter left it in float32"
 
 
 QUANTIZATIONS: Registry[Quantization] = Registry(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from keras_rnn_zoo.export.gate import Weight
 from keras_rnn_zoo.export.quantization._base import Quantization, register_quantization
 from keras_rnn_zoo.export.tap import Tap
 from keras_rnn_zoo.export.verification import Tolerance
+
+# The converter's own threshold, which no public option changes.
+FEWEST_ELEMENTS = 1024
 
 
 class HybridTap(Tap):
@@ -24,7 +29,7 @@ class HybridTap(Tap):
 class Dynamic(Quantization):
     """Weights are int8; matrix products quantize their input on the fly and answer in float32.
 
-    The converter leaves tensors of fewer than 1,024 elements in float32.
+    The converter leaves tensors of fewer than 1,024 elements in float32; they are reported.
     """
 
     file_name = "model_dynamic.tflite"
@@ -41,3 +46,9 @@ class Dynamic(Quantization):
     def tap(self, calibrate: Callable[[Tap], None]) -> Tap:
         """Returns a plain tap: nothing is calibrated."""
         return HybridTap()
+
+    def why_float32(self, weight: Weight) -> str | None:
+        """Says so where a weight is too small for the converter."""
+        if math.prod(weight.shape) < FEWEST_ELEMENTS:
+            return f"fewer than {FEWEST_ELEMENTS:,} elements, which the converter leaves in float32"
+        return super().why_float32(weight)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from keras_rnn_zoo.export.gate import Weight
 from keras_rnn_zoo.export.quantization._base import Quantization, register_quantization
 from keras_rnn_zoo.export.tap import Tap
 from keras_rnn_zoo.export.verification import Tolerance
@@ -25,7 +26,9 @@ class Observer(Tap):
     def __init__(self) -> None:
         self.ranges: dict[str, tuple[float, float]] = {}
 
-    def activation(self, site: str, tensor: Tensor) -> Tensor:
+    def activation(
+        self, site: str, tensor: Tensor, bounds: tuple[float, float] | None = None
+    ) -> Tensor:
         """Records the range and passes the tensor on."""
         values = tensor.numpy()
         # Zero is always a value: padding, initial states.
@@ -48,12 +51,14 @@ class FakeQuantizer(Tap):
     def __init__(self, ranges: dict[str, tuple[float, float]]):
         self.ranges = ranges
 
-    def activation(self, site: str, tensor: Tensor) -> Tensor:
-        """Rounds to 256 levels of the range seen at the site."""
+    def activation(
+        self, site: str, tensor: Tensor, bounds: tuple[float, float] | None = None
+    ) -> Tensor:
+        """Rounds to 256 levels of the range seen at the site, or of its bounds."""
         import tensorflow as tf
 
-        low, high = self.ranges[site]
-        if site.endswith("/outputs"):
+        low, high = bounds or self.ranges[site]
+        if bounds is None and site.endswith("/outputs"):
             # What a layer without a bound answers goes beyond what a few hundred inputs showed.
             low, high = HEADROOM * low, HEADROOM * high
         if low == high:  # only zeros passed here; any scale represents them
@@ -92,6 +97,7 @@ class Int8(Quantization):
         "(measured: 0.001 to 0.004)",
     )
     needs_representative_data = True
+    integer_io = True
     converter_options: ClassVar[Mapping[str, Any]] = {"optimize": True}
 
     def tap(self, calibrate: Callable[[Tap], None]) -> Tap:
@@ -99,3 +105,7 @@ class Int8(Quantization):
         observer = Observer()
         calibrate(observer)
         return FakeQuantizer(observer.ranges)
+
+    def why_float32(self, weight: Weight) -> str | None:
+        """Names the layers that are calibrated: all others keep their weights."""
+        return "only embeddings, Dense, Conv1D, Conv2D and Keras' own cells become int8"

@@ -28,6 +28,12 @@ from keras_rnn_zoo.cli._options import columns_options, json_option, names, outp
     help="Quantization modes of the .tflite files, separated by commas.",
 )
 @click.option(
+    "--inference-type",
+    default="float32",
+    metavar="NAME",
+    help="Inputs and outputs of the int8 file: float32, or int8 (token ids stay int32).",
+)
+@click.option(
     "--data",
     metavar="DATA",
     help="Rows to calibrate int8 on.  [default: those that the run keeps]",
@@ -94,7 +100,7 @@ def command(
 
 
 def show(report: dict[str, Any]) -> None:
-    """Prints the main figures of a bundle's report."""
+    """Prints what a file loses, where it does, and the main figures of a bundle's report."""
     labelled = report["labelled"]
     head = ["file", "size", "outputs differ by", "latency, median"]
     if labelled:
@@ -115,7 +121,14 @@ def show(report: dict[str, Any]) -> None:
                 out.NOTHING if changed is None else f"{changed:,} of {scored['rows']:,}",
             ]
         rows.append(row)
+    from keras_rnn_zoo.export.report import left_in_float32
+
+    for loss in report["verdict"]["losses"]:
+        click.echo(loss)
     out.table(head, rows)
+    for entry in report["files"]:
+        for text in left_in_float32(entry, most=3):
+            click.echo(f"{entry['file']}, left in float32: {text}")
     if labelled:
         before = out.figure(labelled["measure"], labelled["keras"])
         click.echo(f"The Keras model itself: {before} on {labelled['rows']:,} rows")

@@ -497,3 +497,18 @@ def test_data_that_do_not_fit_the_exported_model(zoo, trained, tmp_path):
         assert answer.code == 1
         assert says in answer.error
         assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ("--quantize int8 --inference-type int_8", "Did you mean 'int8'?"),
+        ("--quantize dynamic --inference-type int8", "Received: 'dynamic'"),
+        ("--format saved_model --inference-type int8", "Received: no .tflite file"),
+    ],
+)
+def test_integer_inputs_that_no_file_can_have(zoo, trained, tmp_path, options, says):
+    answer = zoo(f"export {trained} {options} -o {tmp_path}/bundle")
+    assert answer.code == 1
+    assert says in answer.error
+    assert not any(tmp_path.iterdir())

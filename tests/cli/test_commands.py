@@ -70,6 +70,8 @@ def test_export_verify_benchmark_and_predict_agree_on_one_bundle(zoo, trained, t
     answer = zoo(f"export {trained} --format tflite --quantize none,dynamic -o {bundle}")
     assert answer.code == 0
     assert "model_dynamic.tflite" in answer.out
+    # A model as tiny as this one has no weight that the converter would quantize.
+    assert "model_dynamic.tflite, left in float32: all weights" in answer.out
     assert f"Report: {bundle}/report.html" in answer.out
     report = json.loads((bundle / "report.json").read_text())
     assert report["provenance"]["command"].startswith(f"keras-rnn-zoo export {trained}")
@@ -106,6 +108,28 @@ def test_export_says_which_layer_is_expressed_otherwise_and_why(zoo, trained, tm
     assert answer.code == 0
     (line,) = (line for line in answer.out.splitlines() if "instead of" in line)
     assert re.fullmatch(r"\S+: loop instead of fused: it is .+ \(model_int8\.tflite\)", line)
+
+
+def test_export_writes_an_int8_file_with_integer_answers(zoo, trained, tmp_path):
+    answer = zoo(
+        f"export {trained} --format tflite --quantize int8 --inference-type int8 --json "
+        f"-o {tmp_path}/b"
+    )
+    (entry,) = json.loads(answer.out)["files"]
+    assert entry["tensors"]["inputs"][0]["dtype"] == "int32"
+    assert entry["tensors"]["outputs"][0]["dtype"] == "int8"
+
+
+def test_export_prints_a_loss_of_accuracy_before_anything_else(exported, capsys):
+    from keras_rnn_zoo.cli.export import show
+
+    report = json.loads((exported / "report.json").read_text())
+    show(report)
+    assert capsys.readouterr().out.startswith("file ")
+    report["verdict"]["losses"] = ["model.tflite loses 2.00 points of accuracy."]
+    show(report)
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "model.tflite loses 2.00 points of accuracy."
 
 
 def test_predict_prints_a_line_for_each_text(zoo, exported):

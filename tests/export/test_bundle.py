@@ -24,6 +24,7 @@ from keras_rnn_zoo.errors import (
 )
 from keras_rnn_zoo.export import bundle as bundles
 from keras_rnn_zoo.export.bundle import Bundle, benchmark_bundle, export_bundle, verify_bundle
+from keras_rnn_zoo.export.sources import Labelled, Rows
 from keras_rnn_zoo.preprocessing import Preprocessor
 from keras_rnn_zoo.run import write_run
 
@@ -338,6 +339,69 @@ def test_every_task_on_features_is_scored_and_answered(tmp_path, task, outputs, 
     assert verify_bundle(bundle.path)["passed"]
 
 
+def test_integer_file_of_a_bundle_answers_raw_input_and_is_verified(run, tmp_path):
+    bundle = export_bundle(
+        run,
+        tmp_path / "out",
+        formats=["tflite"],
+        quantize=["none", "int8"],
+        inference_type="int8",
+    )
+    plain, integer = bundle.report["files"]
+    assert plain["tensors"]["outputs"][0]["dtype"] == "float32"
+    (tokens,), (answer,) = integer["tensors"]["inputs"], integer["tensors"]["outputs"]
+    assert tokens["dtype"] == "int32" and "scale" not in tokens
+    # Of a sigmoid: every step between 0 and 1.
+    assert (answer["dtype"], answer["scale"], answer["zero_point"]) == ("int8", 1 / 256, -128)
+    assert verify_bundle(bundle.path)["passed"]
+    received = bundle.predict(TEXTS[:4], "int8")
+    assert [item["label"] for item in received] == [
+        item["label"] for item in bundle.predict(TEXTS[:4])
+    ]
+
+
+def test_report_says_what_dynamic_left_in_float32(exported):
+    entries = {entry["quantization"]: entry for entry in exported[0].report["files"]}
+    assert entries["dynamic"]["unquantized"] and not entries["none"]["unquantized"]
+    assert not entries["float16"]["unquantized"] and not entries["int8"]["unquantized"]
+    page = (exported[0].path / "report.html").read_text()
+    assert "nothing in this file is quantized" in page and "fewer than 1,024 elements" in page
+
+
+def verdict(before, after, rows, task="binary"):
+    """The verdict of a bundle of one file that goes from `before` right answers to `after`."""
+    x = np.ones((rows, 4))
+    labelled = Labelled(x, np.ones(rows), task, "rows", np.ones(rows), before)
+    scored = {"measure": labelled.measure, "before": before, "after": after, "rows": rows}
+    entry = {"file": "model_int8.tflite", "labelled": scored}
+    return bundles._verdict([entry], Rows(x, None, "rows"), labelled)
+
+
+def test_a_loss_of_more_than_half_a_point_opens_the_verdict():
+    lost = verdict(0.805, 0.795, 2000)
+    assert lost["text"].startswith(
+        "model_int8.tflite loses 1.00 points of accuracy: 79.50 % on 2,000 rows, the Keras model "
+        "80.50 %. The export answers"
+    )
+    assert len(lost["losses"]) == 1
+
+
+@pytest.mark.parametrize("after", [0.80, 0.805, 0.9])
+def test_half_a_point_or_none_or_a_gain_is_no_loss(after):
+    kept = verdict(0.805, after, 2000)
+    assert kept["text"].startswith("The export answers") and not kept["losses"]
+    assert "cannot show" not in kept["text"]
+
+
+def test_too_few_rows_for_half_a_point_are_said_to_be():
+    few = verdict(0.8, 0.8, 100)
+    assert "one answer is worth 1. Give 200 or more" in few["text"]
+    # Of 4 time steps each.
+    assert "cannot show" not in verdict(0.8, 0.8, 100, "sequence_labelling")["text"]
+    assert "cannot show" not in verdict(1.2, 1.3, 100, "regression")["text"]
+    assert not verdict(1.2, 0.9, 100, "regression")["losses"]
+
+
 def test_failed_modes_are_all_named_and_nothing_is_written(run, tmp_path, monkeypatch):
     import keras_rnn_zoo.export.api as api
 
@@ -370,6 +434,13 @@ def test_interruption_leaves_nothing_behind(run, tmp_path, monkeypatch):
         ({"quantize": ["int4"]}, UnknownNameError, "Did you mean 'int8'"),
         ({"formats": ["onnx"]}, UnknownNameError, "Known: 'tflite', 'saved_model'"),
         ({"formats": []}, ConfigError, "at least one format"),
+        ({"inference_type": "int9"}, UnknownNameError, "Did you mean 'int8'"),
+        (
+            {"inference_type": "int8", "quantize": ["none", "dynamic"]},
+            ExportError,
+            "needs quantization 'int8'",
+        ),
+        ({"inference_type": "int8", "formats": ["saved_model"]}, ExportError, r"no \.tflite file"),
         ({"samples": 0}, ConfigError, "samples"),
         ({"data": "no.csv"}, DataError, "No such file"),
         ({"data": "digits"}, DataError, "trained on text"),

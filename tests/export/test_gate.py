@@ -60,6 +60,9 @@ def test_file_of_builtin_ops_passes_and_is_described(plain):
     # Embedding (30 x 6), kernel (8 * 6) and bias, plus the constants of the id arithmetic.
     assert info.float_weight_bytes >= 4 * (30 * 6 + TIMESTEPS * 6)
     assert info.quantized_weight_bytes == 0
+    # The bias is added, not multiplied by.
+    weights = {(weight.op, weight.shape, weight.bytes) for weight in info.float32_weights}
+    assert weights == {("GATHER", (30, 6), 720), ("FULLY_CONNECTED", (1, 48), 192)}
     assert "path" not in info.to_dict()
 
 
@@ -76,6 +79,7 @@ def test_quantized_weights_are_told_from_float_ones(tmp_path):
     info = gate.inspect(convert_model(tmp_path / "m.tflite", model, configure=optimize))
     assert info.quantized_weight_bytes == info.weights["INT8"] == 64 * 64
     assert info.float_weight_bytes <= 4 * 64
+    assert info.float32_weights == ()
 
 
 def test_subgraphs_and_their_ops_are_counted(tmp_path):

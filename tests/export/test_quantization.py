@@ -7,7 +7,7 @@ import pytest
 from architectures import ARCHITECTURES, build, inputs_for
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
-from keras_rnn_zoo.export import QUANTIZATIONS, export_tflite
+from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
 from keras_rnn_zoo.export.gate import inspect
 
 QUANTIZED = [name for name in QUANTIZATIONS.names() if name != "none"]
@@ -96,3 +96,103 @@ def test_representative_data_may_be_a_generator_as_for_the_converter(tmp_path):
 def test_unknown_quantization_names_the_nearest(tmp_path):
     with pytest.raises(UnknownNameError, match="Did you mean 'float16'"):
         export_tflite(build("bilstm"), tmp_path / "model.tflite", quantization="float_16")
+
+
+# ------------------------------------------------------------------------ what stayed in float32
+
+
+def export(name, path, **settings):
+    model = build(name)
+    samples = inputs_for(model)
+    return export_tflite(
+        model, path / "model.tflite", representative_data=samples, samples=samples, **settings
+    )
+
+
+def test_small_weights_that_dynamic_skips_are_named_with_the_reason(tmp_path):
+    result = export("two_grus", tmp_path, quantization="dynamic")
+    # The embedding, a kernel and a recurrent kernel of each GRU, the kernel of the Dense.
+    assert sorted(weight.shape for weight in result.unquantized) == sorted(
+        [(40, 12), (24, 12), (24, 8), (24, 8), (24, 8), (1, 8)]
+    )
+    for weight in result.unquantized:
+        assert weight.bytes == 4 * np.prod(weight.shape)
+        assert "fewer than 1,024 elements" in weight.reason
+        assert "MatMul" in weight.name or "Const" in weight.name
+
+
+def test_weights_of_an_unknown_cell_are_named_with_the_reason(tmp_path):
+    result = export("cell_of_ones_own", tmp_path, quantization="int8")
+    assert [weight.shape for weight in result.unquantized] == [(7, 12), (7, 7)]
+    assert all("Keras' own cells" in weight.reason for weight in result.unquantized)
+
+
+def test_nothing_is_said_where_all_weights_are_what_the_mode_says(sizes, tmp_path):
+    assert all(not result.unquantized for result in sizes.values())
+    assert not export("two_grus", tmp_path, quantization="int8").unquantized
+    assert not export("two_grus", tmp_path, quantization="float16").unquantized
+
+
+# ------------------------------------------------------------------- integer inputs and outputs
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "bilstm",  # token ids
+        "without_bias",  # masked features: zero must stay zero
+        "two_inputs_two_outputs",
+        "time_distributed",  # answers straight out of a loop
+        "sequential_with_convolution",
+        "cell_of_ones_own",
+    ],
+)
+def test_integer_inputs_and_outputs_answer_what_keras_answers(architecture, tmp_path):
+    result = export(architecture, tmp_path, quantization="int8", inference_type="int8")
+    assert result.inference_type == "int8"
+    assert result.parity is not None and result.parity.passed
+    file = TFLiteModel(result.path)
+    for info in (*file.inputs.values(), *file.outputs.values()):
+        assert (info.dtype, info.scale > 0) in (("int32", False), ("int8", True))
+    assert all(info.dtype == "int8" for info in file.outputs.values())
+
+
+def test_stored_integers_stand_for_the_real_values(tmp_path):
+    samples = inputs_for(build("without_bias"))
+    (x,) = samples.values()
+    paths = {}
+    for kind in ("float32", "int8"):
+        (tmp_path / kind).mkdir()
+        result = export("without_bias", tmp_path / kind, quantization="int8", inference_type=kind)
+        paths[kind] = TFLiteModel(result.path)
+    (info,) = paths["int8"].inputs.values()
+    stored = info.quantize(x)
+    assert stored.dtype == np.int8 and (stored[x == 0] == info.zero_point).all()
+    # Rounding moves a value that was seen in calibration by half a step at most.
+    assert np.abs(info.dequantize(stored) - x).max() <= 0.51 * info.scale
+    # Both compute in the same integers; the answers are probabilities in steps of 1/256.
+    answers = {kind: file.predict(x) for kind, file in paths.items()}
+    np.testing.assert_allclose(answers["int8"], answers["float32"], atol=1 / 256)
+    assert not np.any(answers["int8"] * 256 % 1)
+
+
+def test_integer_inputs_are_refused_before_any_work_where_they_cannot_be(tmp_path):
+    import keras
+
+    for mode in ("none", "float16", "dynamic"):
+        with pytest.raises(ExportError, match=f"needs quantization 'int8'. Received: '{mode}'"):
+            export("bilstm", tmp_path, quantization=mode, inference_type="int8")
+    with pytest.raises(UnknownNameError, match="Did you mean 'int8'"):
+        export("bilstm", tmp_path, quantization="int8", inference_type="int_8")
+    ids = keras.Input((6,), name="words")  # float32, as Keras makes them
+    x = keras.layers.GRU(4)(keras.layers.Embedding(300, 4)(ids))
+    model = keras.Model(ids, keras.layers.Dense(1)(x))
+    with pytest.raises(ExportError, match=r"'words'.*holds token ids.*dtype='int32'"):
+        export_tflite(
+            model,
+            tmp_path / "model.tflite",
+            quantization="int8",
+            representative_data=np.ones((4, 6)),
+            inference_type="int8",
+        )
+    assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from keras_rnn_zoo.export.report import page
+from keras_rnn_zoo.export.report import left_in_float32, page
 
 
 def entry(name, kind="tflite", **more):
@@ -137,6 +137,44 @@ def test_first_line_of_the_body_is_the_verdict():
     assert re.match(r"<h1><span class=\"mark\">✓</span>All 2 exports answer\.</h1>", body)
     failed = page(report(verdict={"passed": False, "text": "No."}))
     assert '<h1 class="failed"><span class="mark">✗</span>No.</h1>' in failed
+
+
+def test_a_loss_of_accuracy_is_marked_on_the_first_line():
+    loss = "model_int8.tflite loses 1.50 points of accuracy"
+    verdict = {"passed": True, "text": f"{loss}. All answer.", "losses": [loss]}
+    body = page(report(verdict=verdict)).split("<body>", 1)[1].strip()
+    mark = '<h1 class="failed"><span class="mark">!</span>'
+    assert body.splitlines()[0] == f"{mark}{loss}. All answer.</h1>"
+
+
+def weight(number, reason="too small"):
+    return {"name": f"lstm/MatMul_{number}", "shape": [24, 8], "bytes": 768, "reason": reason}
+
+
+def test_weights_left_in_float32_are_counted_named_and_explained():
+    unquantized = [weight(number) for number in range(11)] + [weight(99, "unknown cell")]
+    quantized = entry("m.tflite", unquantized=unquantized, weights={"FLOAT32": 9, "INT8": 9})
+    small, unknown = left_in_float32(quantized)
+    assert small.startswith("11 weights, 8.45 kB: lstm/MatMul_0 (24 × 8), ")
+    assert small.endswith("lstm/MatMul_7 (24 × 8), 3 more. Reason: too small.")
+    assert unknown == "1 weight, 768 B: lstm/MatMul_99 (24 × 8). Reason: unknown cell."
+    text = text_of(page(report(files=[quantized])))
+    assert f"left in float32{small}" in text and f"left in float32{unknown}" in text
+    assert "left in float32" not in text_of(page(report()))
+    nothing = left_in_float32({**quantized, "weights": {"FLOAT32": 9}})
+    assert nothing[0] == "all weights: nothing in this file is quantized."
+
+
+def test_what_a_client_needs_to_fill_integer_tensors_is_on_the_page():
+    tensors = {
+        "inputs": [{"name": "tokens", "shape": [1, 8], "dtype": "int32"}],
+        "outputs": [
+            {"name": "a", "shape": [1, 1], "dtype": "int8", "scale": 1 / 256, "zero_point": -128}
+        ],
+    }
+    text = text_of(page(report(files=[entry("model.tflite", tensors=tensors)])))
+    assert "inputtokens: int32, 1 × 8" in text
+    assert "outputa: int8, 1 × 1, real value = 0.00390625 × (stored + 128)" in text
 
 
 def test_everything_that_was_measured_is_on_the_page():
