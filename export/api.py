@@ -10,13 +10,23 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo import files
-from keras_rnn_zoo.errors import ExportError
+from keras_rnn_zoo.errors import (
+    ConversionError,
+    ExportError,
+    OpGateError,
+    RunError,
+    ZooError,
+)
 from keras_rnn_zoo.export import gate, verification
-from keras_rnn_zoo.export.converting import CONVERTER
+from keras_rnn_zoo.export.converting import CONVERTER, DEFAULT_TIMEOUT
+from keras_rnn_zoo.export.diagnosing import diagnosed
 from keras_rnn_zoo.export.lowering import LOWERINGS
+from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+from keras_rnn_zoo.export.quantization._base import Quantization
 from keras_rnn_zoo.export.reference import make_lengths
-from keras_rnn_zoo.export.samples import as_samples, synthetic_samples
+from keras_rnn_zoo.export.remedies import untraceable
+from keras_rnn_zoo.export.samples import Samples, as_samples, synthetic_samples
 from keras_rnn_zoo.export.tap import Tap
 from keras_rnn_zoo.export.tracing import fixed_shapes, run_eagerly, trace
 
@@ -61,6 +71,8 @@ def export_tflite(
     lowering: str = "loop",
     verify: bool = True,
     tolerance: verification.Tolerance | None = None,
+    diagnose: bool | files.PathLike = True,
+    progress: bool | Progress = True,
 ) -> TFLiteResult:
     """Writes a Keras model as a .tflite file of builtin ops and proves it on real samples.
 
@@ -83,6 +95,10 @@ def export_tflite(
         lowering: How recurrences are expressed: see `keras_rnn_zoo.export.LOWERINGS`.
         verify: Compare the file's answers with the model's.
         tolerance: Differences to accept instead of those of the quantization mode.
+        diagnose: Where a model does not convert, look for the layer to blame (about 45 s at
+            most) and write what a bug report needs to the directory `<stem>.failure` beside
+            `path`, or to the directory that is named here. False does neither.
+        progress: Print what that search tries to stderr, or call this with each line.
 
     Returns:
         What was written and measured.
@@ -90,8 +106,9 @@ def export_tflite(
     Raises:
         UnknownNameError: No such quantization or lowering.
         ExportError: The model cannot be exported, or the inputs do not fit it.
-        ConversionError: The converter failed or crashed.
-        OpGateError: The file holds ops outside the builtin set.
+        ConversionError: The model does not convert; the message names the layer to blame and what
+            to do, `log` has all that the converter said.
+        OpGateError: The file holds ops outside the builtin set; the message is as helpful.
         VerificationError: The file answers something else than the model.
         OutputError: `path` cannot be written.
     """
@@ -109,39 +126,54 @@ def export_tflite(
             "choose 'dynamic', which needs none."
         )
     fixed_shapes(model, batch_size, timesteps)
-
-    def calibrate(tap: Tap) -> None:
-        data = as_samples(
+    given = representative_data if samples is None else samples
+    if given is not None:
+        proof = as_samples(model, given, limit=VERIFICATION_SAMPLES, timesteps=timesteps)
+    else:
+        proof = synthetic_samples(model, timesteps)
+    calibration = None
+    if mode.needs_representative_data:
+        calibration = as_samples(
             model,
             representative_data,
             what="representative data",
             limit=CALIBRATION_SAMPLES,
             timesteps=timesteps,
         )
-        # Lengths that the data lack have ranges too: those of a short input are not a long one's.
-        made = make_lengths(data)
-        data = {name: np.concatenate([data[name], made[name]]) for name in data}
-        run_eagerly(model, data, lowering, tap)
 
-    given = representative_data if samples is None else samples
-    if given is not None:
-        proof = as_samples(model, given, limit=VERIFICATION_SAMPLES, timesteps=timesteps)
-    else:
-        proof = synthetic_samples(model, timesteps)
+    def attempt(part: Any, seconds: float) -> None:
+        data = synthetic_samples(part) if mode.needs_representative_data else None
+        with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
+            _convert(part, Path(scratch), mode, data, lowering, batch_size, None, seconds)
 
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
-        written = Path(scratch) / "model.tflite"
-        saved_model = Path(scratch) / "saved_model"
-        lowered = trace(
-            model,
-            saved_model,
-            lowering=lowering,
-            batch_size=batch_size,
-            timesteps=timesteps,
-            tap=mode.tap(calibrate),
-        )
-        CONVERTER.convert(saved_model, written, dict(mode.converter_options))
-        info = gate.check_builtin_only(written)
+        try:
+            written, lowered, info = _convert(
+                model,
+                Path(scratch),
+                mode,
+                calibration,
+                lowering,
+                batch_size,
+                timesteps,
+                DEFAULT_TIMEOUT,
+            )
+        except (ConversionError, OpGateError) as error:
+            if diagnose is False:
+                raise
+            raise diagnosed(
+                error,
+                model,
+                attempt,
+                path.with_name(f"{path.stem}.failure") if diagnose is True else Path(diagnose),
+                {
+                    "quantization": mode.name,
+                    "lowering": lowering,
+                    "batch_size": batch_size,
+                    "timesteps": timesteps,
+                },
+                teller(progress),
+            ) from error
         parity = None
         if verify:
             parity = verification.verify_tflite(written, model, proof, tolerance or mode.tolerance)
@@ -155,3 +187,49 @@ def export_tflite(
         parity=parity,
         synthetic=given is None,
     )
+
+
+def _convert(
+    model: Any,
+    directory: Path,
+    mode: Quantization,
+    calibration: Samples | None,
+    lowering: str,
+    batch_size: int,
+    timesteps: int | None,
+    seconds: float,
+) -> tuple[Path, dict[str, str], gate.FileInfo]:
+    """Writes a model into a scratch directory; returns the file, the lowerings, what it holds."""
+
+    def calibrate(tap: Tap) -> None:
+        assert calibration is not None
+        # Lengths that the data lack have ranges too: those of a short input are not a long one's.
+        made = make_lengths(calibration)
+        data = {name: np.concatenate([calibration[name], made[name]]) for name in made}
+        run_eagerly(model, data, lowering, tap)
+
+    written, saved_model = directory / "model.tflite", directory / "saved_model"
+    try:
+        lowered = trace(
+            model,
+            saved_model,
+            lowering=lowering,
+            batch_size=batch_size,
+            timesteps=timesteps,
+            tap=mode.tap(calibrate),
+        )
+    except (ZooError, MemoryError):
+        raise
+    except Exception as error:  # whatever a layer, or TensorFlow on its behalf, raises
+        raise untraceable(error) from error
+    CONVERTER.convert(saved_model, written, dict(mode.converter_options), seconds)
+    try:
+        info = gate.check_builtin_only(written)
+    except RunError as error:  # whose advice is for files that were damaged on their way
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise ConversionError(
+            f"The interpreter does not load what the converter wrote: {reason}",
+            reason,
+            "unloadable",
+        ) from error
+    return written, lowered, info
