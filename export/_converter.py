@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.export.clipping import without_cell_clip
+
+# `loc(callsite(... at ...)): `, which stands before what is wrong there.
+_LOCATION = re.compile(r"^loc\(.*\): ")
+# Constants: megabytes of them, and nobody's business in a bug report.
+_WEIGHTS = re.compile(r'"0x[0-9A-Fa-f]{32,}"')
 
 
 def convert(saved_model: str, output: str, options: dict[str, Any]) -> None:
@@ -33,7 +39,7 @@ def _first_line(error: Exception) -> str:
     """The line of a converter's message that says what is wrong, without the locations."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if "error:" in line] or lines or [type(error).__name__]
-    return telling[0].split("error:")[-1].strip()[:500]
+    return _LOCATION.sub("", telling[0].split("error:")[-1].strip())[:500]
 
 
 def main() -> None:
@@ -47,7 +53,7 @@ def main() -> None:
             convert(**request)
             reply: dict[str, Any] = {"ok": True}
         except Exception as error:  # whatever the converter raises is the answer
-            reply = {"error": _first_line(error)}
+            reply = {"error": _first_line(error), "log": _WEIGHTS.sub('"0x..."', str(error))}
         print(json.dumps(reply), file=answers, flush=True)
 
 

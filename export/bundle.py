@@ -16,8 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +26,10 @@ import numpy as np
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import (
     ConfigError,
+    ConversionError,
     DataError,
     ExportError,
+    OpGateError,
     RunError,
     UnknownNameError,
     ZooError,
@@ -38,6 +39,7 @@ from keras_rnn_zoo.errors import (
 from keras_rnn_zoo.export import gate
 from keras_rnn_zoo.export.latency import benchmark_tflite
 from keras_rnn_zoo.export.lowering import LOWERINGS
+from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.reference import (
     Reference,
@@ -69,8 +71,6 @@ SAVED_MODEL = "saved_model"
 LATENCY_SECONDS = 0.5
 # Percentage points of accuracy that a file may lose before the report opens with it.
 MOST_POINTS_LOST = 0.5
-
-Progress = Callable[[str], None]
 
 
 class Bundle:
@@ -269,13 +269,14 @@ def export_bundle(
 
     Raises:
         RunError: The source is missing or damaged.
-        ExportError: A mode failed, or int8 has nothing to calibrate on; nothing was written.
+        ExportError: A mode failed, or int8 has nothing to calibrate on; nothing was written, but
+            where a model does not convert, what a bug report needs: `<output>.failure`.
         DataError: The data cannot be read, or do not fit the model.
         OutputError: `output` holds something, or cannot be written.
     """
     from keras_rnn_zoo.export.api import check_inference_type, check_integer_inputs
 
-    say = _progress(progress)
+    say = teller(progress)
     formats = _chosen("format", formats, FORMATS)
     modes = [
         QUANTIZATIONS.get(name)
@@ -318,6 +319,7 @@ def export_bundle(
 
         entries: list[dict[str, Any]] = []
         failures: dict[str, ZooError] = {}
+        beside = Path(f"{Path(output)}.failure")
         for mode in modes:
             say(f"Writing {mode.file_name}: {mode.description}")
             try:
@@ -332,6 +334,9 @@ def export_bundle(
                         timesteps,
                         lowering,
                         inference_type if mode.integer_io else "float32",
+                        # What keeps one mode from converting keeps the others from it, mostly.
+                        diagnose=not any(map(_unconvertible, failures.values())) and beside,
+                        progress=say,
                     )
                 )
             except (ExportError, RunError) as error:
@@ -345,10 +350,12 @@ def export_bundle(
         if failures:
             if len(failures) == len(entries) + len(failures) == 1:
                 raise next(iter(failures.values()))
-            reasons = " ".join(f"{name}: {error}" for name, error in failures.items())
+            reasons = " ".join(
+                f"{', '.join(names)}: {reason}" for reason, names in _reasons(failures).items()
+            )
             raise ExportError(
-                f"{len(failures)} of {len(entries) + len(failures)} exports failed, so nothing was "
-                f"written. {reasons}"
+                f"{len(failures)} of {len(entries) + len(failures)} exports failed, so no bundle "
+                f"was written. {reasons}"
             )
         report = _report(opened, model, reference, check, labelled, entries, command)
         report["sha256"] = {
@@ -358,6 +365,20 @@ def export_bundle(
         files.write_text(directory / PAGE_FILE, page(report))
     say(report["verdict"]["text"])
     return Bundle.load(output)
+
+
+def _unconvertible(error: ZooError) -> bool:
+    return isinstance(error, (ConversionError, OpGateError))
+
+
+def _reasons(failures: dict[str, ZooError]) -> dict[str, list[str]]:
+    """Returns each reason once, with what failed for it; the one that names the layer, if any."""
+    reasons: dict[str, list[str]] = {}
+    told: dict[str, str] = {}
+    for name, error in failures.items():
+        reason = str(error.__cause__ if isinstance(error.__cause__, ZooError) else error)
+        reasons.setdefault(told.setdefault(reason, str(error)), []).append(name)
+    return reasons
 
 
 def _chosen(kind: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -370,14 +391,6 @@ def _chosen(kind: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
     if not names:
         raise ConfigError(f"Choose at least one {kind}: {listed(known)}.")
     return names
-
-
-def _progress(progress: bool | Progress) -> Progress:
-    if callable(progress):
-        return progress
-    if progress:
-        return lambda line: print(line, file=sys.stderr, flush=True)
-    return lambda line: None
 
 
 def _first(model: Any, x: Any, count: int) -> Arrays:
@@ -396,6 +409,8 @@ def _write_tflite(
     timesteps: int | None,
     lowering: str,
     inference_type: str,
+    diagnose: bool | Path,
+    progress: Progress,
 ) -> dict[str, Any]:
     from keras_rnn_zoo.export.api import export_tflite
 
@@ -409,6 +424,8 @@ def _write_tflite(
         lowering=lowering,
         inference_type=inference_type,
         verify=False,
+        diagnose=diagnose,
+        progress=progress,
     )
     parity = compare_tflite(path, reference, mode.tolerance)
     info = gate.inspect(path)
@@ -618,7 +635,7 @@ def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) ->
     Raises:
         RunError: `path` is no bundle, or its report or reference is damaged.
     """
-    say = _progress(progress)
+    say = teller(progress)
     bundle = Bundle.load(path)
     damaged: dict[str, str] = {}
     for name, digest in bundle.report["sha256"].items():
@@ -699,7 +716,7 @@ def benchmark_bundle(
         RunError: `path` is no bundle, has no .tflite file, or is damaged.
         UnknownNameError: The bundle has no file of a mode.
     """
-    say = _progress(progress)
+    say = teller(progress)
     bundle = Bundle.load(path)
     if not bundle.quantizations:
         raise RunError(f"{bundle.path} holds no .tflite file. Export with --format tflite.")

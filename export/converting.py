@@ -55,7 +55,7 @@ class Converter:
             timeout: Seconds after which the child is killed.
 
         Raises:
-            ConversionError: The converter refused, crashed or hung.
+            ConversionError: The converter refused, crashed or hung; `log` has all that it said.
         """
         request = {"saved_model": str(saved_model), "output": str(output), "options": options}
         with self._lock:
@@ -68,10 +68,13 @@ class Converter:
                 process.stdin.flush()
                 answer = self._lines.get(timeout=timeout)
             except queue.Empty:
+                log = self._said()
                 self._stop()
                 raise ConversionError(
                     f"The TFLite converter was stopped after {timeout:.0f} s. Fewer timesteps, or "
-                    "lowering='loop' instead of 'unrolled', converts faster."
+                    "lowering='loop' instead of 'unrolled', converts faster.",
+                    log,
+                    "hung",
                 ) from None
             except BrokenPipeError:
                 answer = ""
@@ -79,10 +82,13 @@ class Converter:
                 self._stop()
                 raise
             if not answer:
-                raise ConversionError(self._obituary(process))
-        reply = json.loads(answer)
-        if "error" in reply:
-            raise ConversionError(f"The TFLite converter refused the model: {reply['error']}")
+                raise self._obituary(process)
+            reply = json.loads(answer)
+            if "error" in reply:
+                raise ConversionError(
+                    f"The TFLite converter refused the model: {reply['error']}",
+                    f"{reply.get('log', reply['error'])}\n{self._said()}",
+                )
 
     def _start(self) -> subprocess.Popen[str]:
         if self._process is not None and self._process.poll() is None:
@@ -128,20 +134,28 @@ class Converter:
         with self._lock:
             self._stop()
 
-    def _obituary(self, process: subprocess.Popen[str]) -> str:
-        code = process.wait()
+    def _said(self) -> str:
+        """Returns what the child wrote to stderr since it was asked."""
         assert self._log is not None
         self._log.seek(0)
-        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        return self._log.read().decode("utf-8", "replace").strip()
+
+    def _obituary(self, process: subprocess.Popen[str]) -> ConversionError:
+        code = process.wait()
+        log = self._said()
         self._stop()
         if code < 0:
             with contextlib.suppress(ValueError):
-                return (
+                return ConversionError(
                     f"The TFLite converter crashed ({signal.Signals(-code).name}). Nothing was "
-                    "written. Another quantization or lowering may convert."
+                    "written. Another quantization or lowering may convert.",
+                    log,
+                    "crashed",
                 )
-        words = f" Its last words: {lines[-1]}" if lines else ""
-        return f"The TFLite converter ended with exit code {code}.{words}"
+        words = f" Its last words: {log.splitlines()[-1]}" if log else ""
+        return ConversionError(
+            f"The TFLite converter ended with exit code {code}.{words}", log, "ended"
+        )
 
 
 def _forward(stream: IO[str], lines: queue.Queue[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ExportError, listed, nearest
-from keras_rnn_zoo.export.tracing import InputSpec, input_specs
+from keras_rnn_zoo.export.tracing import InputSpec, input_specs, refuse_text
 
 Samples = dict[str, np.ndarray]
 
@@ -87,12 +87,14 @@ def synthetic_samples(model: Any, timesteps: int | None = None, count: int = 8) 
 
     from keras_rnn_zoo.export.rewriting import _layers
 
+    specs = input_specs(model)
+    refuse_text(specs)
     embeddings = [layer for layer in _layers(model) if isinstance(layer, layers.Embedding)]
     vocabulary = min((layer.input_dim for layer in embeddings), default=2)
     tokens = token_inputs(model)
     generator = np.random.default_rng(0)
     samples: Samples = {}
-    for spec in input_specs(model):
+    for spec in specs:
         sizes = [count, *spec.shape[1:]]
         if len(sizes) > 1 and sizes[1] is None:
             sizes[1] = timesteps

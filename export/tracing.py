@@ -98,6 +98,21 @@ def _unique(names: list[str]) -> list[str]:
     return unique
 
 
+def refuse_text(specs: list[InputSpec]) -> None:
+    """Refuses inputs that are strings.
+
+    Raises:
+        ExportError: One is.
+    """
+    for spec in specs:
+        if spec.dtype == "string":
+            raise ExportError(
+                f"Input '{spec.name}' takes text, and the files written here take numbers. Encode "
+                "text before the model, and export the part behind the layer that does it now: "
+                "keras.Model(that_layer.output, model.outputs)."
+            )
+
+
 def fixed_shapes(model: Any, batch_size: int, timesteps: int | None) -> list[InputSpec]:
     """Returns the inputs with every size fixed.
 
@@ -107,10 +122,13 @@ def fixed_shapes(model: Any, batch_size: int, timesteps: int | None) -> list[Inp
         timesteps: Size of axis 1 where the model leaves it open.
 
     Raises:
-        ExportError: A size is open and not given, or given and contradicted by the model.
+        ExportError: A size is open and not given, or given and contradicted by the model; or the
+            model takes text.
     """
     fixed = []
-    for spec in input_specs(model):
+    specs = input_specs(model)
+    refuse_text(specs)
+    for spec in specs:
         shape = list(spec.shape)
         if shape[0] not in (None, batch_size):
             raise ExportError(

@@ -57,7 +57,18 @@ class ExportError(ZooError, RuntimeError):
 
 
 class ConversionError(ExportError):
-    """The TFLite converter failed, crashed or timed out; the message holds its last words."""
+    """A model could not be converted to TFLite; the message holds the converter's last words.
+
+    Attributes:
+        log: All that the converter said.
+        symptom: What happened: `"refused"`, `"crashed"`, `"ended"`, `"hung"`, `"untraceable"` (it
+            never came to the converter) or `"unloadable"` (the interpreter refuses what it wrote).
+    """
+
+    def __init__(self, message: str, log: str = "", symptom: str = "refused"):
+        super().__init__(message)
+        self.log = log
+        self.symptom = symptom
 
 
 class OpGateError(ExportError):

@@ -118,13 +118,19 @@ def check_new_directory(path: PathLike) -> Path:
 
 
 @contextlib.contextmanager
-def new_directory(path: PathLike) -> Iterator[Path]:
+def new_directory(path: PathLike, *, replace: bool = False) -> Iterator[Path]:
     """Yields a temporary directory; moves it to `path` if the body ends well, else removes it.
+
+    Args:
+        path: A new or an empty directory.
+        replace: A directory there may hold something, and goes; the caller knows that it may.
 
     Raises:
         OutputError: See `check_new_directory`; also when writing inside the body fails.
     """
-    path = check_new_directory(path)
+    path = Path(path)
+    if not (replace and path.is_dir()):
+        check_new_directory(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
@@ -135,8 +141,12 @@ def new_directory(path: PathLike) -> Iterator[Path]:
                 # The reader knows the place that was asked for, not the hidden one beside it.
                 raise OutputError(str(error).replace(str(temporary), str(path))) from error
             temporary.chmod(0o777 & ~_umask())
-            if path.is_dir():
+            if replace and path.is_dir():
+                # Only an empty directory gives way to another in one step.
+                path.replace(temporary.with_suffix(".old"))
+            elif path.is_dir():
                 path.rmdir()
             temporary.replace(path)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            for leftover in (temporary, temporary.with_suffix(".old")):
+                shutil.rmtree(leftover, ignore_errors=True)

@@ -485,7 +485,7 @@ def test_an_export_that_fails_halfway_leaves_what_was_there(zoo, trained, tmp_pa
     answer = zoo(f"export {trained} --quantize none -o {tmp_path}/bundle")
     assert answer.code == 1
     assert "converter crashed" in answer.error
-    assert not any(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle.failure"]
 
 
 def test_data_that_do_not_fit_the_exported_model(zoo, trained, tmp_path):

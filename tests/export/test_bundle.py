@@ -418,6 +418,28 @@ def test_failed_modes_are_all_named_and_nothing_is_written(run, tmp_path, monkey
     assert not list(tmp_path.iterdir())
 
 
+def test_layer_that_does_not_convert_is_named_once_and_reported_beside_the_bundle(tmp_path):
+    import keras
+
+    inputs = keras.Input((TIMESTEPS,), dtype="int32")
+    x = keras.layers.Embedding(VOCABULARY, 6)(inputs)
+    x = keras.ops.svd(keras.layers.GRU(5, return_sequences=True)(x))[1]
+    keras.Model(inputs, keras.layers.Dense(2)(x)).save(tmp_path / "small.keras")
+    lines = []
+    with pytest.raises(ExportError, match=r"2 of 3 .* none, dynamic: Operation 'svd'") as caught:
+        export_bundle(
+            tmp_path / "small.keras",
+            tmp_path / "out.v1",
+            quantize=["none", "dynamic"],
+            progress=lines.append,
+        )
+    assert "\n" not in str(caught.value) and str(caught.value).count("'tf.Svd'") == 1
+    assert sum("Looking for the layer" in line for line in lines) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.v1.failure", "small.keras"]
+    record = json.loads((tmp_path / "out.v1.failure" / "failure.json").read_text())
+    assert record["layers"][0]["path"] == "svd" and record["settings"]["quantization"] == "none"
+
+
 def test_interruption_leaves_nothing_behind(run, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

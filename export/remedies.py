@@ -1,0 +1,137 @@
+"""Why a model does not convert, in plain words, and what helps: the known causes."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+
+from keras_rnn_zoo.errors import ConversionError, OpGateError, listed
+
+Failure = ConversionError | OpGateError
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A known cause: what its failures look like, why it fails, what helps.
+
+    Attributes:
+        pattern: Is looked for in the error, the operands of the ops it names, and the log. `{}` in
+            the texts below stands for those ops, or for what its first group matched.
+        reason: Why it fails: "Layer 'x' cannot be converted: ...".
+        advice: What to do.
+    """
+
+    pattern: str
+    reason: str
+    advice: str
+
+
+REMEDIES = (
+    Remedy(
+        r"converter crashed \((\w+)\)",
+        "the TFLite converter crashes on it ({})",
+        "Try another quantization or lowering, or replace the layer.",
+    ),
+    Remedy(
+        r"converter was stopped after (\d+ s)",
+        "the TFLite converter does not come to an end with it (stopped after {})",
+        "Try fewer timesteps, or lowering='loop', which converts fastest.",
+    ),
+    Remedy(
+        r"!tf_type\.string|tf\.(?:As)?String|lookup table|HashTable|untracked. resource",
+        "it works on text or looks words up, which a .tflite file of builtin ops cannot",
+        "Encode text before the model, and export the part that takes numbers.",
+    ),
+    Remedy(
+        r"tf\.(?:Eager)?PyFunc",
+        "it calls Python code, which runs on no device",
+        "Write it with keras.ops.",
+    ),
+    Remedy(
+        r"(?m)^\(.*complex<",
+        "it computes with complex numbers in {}",
+        "Compute real and imaginary parts apart in float32, or ahead of the model.",
+    ),
+    Remedy(
+        r"(?m)^\(.*\bf64\b|xf64>",
+        "it computes in float64 with {}, which TensorFlow Lite does not",
+        "Compute in float32: keras.ops.cast(x, 'float32').",
+    ),
+    Remedy(
+        r"(?m)^\((?!.*f32).*i64>",
+        "it computes with 64-bit integers in {}, which TensorFlow Lite does not",
+        "Compute in int32 or float32: keras.ops.cast(x, 'int32').",
+    ),
+    Remedy(
+        r"tf\.TensorList|(?m:^\(.*tensor<[^>]*[?*]x)|tensor list",
+        "it makes tensors whose size is not known ahead",
+        "Give the model fixed sizes (timesteps=..., on the command line --timesteps), and have the "
+        "layer use no tf.map_fn, tf.TensorArray, boolean mask or loop of its own.",
+    ),
+    Remedy(
+        r"neither a custom op nor a flex op|needs (?:TensorFlow|custom) ops",
+        "it uses {}, which TensorFlow Lite does not have",
+        "Replace the layer, or write it with other keras.ops, such as matmul, add and tanh.",
+    ),
+    Remedy(
+        r"has outputs that no op computes: (.+?)\.",
+        "it answers what it was given, or a constant, as {}",
+        "Leave that output out: the app has it already.",
+    ),
+    Remedy(
+        r"holds no ops at all",
+        "it computes nothing",
+        "Export a model whose answer depends on what it is given.",
+    ),
+    Remedy(
+        r"OperatorNotAllowedInGraphError",
+        "its call() branches or loops in Python on what a tensor holds",
+        "Use keras.ops.where, keras.ops.cond or keras.ops.while_loop there.",
+    ),
+    Remedy(
+        r"cannot be traced: (.+)",
+        "TensorFlow cannot trace it: {}",
+        "Call the layer on a batch in a tf.function to see where, and write it with keras.ops.",
+    ),
+    Remedy(r"(?s)(.+)", "{}", "Replace the layer, or try another quantization or lowering."),
+)
+
+
+def remedy(error: Failure) -> tuple[str, str]:
+    """Returns why a conversion failed, in plain words, and what helps."""
+    log = error.log if isinstance(error, ConversionError) else ""
+    operands = re.findall(r"see current operation: .*?:( \(tensor.*)", log)
+    text = "\n".join([str(error), *(line.strip() for line in operands), log])
+    for known in REMEDIES:
+        found = re.search(known.pattern, text)
+        if found:
+            words = found[1] if found.re.groups else listed(named_ops(error)) or "an op"
+            if known is REMEDIES[-1]:
+                words = str(error)
+            return known.reason.format(words).rstrip("."), known.advice
+    raise AssertionError("the last remedy is for everything")
+
+
+def named_ops(error: Failure) -> tuple[str, ...]:
+    """Returns the ops that a failure names."""
+    if isinstance(error, OpGateError):
+        return error.ops
+    return tuple(dict.fromkeys(re.findall(r"'(tf\.\w+)' op", error.log)))
+
+
+def one_line(error: BaseException) -> str:
+    """Returns the type and the message of any error in one line, not too long."""
+    text = _plain(error).split("Arguments received by")[0]
+    return f"{type(error).__name__}: {textwrap.shorten(text, 300, placeholder=' ...')}"
+
+
+def _plain(error: BaseException) -> str:
+    """Returns the message without the colours that Keras gives it."""
+    return re.sub(r"\x1b\[[\d;]*m", "", str(error))
+
+
+def untraceable(error: Exception) -> ConversionError:
+    """Returns the error for a model that does not even become a graph."""
+    reason = one_line(error)
+    return ConversionError(f"The model cannot be traced: {reason}", _plain(error), "untraceable")
