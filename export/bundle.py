@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -56,6 +57,7 @@ from keras_rnn_zoo.export.sources import (
     label_rows,
     open_source,
     read_data,
+    read_representative,
 )
 from keras_rnn_zoo.export.verification import compare_tflite
 from keras_rnn_zoo.preprocessing import Preprocessor
@@ -233,6 +235,7 @@ def export_bundle(
     label_column: str = "label",
     representative_data: Any = None,
     samples: int = 128,
+    batch_size: int = 1,
     timesteps: int | None = None,
     lowering: str = "loop",
     command: str | None = None,
@@ -251,8 +254,10 @@ def export_bundle(
         text_column: Column of a table that holds the texts.
         label_column: Column of a table that holds the labels.
         representative_data: Encoded inputs to calibrate int8 on, in any form that `export_tflite`
-            takes; instead of those of the run or the data.
+            takes, or a file of them: `.npy`, or `.npz` with an array for each input; or data as
+            `load_data` takes it. Instead of those of the run or the data.
         samples: How many rows to verify on.
+        batch_size: Sequences that one call of a .tflite file answers.
         timesteps: Number of time steps where a `.keras` file leaves it open.
         lowering: How recurrences are expressed: see `LOWERINGS`.
         command: The command line, for the report.
@@ -278,22 +283,32 @@ def export_bundle(
     LOWERINGS.get(lowering)
     if samples < 1:
         raise ConfigError(f"samples must be at least 1. Received: {samples}")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size must be at least 1. Received: {batch_size}")
     files.check_new_directory(output)
     opened = open_source(Path(source))
     calibrated = [mode.name for mode in modes if mode.needs_representative_data]
     if calibrated and opened.run is None and representative_data is None and data is None:
         raise ExportError(
             f"Quantization {listed(calibrated)} calibrates on real inputs, and {source} brings "
-            "none. Give --data, export the run that 'train' wrote, or leave it out with "
-            "--quantize none,float16,dynamic."
+            "none. Give --representative-data or --data, export the run that 'train' wrote, or "
+            "leave it out with --quantize none,float16,dynamic."
+        )
+    if isinstance(representative_data, (str, os.PathLike)):
+        representative_data = read_representative(
+            opened, representative_data, text_column, label_column
         )
     dataset, test = read_data(opened, data, test_data, text_column, label_column)
 
     say(f"Loading the model of {source}")
     model = opened.load_model()
-    calibration, check = choose_rows(opened, model, dataset, test, representative_data, timesteps)
     if timesteps is None and opened.preprocessor is not None:
         timesteps = opened.preprocessor.timesteps
+    if "tflite" in formats:
+        from keras_rnn_zoo.export.tracing import fixed_shapes
+
+        fixed_shapes(model, batch_size, timesteps)
+    calibration, check = choose_rows(opened, model, dataset, test, representative_data, timesteps)
     task = infer_task(opened, model)
 
     with files.new_directory(output) as directory:
@@ -320,6 +335,7 @@ def export_bundle(
                         calibration if mode.needs_representative_data else None,
                         reference,
                         labelled,
+                        batch_size,
                         timesteps,
                         lowering,
                         # What keeps one mode from converting keeps the others from it, mostly.
@@ -394,6 +410,7 @@ def _write_tflite(
     calibration: Any,
     reference: Reference,
     labelled: Labelled | None,
+    batch_size: int,
     timesteps: int | None,
     lowering: str,
     diagnose: bool | Path,
@@ -407,6 +424,7 @@ def _write_tflite(
         path,
         quantization=mode.name,
         representative_data=calibration,
+        batch_size=batch_size,
         timesteps=timesteps,
         lowering=lowering,
         verify=False,

@@ -108,8 +108,10 @@ def _legend(report: Mapping[str, Any]) -> str:
     latencies = [entry["latency"] for entry in report["files"] if entry.get("latency")]
     if latencies:
         first = latencies[0]
+        batch = first["batch_size"]
+        answers = f" (a call answers {batch} sequences)" if batch > 1 else ""
         text += (
-            f" Latency: the median call on the samples, batch {first['batch_size']}, "
+            f" Latency: the median call on the samples, batch {batch}{answers}, "
             f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}, on "
             f"{first['machine']}."
         )
@@ -144,9 +146,7 @@ def _table(report: Mapping[str, Any]) -> str:
             f"{sum(ops.values())}<small>{len(ops)} kinds</small>" if ops else "–",
             _outputs(parity),
             _difference(parity["max_abs_logit"], parity["allowed_logit"]),
-            f"{latency['median_ms']:.3g} ms<small>90 %: {latency['p90_ms']:.3g} ms</small>"
-            if latency
-            else "–",
+            _latency(latency) if latency else "–",
         ]
         if labelled:
             scored = entry["labelled"]
@@ -322,6 +322,14 @@ def _difference(value: float | None, allowed: float | None) -> str:
     if value is None or allowed is None:
         return "–"
     return f"{_number(value)}<small>allowed {_number(allowed)}</small>"
+
+
+def _latency(latency: Mapping[str, Any]) -> str:
+    text = f"{latency['median_ms']:.3g} ms<small>90 %: {latency['p90_ms']:.3g} ms</small>"
+    if latency["batch_size"] > 1:
+        each = latency["median_ms"] / latency["batch_size"]
+        text += f"<small>a sequence: {each:.3g} ms</small>"
+    return text
 
 
 def _score(value: float, percent: bool) -> str:

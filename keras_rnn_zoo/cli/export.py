@@ -38,7 +38,20 @@ from keras_rnn_zoo.cli._options import columns_options, json_option, names, outp
     help="Rows to verify and score on.  [default: those that the run keeps]",
 )
 @columns_options
+@click.option(
+    "--representative-data",
+    metavar="FILE",
+    help="Encoded inputs to calibrate int8 on: a .npy file, or an .npz file with an array for each "
+    "input; or rows as --data takes them.  [default: those of --data]",
+)
 @click.option("--samples", type=int, default=128, metavar="N", help="Rows to verify on.")
+@click.option(
+    "--batch-size",
+    type=int,
+    default=1,
+    metavar="N",
+    help="Sequences that one call of a .tflite file answers.",
+)
 @click.option("--timesteps", type=int, metavar="N", help="Where a .keras file leaves them open.")
 @click.option("--lowering", default="loop", metavar="NAME", help="How recurrences are expressed.")
 @json_option
@@ -90,7 +103,9 @@ def command(
 def show(report: dict[str, Any]) -> None:
     """Prints the main figures of a bundle's report."""
     labelled = report["labelled"]
-    head = ["file", "size", "outputs differ by", "latency, median"]
+    batch = max((entry.get("latency") or {}).get("batch_size", 1) for entry in report["files"])
+    latency = "latency, median" if batch == 1 else f"latency of {batch} sequences"
+    head = ["file", "size", "outputs differ by", latency]
     if labelled:
         head += [labelled["measure"].replace("_", " "), "changed answers"]
     rows = []
