@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -37,8 +38,8 @@ from keras_rnn_zoo.errors import (
     nearest,
 )
 from keras_rnn_zoo.export import gate
+from keras_rnn_zoo.export.choosing import AUTO, SIZE_LIMIT, candidates
 from keras_rnn_zoo.export.latency import benchmark_tflite
-from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.reference import (
@@ -57,6 +58,7 @@ from keras_rnn_zoo.export.sources import (
     label_rows,
     open_source,
     read_data,
+    read_representative,
 )
 from keras_rnn_zoo.export.verification import compare_tflite
 from keras_rnn_zoo.preprocessing import Preprocessor
@@ -236,8 +238,11 @@ def export_bundle(
     label_column: str = "label",
     representative_data: Any = None,
     samples: int = 128,
+    batch_size: int = 1,
     timesteps: int | None = None,
-    lowering: str = "loop",
+    lowering: str | Sequence[str] = "loop",
+    fold_embedding: bool | None = None,
+    size_limit: int = SIZE_LIMIT,
     inference_type: str = "float32",
     command: str | None = None,
     progress: bool | Progress = False,
@@ -255,10 +260,16 @@ def export_bundle(
         text_column: Column of a table that holds the texts.
         label_column: Column of a table that holds the labels.
         representative_data: Encoded inputs to calibrate int8 on, in any form that `export_tflite`
-            takes; instead of those of the run or the data.
+            takes, or a file of them: `.npy`, or `.npz` with an array for each input; or data as
+            `load_data` takes it. Instead of those of the run or the data.
         samples: How many rows to verify on.
+        batch_size: Sequences that one call of a .tflite file answers.
         timesteps: Number of time steps where a `.keras` file leaves it open.
-        lowering: How recurrences are expressed: see `LOWERINGS`.
+        lowering: How recurrences are expressed: a name of `LOWERINGS`, or `"auto"`, or several
+            names: then each file is written in each way, and takes the fastest on this machine.
+        fold_embedding: Replace embeddings and the input projections behind them by tables: see
+            `export_tflite`. The report compares bytes and latency of both.
+        size_limit: Bytes that a file may have for `"auto"` to fold.
         inference_type: Type of the int8 file's inputs and outputs, `"float32"` or `"int8"`; token
             ids stay int32, and the other files take and answer float32.
         command: The command line, for the report.
@@ -283,18 +294,24 @@ def export_bundle(
         for name in _chosen("quantization mode", quantize, QUANTIZATIONS.names())
         if "tflite" in formats
     ]
-    LOWERINGS.get(lowering)
+    candidates(lowering, fold_embedding, 1)
     check_inference_type(inference_type, modes)
     if samples < 1:
         raise ConfigError(f"samples must be at least 1. Received: {samples}")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size must be at least 1. Received: {batch_size}")
     files.check_new_directory(output)
     opened = open_source(Path(source))
     calibrated = [mode.name for mode in modes if mode.needs_representative_data]
     if calibrated and opened.run is None and representative_data is None and data is None:
         raise ExportError(
             f"Quantization {listed(calibrated)} calibrates on real inputs, and {source} brings "
-            "none. Give --data, export the run that 'train' wrote, or leave it out with "
-            "--quantize none,float16,dynamic."
+            "none. Give --representative-data or --data, export the run that 'train' wrote, or "
+            "leave it out with --quantize none,float16,dynamic."
+        )
+    if isinstance(representative_data, (str, os.PathLike)):
+        representative_data = read_representative(
+            opened, representative_data, text_column, label_column
         )
     dataset, test = read_data(opened, data, test_data, text_column, label_column)
 
@@ -302,9 +319,13 @@ def export_bundle(
     model = opened.load_model()
     if inference_type == "int8":
         check_integer_inputs(model)
-    calibration, check = choose_rows(opened, model, dataset, test, representative_data, timesteps)
     if timesteps is None and opened.preprocessor is not None:
         timesteps = opened.preprocessor.timesteps
+    if "tflite" in formats:
+        from keras_rnn_zoo.export.tracing import fixed_shapes
+
+        fixed_shapes(model, batch_size, timesteps)
+    calibration, check = choose_rows(opened, model, dataset, test, representative_data, timesteps)
     task = infer_task(opened, model)
 
     with files.new_directory(output) as directory:
@@ -331,8 +352,11 @@ def export_bundle(
                         calibration if mode.needs_representative_data else None,
                         reference,
                         labelled,
+                        batch_size,
                         timesteps,
                         lowering,
+                        fold_embedding,
+                        size_limit,
                         inference_type if mode.integer_io else "float32",
                         # What keeps one mode from converting keeps the others from it, mostly.
                         diagnose=not any(map(_unconvertible, failures.values())) and beside,
@@ -406,8 +430,11 @@ def _write_tflite(
     calibration: Any,
     reference: Reference,
     labelled: Labelled | None,
+    batch_size: int,
     timesteps: int | None,
-    lowering: str,
+    lowering: str | Sequence[str],
+    fold_embedding: bool | None,
+    size_limit: int,
     inference_type: str,
     diagnose: bool | Path,
     progress: Progress,
@@ -415,22 +442,27 @@ def _write_tflite(
     from keras_rnn_zoo.export.api import export_tflite
 
     path = directory / mode.file_name
+    given = {name: values[: reference.given] for name, values in reference.x.items()}
     written = export_tflite(
         model,
         path,
         quantization=mode.name,
         representative_data=calibration,
+        samples=given,
+        batch_size=batch_size,
         timesteps=timesteps,
         lowering=lowering,
+        fold_embedding=fold_embedding,
+        size_limit=size_limit,
         inference_type=inference_type,
-        verify=False,
+        # Of several candidates each has to be true; the one file is compared below.
+        verify=bool(fold_embedding) or lowering == AUTO or not isinstance(lowering, str),
         diagnose=diagnose,
         progress=progress,
     )
     parity = compare_tflite(path, reference, mode.tolerance)
     info = gate.inspect(path)
     file = TFLiteModel(path)
-    given = {name: values[: reference.given] for name, values in reference.x.items()}
     return {
         "file": path.name,
         "format": "tflite",
@@ -448,6 +480,8 @@ def _write_tflite(
             for kind, tensors in (("inputs", file.inputs), ("outputs", file.outputs))
         },
         "lowering": written.lowering,
+        "folded": written.folded,
+        "choice": written.choice and written.choice.to_dict(),
         "fallbacks": written.fallbacks,
         "parity": parity.to_dict(),
         "latency": benchmark_tflite(path, given, seconds=LATENCY_SECONDS),

@@ -110,8 +110,10 @@ def _legend(report: Mapping[str, Any]) -> str:
     latencies = [entry["latency"] for entry in report["files"] if entry.get("latency")]
     if latencies:
         first = latencies[0]
+        batch = first["batch_size"]
+        answers = f" (a call answers {batch} sequences)" if batch > 1 else ""
         text += (
-            f" Latency: the median call on the samples, batch {first['batch_size']}, "
+            f" Latency: the median call on the samples, batch {batch}{answers}, "
             f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}, on "
             f"{first['machine']}."
         )
@@ -146,9 +148,7 @@ def _table(report: Mapping[str, Any]) -> str:
             f"{sum(ops.values())}<small>{len(ops)} kinds</small>" if ops else "–",
             _outputs(parity),
             _difference(parity["max_abs_logit"], parity["allowed_logit"]),
-            f"{latency['median_ms']:.3g} ms<small>90 %: {latency['p90_ms']:.3g} ms</small>"
-            if latency
-            else "–",
+            _latency(latency) if latency else "–",
         ]
         if labelled:
             scored = entry["labelled"]
@@ -195,6 +195,10 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
     for layer, lowering in (entry.get("lowering") or {}).items():
         why = (entry.get("fallbacks") or {}).get(layer)
         facts.append((f"layer {layer}", f"as {lowering}" + (f", because {why}" if why else "")))
+    if entry.get("folded"):
+        facts.append(("embedding folded into", ", ".join(entry["folded"])))
+    if entry.get("choice"):
+        facts += _choice(entry["choice"])
     logit, average = parity["max_abs_logit"], tolerance.get("average")
     average = "" if average is None else f" and {_number(average)} on average"
     facts += [
@@ -230,6 +234,20 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
         f"<details><summary><code>{escape(entry['file'])}</code> "
         f"<span>{escape(entry['description'])}</span></summary>{_facts(facts)}</details>"
     )
+
+
+def _choice(choice: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was tried beside what was taken: bytes against milliseconds."""
+    facts = [("measured on", choice["machine"])]
+    for tried in choice["candidates"]:
+        name = tried["lowering"] + (", folded" if tried["fold_embedding"] else "")
+        parts = []
+        if tried["median_ms"] is not None:
+            parts.append(f"{tried['median_ms']:.3f} ms, {_bytes(tried['bytes'])}")
+        taken = all(tried[key] == choice[key] for key in ("lowering", "fold_embedding"))
+        parts += ["taken"] if taken else [tried["problem"]] if tried["problem"] else []
+        facts.append((name, "; ".join(parts)))
+    return facts
 
 
 def _tensor(tensor: Mapping[str, Any]) -> str:
@@ -368,6 +386,14 @@ def _difference(value: float | None, allowed: float | None) -> str:
     if value is None or allowed is None:
         return "–"
     return f"{_number(value)}<small>allowed {_number(allowed)}</small>"
+
+
+def _latency(latency: Mapping[str, Any]) -> str:
+    text = f"{latency['median_ms']:.3g} ms<small>90 %: {latency['p90_ms']:.3g} ms</small>"
+    if latency["batch_size"] > 1:
+        each = latency["median_ms"] / latency["batch_size"]
+        text += f"<small>a sequence: {each:.3g} ms</small>"
+    return text
 
 
 def _score(value: float, percent: bool) -> str:

@@ -50,30 +50,25 @@ def as_samples(
             f"Received: { {name: len(array) for name, array in arrays.items()} }"
         )
     rows = _spread(counts.pop(), limit)
-    return {spec.name: _checked(spec, arrays[spec.name][rows], what, timesteps) for spec in specs}
+    samples = {
+        spec.name: _checked(spec, arrays[spec.name][rows], what, timesteps) for spec in specs
+    }
+    for name, vocabulary in _vocabularies(model).items():
+        low, high = samples[name].min(initial=0), samples[name].max(initial=0)
+        if low < 0 or high >= vocabulary:
+            raise ExportError(
+                f"The {what} for input '{name}' hold the token id {low if low < 0 else high}, and "
+                f"its embedding has the ids 0 to {vocabulary - 1}. Encode them as the model was "
+                "trained."
+            )
+    return samples
 
 
 def token_inputs(model: Any) -> set[str]:
     """Returns the names of the inputs that hold token ids, as whole numbers or as floats."""
-    import keras
-    from keras import layers
-
-    from keras_rnn_zoo.export.rewriting import _layers
-
-    embedded = {
-        id(tensor)
-        for layer in _layers(model)
-        if isinstance(layer, layers.Embedding)
-        for node in layer._inbound_nodes
-        for tensor in node.input_tensors
-    }
     # Keras' inputs are float32 unless said otherwise, those of token ids too.
-    tensors = keras.tree.flatten(model.inputs)
-    return {
-        spec.name
-        for spec, tensor in zip(input_specs(model), tensors, strict=True)
-        if "int" in spec.dtype or id(tensor) in embedded
-    }
+    whole = {spec.name for spec in input_specs(model) if "int" in spec.dtype}
+    return whole | set(_vocabularies(model))
 
 
 def synthetic_samples(model: Any, timesteps: int | None = None, count: int = 8) -> Samples:
@@ -83,14 +78,9 @@ def synthetic_samples(model: Any, timesteps: int | None = None, count: int = 8) 
     vocabulary of the model's smallest embedding and padded on the right with zeros to different
     lengths; everything else is standard normal.
     """
-    from keras import layers
-
-    from keras_rnn_zoo.export.rewriting import _layers
-
     specs = input_specs(model)
     refuse_text(specs)
-    embeddings = [layer for layer in _layers(model) if isinstance(layer, layers.Embedding)]
-    vocabulary = min((layer.input_dim for layer in embeddings), default=2)
+    vocabulary = min((layer.input_dim for layer in _embeddings(model)), default=2)
     tokens = token_inputs(model)
     generator = np.random.default_rng(0)
     samples: Samples = {}
@@ -115,6 +105,32 @@ def synthetic_samples(model: Any, timesteps: int | None = None, count: int = 8) 
     return samples
 
 
+def _embeddings(model: Any) -> list[Any]:
+    from keras import layers
+
+    from keras_rnn_zoo.export.rewriting import _layers
+
+    return [layer for layer in _layers(model) if isinstance(layer, layers.Embedding)]
+
+
+def _vocabularies(model: Any) -> dict[str, int]:
+    """Returns name of each input that goes straight into embeddings -> ids that they all have."""
+    import keras
+
+    names = {
+        id(tensor): spec.name
+        for tensor, spec in zip(keras.tree.flatten(model.inputs), input_specs(model), strict=True)
+    }
+    sizes: dict[str, int] = {}
+    for layer in _embeddings(model):
+        for node in layer._inbound_nodes:
+            for tensor in node.input_tensors:
+                if id(tensor) in names:
+                    name = names[id(tensor)]
+                    sizes[name] = min(sizes.get(name, layer.input_dim), layer.input_dim)
+    return sizes
+
+
 def _collect(specs: list[InputSpec], generator: Callable[[], Iterable[Any]], what: str) -> Samples:
     rows = [_by_name(specs, sample, what) for sample in islice(generator(), 10_000)]
     if not rows:
@@ -127,9 +143,10 @@ def _by_name(specs: list[InputSpec], data: Any, what: str) -> Samples:
     if isinstance(data, Mapping):
         if set(data) != set(names):
             wrong = sorted(set(map(str, data)) ^ set(names))
+            near = (nearest(name, names) for name in wrong if name not in names)
             raise ExportError(
                 f"The {what} must be given for the inputs {listed(names)}. Missing or unknown: "
-                f"{listed(wrong)}.{nearest(wrong[0], names)}"
+                f"{listed(wrong)}.{next(filter(None, near), '')}"
             )
         return {name: np.asarray(data[name]) for name in names}
     if isinstance(data, Sequence) and not isinstance(data, str) and len(specs) > 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo import files
-from keras_rnn_zoo.errors import DataError, ExportError, RunError, listed
+from keras_rnn_zoo.errors import DataError, ExportError, RunError, listed, nearest
 from keras_rnn_zoo.export.reference import (
     keras_answers,
     output_activation,
@@ -128,6 +128,49 @@ def read_data(
     return first, second
 
 
+def read_representative(
+    source: Source, file: files.PathLike, text_column: str, label_column: str
+) -> Any:
+    """Reads what int8 is calibrated on.
+
+    Args:
+        source: What is exported.
+        file: A `.npy` file, or an `.npz` file with one array or an array for each input: encoded
+            inputs. Anything else, and an `.npz` file with `x` and `y`, is data as `load_data`
+            takes them.
+        text_column: Column of a table that holds the texts.
+        label_column: Column of a table that holds the labels.
+
+    Returns:
+        An array, name -> array, or a `Dataset`.
+
+    Raises:
+        DataError: The file is missing, damaged, or holds what the model was not trained on.
+        ExportError: It holds texts, and the source brings no vocabulary.
+    """
+    from keras_rnn_zoo.data.arrays import read_arrays
+
+    path = Path(file)
+    if path.suffix.lower() in (".npy", ".npz"):
+        if not path.exists():
+            near = [str(other) for other in path.parent.glob("*.np[yz]")]
+            raise DataError(
+                f"No such file: '{file}'.{nearest(str(file), near)} Give encoded inputs (.npy, "
+                ".npz), or rows as --data takes them."
+            )
+        try:
+            arrays = read_arrays(path)
+        except OSError as error:
+            raise DataError(f"Cannot read {file}: {error.strerror or error}.") from error
+        if not arrays:
+            raise DataError(f"{file} holds no arrays. Write it with numpy.savez.")
+        if len(arrays) == 1:
+            return next(iter(arrays.values()))
+        if not ({"x", "y"} <= set(arrays) or {"x_train", "y_train"} <= set(arrays)):
+            return arrays
+    return read_data(source, file, None, text_column, label_column)[0]
+
+
 def choose_rows(
     source: Source,
     model: Any,
@@ -140,7 +183,12 @@ def choose_rows(
 
     What was given goes before what the run keeps; rows that training did not see go before those
     that it did; random inputs come last.
+
+    Raises:
+        ExportError: What was given to calibrate on does not fit the model.
     """
+    from keras_rnn_zoo.data import Dataset
+    from keras_rnn_zoo.export.samples import as_samples, synthetic_samples
 
     def encoded(split: Any, origin: str, labels: bool = True) -> Rows:
         preprocessor = source.preprocessor
@@ -149,18 +197,25 @@ def choose_rows(
         x = preprocessor.encode_inputs(split.x, strict=False)
         return Rows(x, preprocessor.encode_labels(split.y, split.x) if labels else None, origin)
 
+    def few(dataset: Dataset) -> Any:
+        from keras_rnn_zoo.export.api import CALIBRATION_SAMPLES
+
+        count = min(len(dataset.train), CALIBRATION_SAMPLES)
+        rows = np.linspace(0, len(dataset.train) - 1, count).astype(int)
+        return encoded(dataset.train.take(rows), "", labels=False).x
+
     calibration, check = representative_data, None
+    if isinstance(representative_data, Dataset):
+        calibration = few(representative_data)
     if test is not None:
         check = encoded(test.train, f"the rows of {test.name}")
     elif dataset is not None and dataset.test is not None:
         check = encoded(dataset.test, f"the test rows of {dataset.name}")
     if dataset is not None and calibration is None:
-        from keras_rnn_zoo.export.api import CALIBRATION_SAMPLES
-
-        few = np.linspace(
-            0, len(dataset.train) - 1, min(len(dataset.train), CALIBRATION_SAMPLES)
-        ).astype(int)
-        calibration = encoded(dataset.train.take(few), "", labels=False).x
+        calibration = few(dataset)
+    if representative_data is not None:
+        what = "representative data"
+        calibration = as_samples(model, calibration, what=what, timesteps=timesteps)
     if source.run is not None and (calibration is None or check is None):
         kept = source.run.samples()
         if calibration is None:
@@ -174,8 +229,6 @@ def choose_rows(
     if check is None and calibration is not None:
         check = Rows(calibration, None, "the representative data")
     if check is None:
-        from keras_rnn_zoo.export.samples import synthetic_samples
-
         check = Rows(synthetic_samples(model, timesteps), None, RANDOM)
     return calibration, check
 
@@ -188,7 +241,8 @@ def _encode_plain(model: Any, split: Any, origin: str) -> Rows:
     if len(specs) != 1:
         raise ExportError(
             f"The model has {len(specs)} inputs ({listed(spec.name for spec in specs)}), which "
-            "--data cannot tell apart. Call export_bundle(representative_data={name: array})."
+            "--data cannot tell apart. Give --representative-data an .npz file with an array for "
+            "each."
         )
     (spec,) = specs
     if isinstance(split.x, np.ndarray) and split.x.ndim == len(spec.shape):

@@ -50,13 +50,16 @@ def command(
     if as_json:
         out.emit(rows)
         return
+    batch = rows[0]["batch_size"]
+    each = [] if batch == 1 else ["a sequence"]
     out.table(
-        ["file", "size", "median", "90 % within", "best", "invokes"],
+        ["file", "size", "median", *each, "90 % within", "best", "invokes"],
         [
             [
                 row["file"],
                 out.size(row["bytes"]),
                 out.milliseconds(row["median_ms"]),
+                *(out.milliseconds(row["median_ms"] / batch) for _ in each),
                 out.milliseconds(row["p90_ms"]),
                 out.milliseconds(row["min_ms"]),
                 f"{row['repeats']:,}",
@@ -64,8 +67,8 @@ def command(
             for row in rows
         ],
     )
-    first = rows[0]
+    answers = "" if batch == 1 else f" (a call answers {batch} sequences)"
     click.echo(
-        f"\nBatch {first['batch_size']}, {threads} thread{'s' if threads > 1 else ''}, "
-        f"{first['machine']}"
+        f"\nBatch {batch}{answers}, {threads} thread{'s' if threads > 1 else ''}, "
+        f"{rows[0]['machine']}"
     )

@@ -44,13 +44,41 @@ from keras_rnn_zoo.cli._options import columns_options, json_option, names, outp
     help="Rows to verify and score on.  [default: those that the run keeps]",
 )
 @columns_options
+@click.option(
+    "--representative-data",
+    metavar="FILE",
+    help="Encoded inputs to calibrate int8 on: a .npy file, or an .npz file with an array for each "
+    "input; or rows as --data takes them.  [default: those of --data]",
+)
 @click.option("--samples", type=int, default=128, metavar="N", help="Rows to verify on.")
+@click.option(
+    "--batch-size",
+    type=int,
+    default=1,
+    metavar="N",
+    help="Sequences that one call of a .tflite file answers.",
+)
 @click.option("--timesteps", type=int, metavar="N", help="Where a .keras file leaves them open.")
 @click.option(
     "--lowering",
     default="loop",
-    metavar="NAME",
-    help="How recurrences are expressed: loop, unrolled, fused.",
+    metavar="NAMES",
+    help="How recurrences are expressed: loop, unrolled or fused; auto, or several separated by "
+    "commas, take what is fastest on this machine.",
+)
+@click.option(
+    "--fold-embedding/--no-fold-embedding",
+    default=None,
+    help="Put an embedding and the input projection behind it into one table: faster, and larger.  "
+    "[default: only where --lowering auto finds that it pays]",
+)
+@click.option(
+    "--size-limit",
+    type=int,
+    default=4_000_000,
+    metavar="BYTES",
+    show_default=True,
+    help="How large a file --lowering auto may make to fold an embedding.",
 )
 @json_option
 @output_option("BUNDLE", "Directory to write the bundle to: a new or an empty one.")
@@ -63,6 +91,7 @@ def command(
     quantize: str,
     output: str,
     as_json: bool,
+    lowering: str,
     **arguments: Any,
 ) -> None:
     """Export RUN as a bundle: TFLite files and a SavedModel, verified, measured, with a report.
@@ -82,6 +111,7 @@ def command(
             output,
             formats=names(formats) or [],
             quantize=names(quantize) or [],
+            lowering=lowering if "," not in lowering else names(lowering) or [],
             command=line,
             progress=True,
             **arguments,
@@ -90,7 +120,7 @@ def command(
         out.emit({"path": output, **bundle.report})
         return
     show(bundle.report)
-    show_fallbacks(bundle.report, arguments["lowering"])
+    show_choices(bundle.report, lowering)
     click.echo(f"\nBundle: {output}")
     click.echo(f"Report: {bundle.path / 'report.html'}")
     if bundle.preprocessor is not None and bundle.preprocessor.kind == "text":
@@ -102,7 +132,9 @@ def command(
 def show(report: dict[str, Any]) -> None:
     """Prints what a file loses, where it does, and the main figures of a bundle's report."""
     labelled = report["labelled"]
-    head = ["file", "size", "outputs differ by", "latency, median"]
+    batch = max((entry.get("latency") or {}).get("batch_size", 1) for entry in report["files"])
+    latency = "latency, median" if batch == 1 else f"latency of {batch} sequences"
+    head = ["file", "size", "outputs differ by", latency]
     if labelled:
         head += [labelled["measure"].replace("_", " "), "changed answers"]
     rows = []
@@ -134,13 +166,17 @@ def show(report: dict[str, Any]) -> None:
         click.echo(f"The Keras model itself: {before} on {labelled['rows']:,} rows")
 
 
-def show_fallbacks(report: dict[str, Any], lowering: str) -> None:
-    """Prints a line for each layer that the chosen lowering could not express."""
+def show_choices(report: dict[str, Any], lowering: str) -> None:
+    """Prints what was chosen for each file, and each layer that this could not express."""
     files: dict[str, list[str]] = {}
     exported = [entry for entry in report["files"] if entry.get("lowering")]
     for entry in exported:
+        choice = entry.get("choice")
+        if choice:
+            click.echo(f"{entry['file']}: {choice['reason']}")
         for layer, reason in entry["fallbacks"].items():
-            line = f"{layer}: {entry['lowering'][layer]} instead of {lowering}: {reason}"
+            chosen = choice["lowering"] if choice else lowering
+            line = f"{layer}: {entry['lowering'][layer]} instead of {chosen}: {reason}"
             files.setdefault(line, []).append(entry["file"])
     for line, names_of_files in files.items():
         where = "" if len(names_of_files) == len(exported) else f" ({', '.join(names_of_files)})"

@@ -19,17 +19,28 @@ from keras_rnn_zoo.data import DATASETS, Dataset, Reader, Split
 from keras_rnn_zoo.errors import DataError, listed
 
 
-def _read(path: Path, wanted: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
-    """Returns the arrays of the first group of `wanted` names that the file has, in full."""
+def read_arrays(path: Path, wanted: Sequence[Sequence[str]] | None = None) -> dict[str, np.ndarray]:
+    """Reads arrays by their names; nothing is unpickled.
+
+    Args:
+        path: An NPZ file, or an NPY file, whose only array gets the name "".
+        wanted: Groups of names, of which the first that the file has in full is read; None reads
+            all that it has.
+
+    Raises:
+        DataError: The file is damaged, has none of the groups, or holds Python objects.
+    """
     found: list[str] = []
     name = ""
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
+            if wanted is None:
+                return {"": archive}
             raise DataError(f"{path} is one array, not an NPZ archive. Write it with numpy.savez.")
         with archive:
             found = list(archive.files)
-            for group in wanted:
+            for group in [found] if wanted is None else wanted:
                 if set(group) <= set(found):
                     arrays = {}
                     for name in group:
@@ -38,15 +49,18 @@ def _read(path: Path, wanted: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
     except (ValueError, zipfile.BadZipFile, EOFError, zlib.error, KeyError) as error:
         if "Object arrays" in str(error):
             raise DataError(
-                f"The array {name!r} of {path} holds Python objects, which only pickle could read, "
-                "and pickle can run any code. Save it as a rectangular array of numbers or strings "
-                "(pad ragged rows with 0)."
+                f"The array {f'{name!r} ' if name else ''}of {path} holds Python objects, which "
+                "only pickle could read, and pickle can run any code. Save it as a rectangular "
+                "array of numbers or strings (pad ragged rows with 0)."
             ) from error
+        kind = "NPY file" if path.suffix.lower() == ".npy" else "NPZ archive"
+        # NumPy takes whatever it does not know for a pickle, and says how to load that.
+        reason = "" if "pickle" in str(error) else f" ({str(error).splitlines()[0]})"
         raise DataError(
-            f"{path} is damaged or not an NPZ archive ({str(error).splitlines()[0]}). Write it "
-            "with numpy.savez."
+            f"{path} is damaged or not an {kind}{reason}. Write it with numpy.save"
+            f"{'z' if kind == 'NPZ archive' else ''}."
         ) from error
-    groups = " or ".join(listed(group) for group in wanted)
+    groups = " or ".join(listed(group) for group in wanted or ())
     raise DataError(f"{path} holds {listed(found) or 'nothing'}. It needs the arrays {groups}.")
 
 
@@ -95,7 +109,7 @@ class Arrays(Reader):
         """Reads arrays and their targets; see `load_data`."""
         assert path is not None
         wanted = (("x_train", "y_train", "x_test", "y_test"), ("x_train", "y_train"), ("x", "y"))
-        arrays = _read(path, wanted)
+        arrays = read_arrays(path, wanted)
         try:
             kind, train = _split(arrays, "" if "x" in arrays else "_train")
             test = None
@@ -112,7 +126,7 @@ class Arrays(Reader):
 
     def load_inputs(self, path: Path, *, text_column: str) -> Sequence[Any]:
         """Reads the array `x` (or `x_test`)."""
-        ((name, x),) = _read(path, (("x",), ("x_test",))).items()
+        ((name, x),) = read_arrays(path, (("x",), ("x_test",))).items()
         inputs: Sequence[Any] = _inputs(x, name)[1]
         return inputs
 

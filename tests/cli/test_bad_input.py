@@ -512,3 +512,28 @@ def test_integer_inputs_that_no_file_can_have(zoo, trained, tmp_path, options, s
     assert answer.code == 1
     assert says in answer.error
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        ("--batch-size 0", 1, "batch_size must be at least 1. Received: 0"),
+        ("--batch-size many", 2, "'many' is not a valid integer"),
+        ("--batchsize 4", 2, "Did you mean '--batch-size'?"),
+        ("--representative-dat x.npy", 2, "Did you mean '--representative-data'?"),
+        ("--representative-data {}/y.npy", 1, "Did you mean"),
+        ("--representative-data {}/x.npy", 1, "must have the shape [samples, 6]. Received: [3, 5]"),
+        ("--representative-data {}/pickle.npy", 1, "only pickle could read"),
+        ("--representative-data digts", 1, "Did you mean 'digits'?"),
+    ],
+)
+def test_batch_sizes_and_representative_data_that_are_none(
+    zoo, trained, tmp_path, options, code, says
+):
+    np.save(tmp_path / "x.npy", np.ones((3, 5)))
+    np.save(tmp_path / "pickle.npy", np.array([Trap()], dtype=object))
+    before = tree(tmp_path)
+    answer = zoo(f"export {trained} {options.format(tmp_path)} -o {tmp_path}/bundle")
+    assert answer.code == code
+    assert says in answer.error
+    assert tree(tmp_path) == before

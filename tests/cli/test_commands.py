@@ -96,6 +96,39 @@ def test_export_verify_benchmark_and_predict_agree_on_one_bundle(zoo, trained, t
     assert [a["score"] for a in by_run] == pytest.approx([a["score"] for a in by_bundle], abs=1e-5)
 
 
+def test_export_takes_a_batch_size_and_representative_data(zoo, trained, tmp_path):
+    np.save(tmp_path / "encoded.npy", np.tile(np.arange(1, 7), (8, 1)))
+    answer = zoo(
+        f"export {trained} --format tflite --quantize none,int8 --samples 8 --batch-size 4 "
+        f"--representative-data {tmp_path}/encoded.npy -o {tmp_path}/b"
+    )
+    assert answer.code == 0
+    assert "latency of 4 sequences" in answer.out
+    assert zoo(f"verify {tmp_path}/b").code == 0
+    answer = zoo(f"benchmark {tmp_path}/b --repeats 20")
+    assert "a sequence" in answer.out.splitlines()[0]
+    assert "Batch 4 (a call answers 4 sequences), 1 thread" in answer.out
+    for row in json.loads(zoo(f"benchmark {tmp_path}/b --repeats 20 --json").out):
+        assert row["batch_size"] == 4
+    answer = zoo(["predict", f"{tmp_path}/b", "a wonderful film"])
+    assert answer.code == 0 and len(answer.out.splitlines()) == 1
+
+
+def test_export_that_does_not_convert_names_the_layer_and_where_the_report_lies(zoo, tmp_path):
+    import keras
+
+    inputs = keras.Input((6, 4))
+    x = keras.ops.svd(keras.layers.LSTM(3, return_sequences=True)(inputs))[1]
+    keras.Model(inputs, keras.layers.Dense(2)(x)).save(tmp_path / "x.keras")
+    answer = zoo(f"export {tmp_path}/x.keras --format tflite --quantize none -o {tmp_path}/out")
+    assert answer.code == 1 and answer.out == ""
+    assert re.search(r"Operation 'svd\w*' \(SVD\) cannot .*: it uses 'tf.Svd'", answer.error)
+    assert f"{tmp_path}/out.failure holds the smallest model" in answer.error
+    assert "(SVD): fails" in answer.err
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out.failure" / "log.txt").is_file()
+
+
 def test_export_as_json_prints_the_report(zoo, trained, tmp_path):
     answer = zoo(f"export {trained} --format tflite --quantize none --json -o {tmp_path}/b")
     document = json.loads(answer.out)
