@@ -160,6 +160,7 @@ def sequential_with_convolution() -> Any:
         [
             keras.Input((TIMESTEPS, FEATURES)),
             layers.Conv1D(8, 3, activation="relu"),
+            layers.Conv1D(8, 3, padding="causal", dilation_rate=2, activation="tanh"),
             layers.LayerNormalization(),
             layers.Bidirectional(layers.LSTM(6, return_sequences=True)),
             layers.TimeDistributed(layers.Dense(4)),
