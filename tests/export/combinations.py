@@ -88,7 +88,8 @@ def covering(
 ) -> list[Combination]:
     """Returns few candidates that hold, for each group of fields, all values met together.
 
-    Greedy: the candidate with the most that is still missing, the first of them, until nothing is.
+    Greedy: the candidate with the most that is still missing, until nothing is; of several, the
+    one whose values were chosen least, so that each value is met about equally often.
     """
     names = Combination._fields
     levels = np.array(
@@ -102,8 +103,11 @@ def covering(
         held.append(code == np.unique(code)[:, np.newaxis])
     holds = np.concatenate(held)
     missing, gain, chosen = np.ones(len(holds), bool), holds.sum(axis=0), []
+    fields, used = np.arange(len(names))[:, np.newaxis], np.zeros((len(names), levels.max() + 1))
     while missing.any():
-        best = int(gain.argmax())
+        best_of_all = np.flatnonzero(gain == gain.max())
+        best = best_of_all[used[fields, levels[:, best_of_all]].sum(axis=0).argmin()]
+        used[fields[:, 0], levels[:, best]] += 1
         chosen.append(candidates[best])
         new = missing & holds[:, best]
         missing &= ~new
