@@ -1,9 +1,9 @@
 """Recurrent models that others published, rebuilt with their authors' choice of layers.
 
-Full-size; only the losses, and the audio front end of the keyword spotters (framing, mel filters and
-DCT, which hold no weights), are left out. Their trained weights are not here: random ones take their
-place, drawn so that each layer passes on as much as it gets, as training leaves it. The inputs look
-like what each model was made for.
+Full-size; only the losses, and the audio front end of the keyword spotters (framing, mel filters
+and DCT, which hold no weights), are left out. Their trained weights are not here: random ones take
+their place, wide enough that the answers depend on the inputs. These look like what each model was
+made for.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def keyword_crnn() -> Any:
     """A spoken keyword: the `crnn` of "Streaming keyword spotting on mobile devices".
 
     Rybakov et al., 2020, arxiv.org/abs/2005.06720; google-research/google-research on GitHub,
-    kws_streaming/models/crnn.py with the settings of experiments/kws_experiments_paper_12_labels.md.
+    kws_streaming/models/crnn.py, set as in kws_streaming/experiments,
+    kws_experiments_paper_12_labels.md.
 
     49 frames of 20 coefficients; convolutions of 3 x 3 and 5 x 3 with 16 filters, without padding;
     a GRU of 256 units; dense layers of 128 (linear), 256 (ReLU) and 12 labels, no softmax.
@@ -142,7 +143,7 @@ def sunspots() -> Any:
 
 
 def _weighted(model: Any) -> Any:
-    """Gives the model random weights that pass on as much as they get, and returns it."""
+    """Gives the model random weights, the same each time, and returns it."""
     generator = np.random.default_rng(5)
     for weight in model.weights:
         if weight.path.endswith(("gamma", "moving_variance")):
