@@ -122,6 +122,7 @@ KINDS = {
     "rnn": {"cell": "rnn"},
     "lstm": {},
     "gru": {"cell": "gru"},
+    "gru_reset_before": {"cell": "gru_reset_before"},
     "bidirectional": {"direction": "both"},
     "stacked": {"cell": "gru", "depth": 2},
     "cell_loop": {"form": "cell_loop", "depth": 2},
