@@ -41,6 +41,8 @@ class Expressed:
 
 # Attribute of a tensor that an embedding made: the `Lookup` behind it.
 LOOKUP = "_keras_rnn_zoo_lookup"
+# Attribute of a tensor that passed the tap as the very last thing that its layer did.
+TAPPED = "_keras_rnn_zoo_tapped"
 # Attribute of a sequence that a recurrent layer made: the `Below` of the layer on top of it.
 BELOW = "_keras_rnn_zoo_below"
 
@@ -338,7 +340,7 @@ def _plain_call(layer: Any, tap: Tap) -> Call | None:
     if kind is layers.Dense:
         return _product(layer, tap, lambda x, kernel: _matmul(x, kernel))
     if kind in (layers.Conv1D, layers.Conv2D):
-        return _product(layer, tap, layer.convolution_op)
+        return _product(layer, tap, lambda x, kernel: _convolution(layer, x, kernel))
     return None
 
 
@@ -372,6 +374,23 @@ def _matmul(inputs: Tensor, kernel: Tensor) -> Tensor:
     return keras.ops.matmul(inputs, kernel)
 
 
+def _convolution(layer: Any, inputs: Tensor, kernel: Tensor) -> Tensor:
+    import keras
+
+    if layer.padding != "causal":
+        return layer.convolution_op(inputs, kernel)
+    # Keras pads in the layer's call, which this one replaces.
+    left = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+    return keras.ops.conv(
+        keras.ops.pad(inputs, [[0, 0], [left, 0], [0, 0]]),
+        kernel,
+        strides=list(layer.strides),
+        padding="valid",
+        dilation_rate=layer.dilation_rate,
+        data_format=layer.data_format,
+    )
+
+
 def _product(layer: Any, tap: Tap, product: Callable[[Tensor, Tensor], Tensor]) -> Call:
     """`activation(product(inputs, kernel) + bias)` with what is multiplied passed to the tap."""
     import keras
@@ -385,7 +404,11 @@ def _product(layer: Any, tap: Tap, product: Callable[[Tensor, Tensor], Tensor]) 
     def call(inputs: Tensor, training: bool | None = None) -> Tensor:
         import tensorflow as tf
 
-        outputs = tap.activation(f"{path}/inputs", tf.cast(inputs, tf.float32))
+        outputs = tf.cast(inputs, tf.float32)
+        # Two scales in a row are one rounding too many, and the converter refuses a padding or a
+        # reshape after them.
+        if not hasattr(inputs, TAPPED):
+            outputs = tap.activation(f"{path}/inputs", outputs)
         outputs = product(outputs, tap.weight(f"{path}/kernel", kernel))
         if bias is not None:
             outputs += bias
@@ -394,6 +417,9 @@ def _product(layer: Any, tap: Tap, product: Callable[[Tensor, Tensor], Tensor]) 
         outputs = tap.activation(f"{path}/outputs", outputs)
         if not fused:
             outputs = layer.activation(outputs)
-        return tf.cast(outputs, layer.compute_dtype)
+        outputs = tf.cast(outputs, layer.compute_dtype)
+        if fused:
+            setattr(outputs, TAPPED, True)
+        return outputs
 
     return call

@@ -1,5 +1,7 @@
 """Keras models that the zoo did not build, one for each thing that an export can meet.
 
+What a single recurrent layer can be told is in `combinations`.
+
 Their weights are wide and random: an untrained model answers the same whatever comes in, and
 parity measured on it proves nothing.
 """
@@ -42,27 +44,6 @@ def simple_rnn() -> Any:
     return _classified(inputs, layers.SimpleRNN(8)(x))
 
 
-def two_lstms() -> Any:
-    from keras import layers
-
-    inputs, x = _tokens()
-    return _classified(inputs, layers.LSTM(8)(layers.LSTM(8, return_sequences=True)(x)))
-
-
-def two_grus() -> Any:
-    from keras import layers
-
-    inputs, x = _tokens()
-    return _classified(inputs, layers.GRU(8)(layers.GRU(8, return_sequences=True)(x)))
-
-
-def gru_reset_before() -> Any:
-    from keras import layers
-
-    inputs, x = _tokens()
-    return _classified(inputs, layers.GRU(8, reset_after=False, return_sequences=True)(x))
-
-
 def without_bias() -> Any:
     from keras import layers
 
@@ -70,14 +51,6 @@ def without_bias() -> Any:
     x = layers.LSTM(8, use_bias=False, return_sequences=True)(x)
     x = layers.GRU(8, use_bias=False, return_sequences=True)(x)
     return _classified(inputs, layers.SimpleRNN(8, use_bias=False)(x))
-
-
-def other_activations() -> Any:
-    from keras import layers
-
-    inputs, x = _tokens()
-    x = layers.LSTM(8, activation="relu", recurrent_activation="hard_sigmoid")(x)
-    return _classified(inputs, x)
 
 
 def bilstm() -> Any:
@@ -93,21 +66,6 @@ def bigru_sequence_sum() -> Any:
     inputs, x = _features()
     x = layers.Bidirectional(layers.GRU(8, return_sequences=True), merge_mode="sum")(x)
     return _classified(inputs, x)
-
-
-def backwards_sequence() -> Any:
-    from keras import layers
-
-    inputs, x = _tokens()
-    return _classified(inputs, layers.LSTM(8, go_backwards=True, return_sequences=True)(x))
-
-
-def zero_output_for_mask() -> Any:
-    from keras import layers
-
-    inputs, x = _tokens()
-    x = layers.GRU(8, return_sequences=True, zero_output_for_mask=True)(x)
-    return _classified(inputs, layers.LSTM(8, zero_output_for_mask=True)(x))
 
 
 def stacked_cells() -> Any:
@@ -160,6 +118,7 @@ def sequential_with_convolution() -> Any:
         [
             keras.Input((TIMESTEPS, FEATURES)),
             layers.Conv1D(8, 3, activation="relu"),
+            layers.Conv1D(8, 3, padding="causal", dilation_rate=2, activation="tanh"),
             layers.LayerNormalization(),
             layers.Bidirectional(layers.LSTM(6, return_sequences=True)),
             layers.TimeDistributed(layers.Dense(4)),
@@ -221,15 +180,9 @@ ARCHITECTURES = {
     function.__name__: function
     for function in (
         simple_rnn,
-        two_lstms,
-        two_grus,
-        gru_reset_before,
         without_bias,
-        other_activations,
         bilstm,
         bigru_sequence_sum,
-        backwards_sequence,
-        zero_output_for_mask,
         stacked_cells,
         cell_loop,
         encoder_decoder,

@@ -1,0 +1,154 @@
+"""Every lowering answers what Keras answers, whatever a recurrent layer was told."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from combinations import (
+    CANDIDATES,
+    COVER,
+    DANGEROUS,
+    FACTORS,
+    Combination,
+    build,
+    build_all_depths,
+    rows,
+)
+
+from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TFLiteModel, export_tflite
+from keras_rnn_zoo.export.gate import inspect
+from keras_rnn_zoo.export.rewriting import rewritten
+
+# float32 sums in another order, over 15 steps of 4 units that answer up to 10: a few ulp.
+TOLERANCE = 1e-5
+INVOKES = 3
+
+
+def masks(numbers):
+    """The masks of rows by their numbers, as people read them."""
+    return ", ".join(format(number, "05b") for number in numbers)
+
+
+def differing(received, expected):
+    """Returns which rows differ; NaN differs."""
+    difference = np.abs(np.asarray(received) - expected).reshape(len(expected), -1)
+    return np.flatnonzero(~(difference <= TOLERANCE).all(axis=1))
+
+
+# ------------------------------------------------------------------------------- the whole product
+
+LAYERS = [
+    Combination(cell, form, direction, 1, "last", "unmasked", activation, bias, 1)
+    for cell, form, direction, activation, bias in product(
+        FACTORS["cell"],
+        ("layer", "cell_loop"),
+        FACTORS["direction"],
+        FACTORS["activation"],
+        FACTORS["bias"],
+    )
+    if form == "layer" or direction == "forward"
+]
+LAYER_FIELDS = ("cell", "form", "direction", "activation", "bias")
+# One sequence alone takes other ways through a lowering than several together.
+ALONE = 0b01101
+
+
+@lru_cache(maxsize=1)  # the lowerings are next to each other in the order of the tests
+def answered(layer):
+    """Returns, masked and not, a model with all depths and what Keras answers."""
+    found = []
+    for mask in FACTORS["mask"]:
+        model = build_all_depths(layer._replace(mask=mask))
+        found.append((mask, model, [np.asarray(output) for output in model(rows())]))
+    return found
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS.names())
+@pytest.mark.parametrize(
+    "layer", LAYERS, ids=lambda layer: "-".join(getattr(layer, name) for name in LAYER_FIELDS)
+)
+def test_layer_answers_what_keras_answers_at_every_depth_and_mask(layer, lowering):
+    x, wrong = rows(), []
+    for mask, model, expected in answered(layer):
+        with rewritten(model, lowering):
+            together = model(x)
+            alone = model(x[ALONE : ALONE + 1])
+        outputs = product(FACTORS["depth"], FACTORS["returns"])
+        for place, (depth, returns) in enumerate(outputs):
+            # A model that hardly looked at its input would prove nothing.
+            assert np.ptp(expected[place], axis=0).max() > 1000 * TOLERANCE
+            combination = layer._replace(depth=depth, returns=returns, mask=mask)
+            if (numbers := differing(together[place], expected[place])).size:
+                wrong.append(f"{combination._replace(batch=len(x)).name}: {masks(numbers)}")
+            if differing(alone[place], expected[place][ALONE : ALONE + 1]).size:
+                wrong.append(f"{combination.name}: {masks([ALONE])}")
+    assert not wrong
+
+
+# ---------------------------------------------------------------------------------- real files
+
+
+def test_cover_holds_every_pair_of_choices_and_the_dangerous_triples():
+    for names in (*combinations(FACTORS, 2), *combinations(DANGEROUS, 3)):
+        places = [list(FACTORS).index(name) for name in names]
+        held = {tuple(combination[place] for place in places) for combination in COVER}
+        assert held == {tuple(candidate[place] for place in places) for candidate in CANDIDATES}
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS.names())
+@pytest.mark.parametrize("combination", COVER, ids=lambda combination: combination.name)
+def test_file_answers_what_keras_answers_to_every_mask(combination, lowering, tmp_path):
+    model, x = build(combination), rows(combination.source)
+    expected = np.asarray(model(x))
+    path = tmp_path / "model.tflite"
+    export_tflite(model, path, lowering=lowering, batch_size=combination.batch, verify=False)
+    file = TFLiteModel(path)
+    (name,), (answer,) = file.inputs, file.outputs
+    for start in range(0, len(x), combination.batch):
+        # The last batch is filled with the last row.
+        numbers = np.arange(start, start + combination.batch).clip(max=len(x) - 1)
+        file.set_inputs({name: x[numbers]})
+        for invoke in range(INVOKES):
+            wrong = differing(file.invoke()[answer], expected[numbers])
+            assert not wrong.size, f"invoke {invoke + 1}: {masks(numbers[wrong])}"
+
+
+# -------------------------------------------------------------------------------- quantized files
+
+KINDS = {
+    "rnn": {"cell": "rnn"},
+    "lstm": {},
+    "gru": {"cell": "gru"},
+    "gru_reset_before": {"cell": "gru_reset_before"},
+    "bidirectional": {"direction": "both"},
+    "stacked": {"cell": "gru", "depth": 2},
+    "cell_loop": {"form": "cell_loop", "depth": 2},
+}
+PLAIN = Combination("lstm", "layer", "forward", 1, "last", "masked", "tanh", "bias", 1)
+# The converter quantizes tensors of 1,024 elements and more.
+WIDTH = 32
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS.names())
+@pytest.mark.parametrize("quantization", QUANTIZATIONS.names())
+@pytest.mark.parametrize("kind", KINDS)
+def test_quantized_file_keeps_its_tolerance_on_every_mask(kind, quantization, lowering, tmp_path):
+    model = build(PLAIN._replace(**KINDS[kind]), units=WIDTH, features=WIDTH, labels=4)
+    x = rows(features=WIDTH)
+    # Answers each row three times over, and raises where one is beyond the mode's tolerance.
+    result = export_tflite(
+        model,
+        tmp_path / "model.tflite",
+        quantization=quantization,
+        representative_data=x,
+        samples=x,
+        lowering=lowering,
+    )
+    assert result.parity is not None and result.parity.passed
+    assert result.parity.lengths == tuple(range(x.shape[1] + 1))
+    # The mode did what it says, or this test would prove nothing.
+    wide = inspect(result.path).weights.get("FLOAT32", 0) > 4 * WIDTH * WIDTH
+    assert wide == (quantization == "none")
