@@ -1,11 +1,15 @@
 """How long one call takes: ours, the stock converter's file, onnxruntime, and the floor.
 
-    pip install onnx onnxruntime
-    python benchmarks/latency.py -o latency.json
+    pip install onnx onnxruntime matplotlib
+    python benchmarks/latency.py -o latency.json --plot latency.png
 
 One thread, batch 1, the same random weights everywhere, every step real. In each round every
 contender answers once, in turn; a ratio is the median over the rounds of the ratio within a round,
-so what slows the whole machine down for a while does not count. Prints a table, writes JSON.
+so what slows the whole machine down for a while does not count. Prints a table, writes JSON and a
+plot.
+
+`ours` is what `export_tflite` writes, `folded` the same with `fold_embedding=True`, where the model
+has an embedding. A call is: set the input, run, get the output; onnxruntime has them bound.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,7 @@ import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.export import export_tflite
+from keras_rnn_zoo.export.latency import machine
 from keras_rnn_zoo.provenance import provenance
 
 TEXT = {"timesteps": 200, "vocabulary": 10_000, "embedding": 128}
@@ -151,8 +157,15 @@ def onnx_runner(content: bytes, x: np.ndarray, quantized: bool) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    feed = {"x": np.ascontiguousarray(np.swapaxes(x, 0, 1))}
-    return lambda: session.run(None, feed)[0]
+    binding = session.io_binding()
+    binding.bind_cpu_input("x", np.ascontiguousarray(np.swapaxes(x, 0, 1)))
+    binding.bind_output("y")
+
+    def run() -> Any:
+        session.run_with_iobinding(binding)
+        return binding.get_outputs()[0].numpy()
+
+    return run
 
 
 def tflite_runner(path: Path, x: np.ndarray) -> Any:
@@ -232,84 +245,153 @@ def measure(runners: dict[str, Any], rounds: int) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in times.items()}
 
 
+def rows_of(name: str, rounds: int, floor_rate: float) -> Iterator[dict[str, Any]]:
+    """Measures one model; yields a row for each of our quantization modes."""
+    kind, count, both, shape = MODELS[name]
+    model = keras_model(kind, count, both, shape)
+    generator = np.random.default_rng(1)
+    if "vocabulary" in shape:
+        sizes = (256, shape["timesteps"])
+        data = generator.integers(1, shape["vocabulary"], sizes).astype("int32")
+    else:
+        data = generator.normal(size=(256, shape["timesteps"], shape["features"]))
+        data = data.astype("float32")
+    x = data[:1]
+    onnx = onnx_model(model, kind, shape)
+    expected = np.asarray(model(x))
+    with tempfile.TemporaryDirectory() as scratch:
+        for dtype, modes in (("float32", ["none"]), ("int8", ["dynamic", "int8"])):
+            runners = {"onnxruntime": onnx_runner(onnx, x, dtype == "int8")}
+            sizes_of: dict[str, int] = {}
+            for mode in modes:
+                for fold in (False, True) if "vocabulary" in shape else (False,):
+                    which = f"{mode} folded" if fold else mode
+                    path = Path(scratch) / f"{which}.tflite"
+                    export_tflite(
+                        model,
+                        path,
+                        quantization=mode,
+                        representative_data=data,
+                        fold_embedding=fold,
+                    )
+                    sizes_of[which] = path.stat().st_size
+                    runners[which] = tflite_runner(path, x)
+            try:
+                stock(model, Path(scratch) / "stock.tflite", dtype == "int8")
+                runners["stock"] = tflite_runner(Path(scratch) / "stock.tflite", x)
+                runners["stock"]()
+            except Exception as error:  # whatever the converter or its file does is the answer
+                runners.pop("stock", None)
+                print(f"stock converter: {str(error).splitlines()[0][:80]}", file=sys.stderr)
+            if dtype == "float32":
+                for run in runners.values():
+                    np.testing.assert_allclose(run(), expected, atol=1e-4)
+            times = measure(runners, rounds)
+            for mode in modes:
+                found = {
+                    "ours": mode,
+                    "folded": f"{mode} folded",
+                    "stock": "stock",
+                    "onnxruntime": "onnxruntime",
+                }
+                found = {who: key for who, key in found.items() if key in times}
+                yield {
+                    "model": name,
+                    "quantization": mode,
+                    "ms": {who: float(np.median(times[key]) * 1e3) for who, key in found.items()},
+                    "bytes": {who: sizes_of[key] for who, key in found.items() if key in sizes_of},
+                    "floor_ms": multiply_adds(kind, count, both, shape) / floor_rate * 1e3
+                    if mode == "none"
+                    else None,
+                    "ratio": {
+                        f"{who}/{other}": float(np.median(times[found[who]] / times[found[other]]))
+                        for who in ("ours", "folded")
+                        for other in ("stock", "onnxruntime")
+                        if who in found and other in found
+                    },
+                }
+
+
+COLUMNS: dict[str, Callable[[dict[str, Any]], float | None]] = {
+    "ours": lambda row: row["ms"]["ours"],
+    "folded": lambda row: row["ms"].get("folded"),
+    "stock": lambda row: row["ms"].get("stock"),
+    "onnxrt": lambda row: row["ms"]["onnxruntime"],
+    "floor": lambda row: row["floor_ms"],
+    "/stock": lambda row: row["ratio"].get("ours/stock"),
+    "/onnxrt": lambda row: row["ratio"]["ours/onnxruntime"],
+    "fold/onnxrt": lambda row: row["ratio"].get("folded/onnxruntime"),
+}
+
+
+def show(head: str, mode: str, cells: Iterable[str]) -> None:
+    print(f"{head:20}{mode:9}" + "".join(f"{cell:>12}" for cell in cells), flush=True)
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Bars of the ratios to onnxruntime; left of the line is faster."""
+    import io
+
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 0.32 * len(rows) + 1.2), layout="constrained")
+    for which, offset, colour in (("ours", -0.2, "#4a7fb5"), ("folded", 0.2, "#9cc3e6")):
+        bars = [
+            (number + offset, row["ratio"][f"{which}/onnxruntime"])
+            for number, row in enumerate(rows)
+            if f"{which}/onnxruntime" in row["ratio"]
+        ]
+        if bars:
+            where, ratios = zip(*bars, strict=True)
+            axes.barh(where, ratios, height=0.38, color=colour, label=which)
+    axes.axvline(1.0, color="#b3261e", linewidth=1)
+    labels = [f"{row['model']}, {label(row)}" for row in rows]
+    axes.set_yticks(range(len(rows)), labels, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("time of a call / onnxruntime's on the same weights and core")
+    axes.legend(loc="lower right", fontsize=8)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=150)
+    files.write_bytes(path, content.getvalue())
+
+
+def label(row: dict[str, Any]) -> str:
+    return "float32" if row["quantization"] == "none" else str(row["quantization"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--plot", type=Path, help="PNG file to write")
     parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--models", nargs="*", choices=list(MODELS), default=list(MODELS))
     options = parser.parse_args()
     floor_rate = peak()
-    print(f"matrix product peak: {floor_rate / 1e9:.0f} billion multiply-adds a second\n")
-    head = ("model", "", "ours", "stock", "onnxrt", "floor", "/stock", "/onnxrt")
-    print("{:20}{:9}{:>8}{:>8}{:>8}{:>8}{:>8}{:>9}".format(*head), flush=True)
+    print(
+        f"matrix product peak: {floor_rate / 1e9:.0f} billion multiply-adds a second; times in ms\n"
+    )
+    show("model", "", COLUMNS)
     rows = []
     for name in options.models:
-        kind, count, both, shape = MODELS[name]
-        model = keras_model(kind, count, both, shape)
-        generator = np.random.default_rng(1)
-        if "vocabulary" in shape:
-            sizes = (256, shape["timesteps"])
-            data = generator.integers(1, shape["vocabulary"], sizes).astype("int32")
-        else:
-            data = generator.normal(size=(256, shape["timesteps"], shape["features"]))
-            data = data.astype("float32")
-        x = data[:1]
-        onnx = onnx_model(model, kind, shape)
-        with tempfile.TemporaryDirectory() as scratch:
-            for dtype, modes in (("float32", ["none"]), ("int8", ["dynamic", "int8"])):
-                runners = {"onnxruntime": onnx_runner(onnx, x, dtype == "int8")}
-                for mode in modes:
-                    path = Path(scratch) / f"{mode}.tflite"
-                    export_tflite(model, path, quantization=mode, representative_data=data)
-                    runners[mode] = tflite_runner(path, x)
-                try:
-                    stock(model, Path(scratch) / "stock.tflite", dtype == "int8")
-                    runners["stock"] = tflite_runner(Path(scratch) / "stock.tflite", x)
-                    runners["stock"]()
-                except Exception as error:  # whatever the converter or its file does is the answer
-                    runners.pop("stock", None)
-                    print(f"stock converter: {str(error).splitlines()[0][:80]}", file=sys.stderr)
-                if dtype == "float32":
-                    keras_answer = np.asarray(model(x))
-                    for which in runners:
-                        np.testing.assert_allclose(runners[which](), keras_answer, atol=1e-4)
-                times = measure(runners, options.rounds)
-                for mode in modes:
-                    row: dict[str, Any] = {"model": name, "quantization": mode}
-                    row["ms"] = {
-                        who: float(np.median(times[key]) * 1e3)
-                        for who, key in (
-                            ("ours", mode),
-                            ("stock", "stock"),
-                            ("onnxruntime", "onnxruntime"),
-                        )
-                        if key in times
-                    }
-                    row["floor_ms"] = multiply_adds(kind, count, both, shape) / floor_rate * 1e3
-                    row["ratio"] = {
-                        other: float(np.median(times[mode] / times[other]))
-                        for other in ("stock", "onnxruntime")
-                        if other in times
-                    }
-                    rows.append(row)
-                    cells = [row["ms"]["ours"], row["ms"].get("stock"), row["ms"]["onnxruntime"]]
-                    cells += [row["floor_ms"] if mode == "none" else None]
-                    cells += [row["ratio"].get("stock"), row["ratio"]["onnxruntime"]]
-                    shown = ["" if cell is None else f"{cell:.3f}" for cell in cells]
-                    label = "float32" if mode == "none" else mode
-                    print(
-                        "{:20}{:9}{:>8}{:>8}{:>8}{:>8}{:>8}{:>9}".format(name, label, *shown),
-                        flush=True,
-                    )
+        for row in rows_of(name, options.rounds, floor_rate):
+            rows.append(row)
+            cells = [column(row) for column in COLUMNS.values()]
+            show(name, label(row), ["" if cell is None else f"{cell:.3f}" for cell in cells])
     files.write_json(
         options.output,
         {
             "rows": rows,
             "rounds": options.rounds,
             "multiply_adds_per_second": floor_rate,
+            "machine": machine(),
             "provenance": provenance(seed=0, command=shlex.join(["python", *sys.argv])),
         },
     )
+    if options.plot:
+        plot(rows, options.plot)
 
 
 if __name__ == "__main__":

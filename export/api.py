@@ -307,9 +307,7 @@ def _tap(model: Any, form: _Form, calibration: Samples | None) -> Tap:
         raise untraceable(error) from error
 
 
-def _convert(
-    model: Any, directory: Path, form: _Form, tap: Tap, seconds: float = DEFAULT_TIMEOUT
-) -> _Converted:
+def _convert(model: Any, directory: Path, form: _Form, tap: Tap, seconds: float) -> _Converted:
     """Writes a model into a scratch directory."""
     written, saved_model = directory / "model.tflite", directory / "saved_model"
     try:
@@ -374,6 +372,7 @@ def _convert_all(
                     place,
                     replace(form, lowering=candidate.lowering, fold=candidate.fold_embedding),
                     tap,
+                    DEFAULT_TIMEOUT,
                 )
             except (ConversionError, OpGateError) as error:
                 failure = failure or error
