@@ -8,6 +8,7 @@ parity measured on it proves nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,20 @@ def simple_rnn() -> Any:
 
     inputs, x = _tokens()
     return _classified(inputs, layers.SimpleRNN(8)(x))
+
+
+def two_lstms() -> Any:
+    from keras import layers
+
+    inputs, x = _tokens()
+    return _classified(inputs, layers.LSTM(8)(layers.LSTM(8, return_sequences=True)(x)))
+
+
+def two_grus() -> Any:
+    from keras import layers
+
+    inputs, x = _tokens()
+    return _classified(inputs, layers.GRU(8)(layers.GRU(8, return_sequences=True)(x)))
 
 
 def without_bias() -> Any:
@@ -196,9 +211,13 @@ ARCHITECTURES = {
 }
 
 
-def build(name: str) -> Any:
-    """Returns the architecture with wide random weights, the same each time."""
-    model = ARCHITECTURES[name]()
+def build(name: str | Callable[[], Any]) -> Any:
+    """Returns the architecture with wide random weights, the same each time.
+
+    Args:
+        name: One of `ARCHITECTURES`, or a function that makes another one.
+    """
+    model = name() if callable(name) else ARCHITECTURES[name]()
     generator = np.random.default_rng(7)
     model.set_weights(
         [generator.normal(scale=0.4, size=weight.shape) for weight in model.get_weights()]

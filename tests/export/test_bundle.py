@@ -295,12 +295,12 @@ def test_representative_data_can_be_a_file(run, bare, tmp_path, name, kind):
         np.savez(file, **arrays[kind])
     given = {}
 
-    def calibrated(model, directory, mode, calibration, *_):
+    def calibrated(model, form, calibration):
         given.update(calibration)
         raise ExportError("seen")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_rnn_zoo.export.api._convert", calibrated)
+        patch.setattr("keras_rnn_zoo.export.api._tap", calibrated)
         source = bare if kind == "data with labels" else run
         if kind == "by the inputs' names":  # of several
             file, source = two_inputs(tmp_path, x)

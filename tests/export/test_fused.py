@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from architectures import FEATURES, TIMESTEPS, VOCABULARY, build, inputs_for
+from architectures import FEATURES, TIMESTEPS, VOCABULARY, build, inputs_for, two_grus
 
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
 from keras_rnn_zoo.export.gate import inspect
@@ -224,7 +224,7 @@ def test_what_is_no_lstm_falls_back_and_the_result_says_why(tmp_path):
 
 
 def test_layers_that_fall_back_still_share_a_loop(tmp_path):
-    result = export(build("two_grus"), tmp_path / "model.tflite")
+    result = export(build(two_grus), tmp_path / "model.tflite")
     assert set(result.lowering.values()) == {"loop"} and len(result.fallbacks) == 2
     # One over blocks of steps, one over the rest.
     assert result.ops["WHILE"] == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from architectures import ARCHITECTURES, TIMESTEPS, build, inputs_for
+from architectures import ARCHITECTURES, TIMESTEPS, build, inputs_for, two_lstms
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
 from keras_rnn_zoo.export import LOWERINGS, TFLiteModel, export_tflite
@@ -122,7 +122,7 @@ def test_stacked_layers_run_in_one_loop_and_keep_no_sequence(tmp_path):
 
 
 # A GRU's gates and its candidate are products of their own.
-@pytest.mark.parametrize("architecture, products", [("cell_loop", 1 + 2), ("two_lstms", 1 + 1)])
+@pytest.mark.parametrize("architecture, products", [("cell_loop", 1 + 2), (two_lstms, 1 + 1)])
 def test_unrolled_steps_share_the_product_of_each_projection(architecture, products, tmp_path):
     model = build(architecture)
     result = export_tflite(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from architectures import ARCHITECTURES, build, inputs_for
+from architectures import ARCHITECTURES, build, inputs_for, two_grus
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
 from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
@@ -110,7 +110,7 @@ def export(name, path, **settings):
 
 
 def test_small_weights_that_dynamic_skips_are_named_with_the_reason(tmp_path):
-    result = export("two_grus", tmp_path, quantization="dynamic")
+    result = export(two_grus, tmp_path, quantization="dynamic")
     # The embedding, a kernel and a recurrent kernel of each GRU, the kernel of the Dense.
     assert sorted(weight.shape for weight in result.unquantized) == sorted(
         [(40, 12), (24, 12), (24, 8), (24, 8), (24, 8), (1, 8)]
@@ -129,8 +129,8 @@ def test_weights_of_an_unknown_cell_are_named_with_the_reason(tmp_path):
 
 def test_nothing_is_said_where_all_weights_are_what_the_mode_says(sizes, tmp_path):
     assert all(not result.unquantized for result in sizes.values())
-    assert not export("two_grus", tmp_path, quantization="int8").unquantized
-    assert not export("two_grus", tmp_path, quantization="float16").unquantized
+    assert not export(two_grus, tmp_path, quantization="int8").unquantized
+    assert not export(two_grus, tmp_path, quantization="float16").unquantized
 
 
 # ------------------------------------------------------------------- integer inputs and outputs

@@ -1,0 +1,178 @@
+"""`lowering="auto"` and folding: what is tried, what is taken, what is remembered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from architectures import build, inputs_for, two_grus
+
+from keras_rnn_zoo.errors import ConfigError, ExportError, UnknownNameError, VerificationError
+from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, api, export_tflite, gate
+from keras_rnn_zoo.export.choosing import Candidate, candidates, ranked
+
+
+@pytest.fixture(scope="module")
+def bilstm():
+    model = build("bilstm")
+    return model, inputs_for(model)
+
+
+def measured(lowering, ms, size, fold=False):
+    return Candidate(lowering, fold, bytes=size, median_ms=ms)
+
+
+def test_auto_tries_every_lowering_and_says_what_it_took_and_why(bilstm, tmp_path):
+    model, samples = bilstm
+    result = export_tflite(model, tmp_path / "m.tflite", lowering="auto", samples=samples)
+    choice = result.choice
+    assert {tried.lowering for tried in choice.candidates} == set(LOWERINGS.names())
+    assert {tried.lowering for tried in choice.candidates if tried.fold_embedding} == {
+        name for name in LOWERINGS.names() if LOWERINGS.get(name).folds
+    }
+    assert all((tried.median_ms is None) == (tried.bytes is None) for tried in choice.candidates)
+    (taken,) = (
+        tried
+        for tried in choice.candidates
+        if (tried.lowering, tried.fold_embedding) == (choice.lowering, choice.fold_embedding)
+    )
+    assert taken.bytes == result.bytes and taken.problem is None
+    assert set(result.lowering.values()) == {choice.lowering}
+    assert bool(result.folded) == choice.fold_embedding
+    assert choice.lowering in choice.reason and choice.machine
+    pinned = export_tflite(
+        model,
+        tmp_path / "pinned.tflite",
+        lowering=choice.lowering,
+        fold_embedding=choice.fold_embedding,
+        samples=samples,
+    )
+    assert pinned.bytes == result.bytes
+
+
+def test_only_the_lowerings_that_are_named_are_tried(bilstm, tmp_path):
+    model, samples = bilstm
+    result = export_tflite(
+        model,
+        tmp_path / "m.tflite",
+        lowering=["loop", "unrolled"],
+        fold_embedding=False,
+        samples=samples,
+    )
+    tried = [(one.lowering, one.fold_embedding) for one in result.choice.candidates]
+    assert sorted(tried) == [("loop", False), ("unrolled", False)]
+
+
+def test_what_cannot_be_said_in_a_lowering_takes_no_part(tmp_path):
+    model = build("bigru_sequence_sum")
+    result = export_tflite(model, tmp_path / "m.tflite", lowering="auto", samples=inputs_for(model))
+    problems = {(c.lowering, c.fold_embedding): c.problem for c in result.choice.candidates}
+    assert problems["fused", False] == "expresses no layer of this model"
+    assert "embedding" in problems["loop", True]
+
+
+@pytest.mark.parametrize("quantization", QUANTIZATIONS.names())
+@pytest.mark.parametrize("lowering", [n for n in LOWERINGS.names() if LOWERINGS.get(n).folds])
+@pytest.mark.parametrize("architecture", ["bilstm", two_grus, "cell_loop", "simple_rnn"])
+def test_folded_file_answers_what_keras_answers(architecture, lowering, quantization, tmp_path):
+    model = build(architecture)
+    samples = inputs_for(model)
+    result = export_tflite(
+        model,
+        tmp_path / "m.tflite",
+        quantization=quantization,
+        lowering=lowering,
+        fold_embedding=True,
+        samples=samples,
+        representative_data=samples,
+    )
+    assert result.parity.passed and result.folded
+    plain, folded = sorted(result.choice.candidates, key=lambda tried: tried.fold_embedding)
+    assert folded.bytes == result.bytes
+    assert plain.problem == "to compare with" and plain.median_ms > 0
+
+
+def test_a_folded_table_takes_the_place_of_embedding_and_kernel(tmp_path):
+    model = build("simple_rnn")
+    samples = inputs_for(model)
+    plain, folded = (
+        export_tflite(model, tmp_path / f"{fold}.tflite", fold_embedding=fold, samples=samples)
+        for fold in (False, True)
+    )
+    vocabulary, features, units = 40, 12, 8
+    lost = 4 * (vocabulary * features + features * units + units)
+    assert (
+        gate.inspect(folded.path).float_weight_bytes - gate.inspect(plain.path).float_weight_bytes
+        == 4 * vocabulary * units - lost
+    )
+
+
+def test_nothing_to_fold_is_said_and_nothing_is_written(tmp_path):
+    model = build("bigru_sequence_sum")
+    with pytest.raises(ExportError, match="nothing to fold"):
+        export_tflite(model, tmp_path / "m.tflite", fold_embedding=True)
+    assert not any(tmp_path.iterdir())
+
+
+def test_unknown_lowerings_name_the_nearest(tmp_path, bilstm):
+    model, _ = bilstm
+    with pytest.raises(UnknownNameError, match="Did you mean 'auto'"):
+        export_tflite(model, tmp_path / "m.tflite", lowering="atuo")
+    with pytest.raises(UnknownNameError, match="Did you mean 'unrolled'"):
+        export_tflite(model, tmp_path / "m.tflite", lowering=["loop", "unroled"])
+    with pytest.raises(ConfigError, match="at least one"):
+        export_tflite(model, tmp_path / "m.tflite", lowering=[])
+
+
+def test_a_candidate_that_answers_something_else_is_passed_over(bilstm, tmp_path, monkeypatch):
+    model, samples = bilstm
+    real, seen = api.verification.verify_tflite, []
+
+    def verify(path, *arguments):
+        seen.append(path)
+        if len(seen) == 1:
+            raise VerificationError("the first is wrong")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(api.verification, "verify_tflite", verify)
+    result = export_tflite(
+        model, tmp_path / "m.tflite", lowering=["loop", "unrolled"], samples=samples
+    )
+    wrong = [tried for tried in result.choice.candidates if tried.problem == "the first is wrong"]
+    assert len(wrong) == 1
+    assert wrong[0].bytes is not None and result.bytes != wrong[0].bytes
+
+
+def test_too_many_steps_are_not_unrolled_unless_they_are_asked_for():
+    most = LOWERINGS.get("unrolled").auto_timesteps
+    for timesteps, tried in ((most, True), (most + 1, False)):
+        (one, *_) = (c for c in candidates("auto", None, timesteps) if c.lowering == "unrolled")
+        assert (one.problem is None) == tried
+    (named, _) = candidates("unrolled", True, most + 1)
+    assert named.problem is None
+
+
+def test_times_that_say_nothing_leave_the_smaller_file():
+    large, small = measured("a", 1.00, 200), measured("b", 1.04, 100)
+    slow = measured("c", 1.06, 50)
+    assert ranked([large, slow, small], None, 1000) == [small, large, slow]
+
+
+def test_folding_counts_within_the_size_limit_or_when_it_is_asked_for():
+    plain, folded = measured("a", 1.0, 100), measured("a", 0.5, 1001, fold=True)
+    assert ranked([plain, folded], None, 1001)[0] == folded
+    first, second = ranked([plain, folded], None, 1000)
+    assert first == plain and "1,000 bytes" in second.problem
+    compared = replace(plain, wanted=False)
+    first, second = ranked([compared, folded], True, 1)
+    assert first == folded and second.problem == "to compare with"
+
+
+def test_a_batch_is_folded_too(bilstm, tmp_path):
+    model, samples = bilstm
+    result = export_tflite(
+        model, tmp_path / "m.tflite", fold_embedding=True, batch_size=3, samples=samples
+    )
+    assert result.parity.passed
+    assert np.isfinite(result.parity.max_abs_logit)
