@@ -21,6 +21,7 @@ class Observer(Tap):
     """Records the smallest and largest value that passes each site. For eager execution."""
 
     quantizes = True
+    rows = 8
     shares_inputs = True
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class FakeQuantizer(Tap):
     """
 
     quantizes = True
+    rows = 8
     shares_inputs = True
 
     def __init__(self, ranges: dict[str, tuple[float, float]]):
