@@ -292,7 +292,7 @@ def _recurrent_call(
         if (
             below is not None
             and below.lowering is lowering
-            and lowering.chains
+            and lowering.chains(Chain((below.cell, own)))
             and below.feeds_only(layer, sequence)
         ):
             cell, sequence = below.extended(own, sequence)

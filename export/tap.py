@@ -22,11 +22,13 @@ class Tap:
         rows: Rows that one matrix product should have, where there is a choice: what the kernels
             of the interpreter do at once. Those of XNNPACK for float32 take 4 to 7, and of a
             smaller last part as long as of a full one.
+        weight_bytes: Bytes of a weight in the memory that a product reads it from.
         shares_inputs: Two products of one input cost more than one of both kernels and a SPLIT.
     """
 
     quantizes = False
     rows = 7
+    weight_bytes = 4
     shares_inputs = False
 
     def activation(

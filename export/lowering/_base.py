@@ -12,7 +12,7 @@ import numpy as np
 from keras_rnn_zoo.registry import Registry
 
 if TYPE_CHECKING:
-    from keras_rnn_zoo.export.lowering._cells import Cell
+    from keras_rnn_zoo.export.lowering._cells import Cell, Chain
 
 Tensor = Any  # tf.Tensor; TensorFlow is imported only where a graph is built.
 
@@ -86,7 +86,6 @@ class Lowering(ABC):
         name: The name on the command line and in `export_tflite(lowering=...)`.
         description: One line for a person.
         otherwise: Name of the lowering that takes what this one refuses; "" refuses nothing.
-        chains: Recurrences on top of each other are better given as one `Chain` of cells.
         folds: It takes an embedding and the projection behind it as one table.
         both_directions: It has `run_both`.
         auto_timesteps: The most time steps for which `auto` tries it; None for any number.
@@ -95,10 +94,13 @@ class Lowering(ABC):
     name: str
     description: str
     otherwise: ClassVar[str] = ""
-    chains: ClassVar[bool] = True
     folds: ClassVar[bool] = True
     both_directions: ClassVar[bool] = False
     auto_timesteps: ClassVar[int | None] = None
+
+    def chains(self, chain: Chain) -> bool:
+        """Whether recurrences on top of each other are better given as this one of all."""
+        return False
 
     def refuses(self, cell: Cell, sequence: Sequence) -> str | None:
         """Says why this lowering cannot express a recurrence; None where it can.

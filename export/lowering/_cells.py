@@ -81,6 +81,11 @@ class Cell(ABC):
             states = hold(number, after, states)
         return outputs, states
 
+    @property
+    def step_weights(self) -> int:
+        """Weights that one step multiplies its states with."""
+        return 0
+
     def initial_states(self, batch: int) -> States:
         """Returns the states before the first step: zeros."""
         import tensorflow as tf
@@ -101,6 +106,10 @@ class _Gated(Cell):
         # The columns of each product with a kernel.
         self.columns: tuple[slice, ...] = (slice(None),)
         self._constants: dict[tuple[Any, str], Tensor] = {}
+
+    @property
+    def step_weights(self) -> int:
+        return int(self.recurrent_kernel.size)
 
     def _weight(self, site: str, value: np.ndarray) -> Tensor:
         """One constant per graph: a loop's body needs its own, unrolled steps share one."""
@@ -285,6 +294,16 @@ class Chain(Cell):
     def initial_states(self, batch: int) -> States:
         return tuple(state for cell in self.cells for state in cell.initial_states(batch))
 
+    @property
+    def step_weights(self) -> int:
+        return sum(cell.step_weights for cell in self.cells)
+
+    @property
+    def weights(self) -> int:
+        """Weights that a step taken alone multiplies with, the projections in between included."""
+        upper = (cell for cell in self.cells[1:] if isinstance(cell, _Gated))
+        return self.step_weights + sum(int(cell.kernel.size) for cell in upper)
+
 
 def side_by_side(first: Cell, second: Cell) -> Cell | None:
     """Two cells that differ in their weights only, as one with a leading axis of two.
@@ -324,6 +343,10 @@ class AnyKerasCell(Cell):
 
         super().__init__(name, tap, tuple(keras.tree.flatten(layer.state_size)))
         self.layer = layer
+
+    @property
+    def step_weights(self) -> int:
+        return int(self.layer.count_params())
 
     def project(self, inputs: Tensor) -> Projected:
         return (inputs,)

@@ -38,7 +38,6 @@ class Fused(Lowering):
 
     description = "the op UNIDIRECTIONAL_SEQUENCE_LSTM; what is no LSTM as 'loop'"
     otherwise: ClassVar[str] = "loop"
-    chains: ClassVar[bool] = False
     folds: ClassVar[bool] = False
 
     def refuses(self, cell: Cell, sequence: Sequence) -> str | None:

@@ -18,7 +18,6 @@ class Unrolled(Lowering):
     """
 
     description = "every time step spelled out in one subgraph, for clients without WHILE"
-    chains: ClassVar[bool] = False
     # More take minutes to convert.
     auto_timesteps: ClassVar[int | None] = 32
 

@@ -22,6 +22,7 @@ class HybridTap(Tap):
     """
 
     rows = 8
+    weight_bytes = 1
     shares_inputs = True
 
 

@@ -22,6 +22,7 @@ class Observer(Tap):
 
     quantizes = True
     rows = 8
+    weight_bytes = 1
     shares_inputs = True
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class FakeQuantizer(Tap):
 
     quantizes = True
     rows = 8
+    weight_bytes = 1
     shares_inputs = True
 
     def __init__(self, ranges: dict[str, tuple[float, float]]):
