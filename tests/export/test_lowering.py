@@ -8,6 +8,7 @@ from architectures import ARCHITECTURES, TIMESTEPS, build, inputs_for, two_lstms
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
 from keras_rnn_zoo.export import LOWERINGS, TFLiteModel, export_tflite
+from keras_rnn_zoo.export.lowering import loop
 from keras_rnn_zoo.export.rewriting import rewritten
 from keras_rnn_zoo.export.tracing import call_flat, input_specs, output_names
 
@@ -172,3 +173,67 @@ def test_any_number_of_timesteps_fits_the_blocks(timesteps, masked, tmp_path):
     file, expected = TFLiteModel(path), np.asarray(model(samples))
     for _ in range(3):  # an interpreter keeps nothing between calls
         np.testing.assert_allclose(file.predict(samples), expected, atol=1e-5, rtol=0)
+
+
+@pytest.fixture(params=["together", "one after the other"])
+def large(request, monkeypatch):
+    """As if no cache held the weights: steps one by one, stacked layers together or not."""
+    monkeypatch.setattr(loop, "PROJECTED", 4)
+    if request.param == "together":
+        monkeypatch.setattr(loop, "FEWEST", 100)
+    else:
+        monkeypatch.setattr(loop, "CACHE_BYTES", 0)
+
+
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, two_lstms])
+def test_layers_too_large_for_the_cache_answer_what_keras_answers(architecture, large, tmp_path):
+    model = build(architecture)
+    samples = inputs_for(model)
+    expected = answers(model, samples)
+    path = tmp_path / "model.tflite"
+    assert export_tflite(model, path, samples=samples, verify=False).ops["WHILE"] >= 2
+    file = TFLiteModel(path)
+    for _ in range(3):
+        received = file.predict(samples)
+        if not isinstance(received, dict):
+            received = {next(iter(file.outputs)): received}
+        for name, value in expected.items():
+            np.testing.assert_allclose(received[name], value, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("quantization", ["float16", "dynamic", "int8"])
+@pytest.mark.parametrize("architecture", ["bilstm", "bigru_sequence_sum", "cell_loop"])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_large_layers_are_quantized_too(architecture, quantization, batch_size, large, tmp_path):
+    model = build(architecture)
+    samples = inputs_for(model)
+    result = export_tflite(
+        model,
+        tmp_path / "model.tflite",
+        quantization=quantization,
+        batch_size=batch_size,
+        samples=samples,
+        representative_data=samples,
+    )
+    assert result.parity.passed
+
+
+def test_blocks_are_as_large_as_the_cache_and_the_kernels_of_the_mode_allow():
+    from keras import layers
+
+    from keras_rnn_zoo.export.lowering._cells import Chain, describe
+    from keras_rnn_zoo.export.quantization.dynamic import HybridTap
+    from keras_rnn_zoo.export.tap import Tap
+
+    def cell(units, tap):
+        made = layers.LSTMCell(units)
+        made.build((None, 8))
+        return describe(f"lstm {units}", made, tap)
+
+    assert loop.block_of(cell(8, Tap())) == Tap.rows
+    assert loop.block_of(cell(8, HybridTap())) == HybridTap.rows
+    assert loop.block_of(Chain((cell(64, Tap()), cell(64, Tap())))) == 6
+    assert loop.block_of(cell(128, Tap())) == 1
+    assert loop.block_of(cell(128, HybridTap())) == HybridTap.rows
+    small, large = (Chain((cell(units, Tap()),) * 2) for units in (64, 256))
+    assert (loop.Loop().chains(small), loop.Loop().chains(large)) == (True, False)
