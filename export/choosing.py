@@ -86,7 +86,7 @@ def candidates(
 
     Raises:
         UnknownNameError: No such lowering.
-        ConfigError: No lowering at all.
+        ConfigError: No lowering at all, or none that folds where folding was asked for.
     """
     automatic = lowering == AUTO
     if automatic:
@@ -103,6 +103,12 @@ def candidates(
                 f"{listed(everything)}."
             )
     known = {name: LOWERINGS.get(name) for name in names}
+    if fold_embedding and not any(entry.folds for entry in known.values()):
+        able = [name for name in LOWERINGS.names() if LOWERINGS.get(name).folds]
+        raise ConfigError(
+            f"Lowering {listed(names)} cannot fold an embedding. Choose one that can "
+            f"({listed(able)}), or leave fold_embedding out."
+        )
     folds = [False]
     if fold_embedding or (fold_embedding is None and (automatic or len(names) > 1)):
         folds = [False, True]
@@ -188,9 +194,15 @@ def explain(
         if each.median_ms is not None:
             text += f" {each.median_ms:.3f} ms, {each.bytes:,} bytes"
         shown.append(f"{text} ({each.problem})" if each.problem else text)
-    rivals = [each for each in considered if each.median_ms is not None and each.wanted]
-    why = "as fast as any here, and smaller" if len(rivals) > 1 else "as asked"
-    if all(_time(chosen) <= _time(each) for each in rivals) and len(rivals) > 1:
+    wanted = [each for each in considered if each.median_ms is not None and each.wanted]
+    rivals = [each for each in wanted if each.problem is None]
+    if len(wanted) < 2:
+        why = "as asked"
+    elif any(_time(each) < _time(chosen) for each in rivals):
+        why = "as fast as any here, and smaller"
+    elif any(_time(each) < _time(chosen) for each in wanted):
+        why = "the fastest here within the limit"
+    else:
         why = "the fastest here"
     return Choice(
         lowering=chosen.lowering,

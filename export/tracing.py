@@ -128,6 +128,8 @@ def fixed_shapes(model: Any, batch_size: int, timesteps: int | None) -> list[Inp
     fixed = []
     specs = input_specs(model)
     refuse_text(specs)
+    if timesteps is not None:
+        _check_timesteps(model, specs, timesteps)
     for spec in specs:
         shape = list(spec.shape)
         if shape[0] not in (None, batch_size):
@@ -146,6 +148,19 @@ def fixed_shapes(model: Any, batch_size: int, timesteps: int | None) -> list[Inp
             )
         fixed.append(InputSpec(spec.name, tuple(shape), spec.dtype))
     return fixed
+
+
+def _check_timesteps(model: Any, specs: list[InputSpec], timesteps: int) -> None:
+    if timesteps < 1:
+        raise ExportError(f"timesteps must be at least 1. Received: {timesteps}")
+    lengths = {spec.name: spec.shape[1] for spec in specs if len(spec.shape) > 1}
+    if lengths and None not in lengths.values() and timesteps not in lengths.values():
+        fixed = ", ".join(f"'{name}' {length}" for name, length in lengths.items())
+        raise ExportError(
+            f"Model '{model.name}' has fixed time steps (input {fixed}). Received: "
+            f"timesteps={timesteps}. Leave timesteps out, or build and train the model with "
+            f"timesteps={timesteps}."
+        )
 
 
 def call_flat(model: Any, inputs: list[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from architectures import build, inputs_for, two_grus
 
 from keras_rnn_zoo.errors import ConfigError, ExportError, UnknownNameError, VerificationError
 from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, api, export_tflite, gate
-from keras_rnn_zoo.export.choosing import Candidate, candidates, ranked
+from keras_rnn_zoo.export.choosing import Candidate, candidates, explain, ranked
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +176,25 @@ def test_a_batch_is_folded_too(bilstm, tmp_path):
     )
     assert result.parity.passed
     assert np.isfinite(result.parity.max_abs_logit)
+
+
+@pytest.mark.parametrize(
+    ("times", "size_limit", "why"),
+    [
+        ((0.5, 0.4), 4000, "loop, folded, the fastest here:"),
+        ((0.5, 0.4), 2000, "loop, the fastest here within the limit:"),
+        ((0.5, 0.49), 4000, "loop, as fast as any here, and smaller:"),
+        ((0.4, 0.5), 2000, "loop, the fastest here:"),
+    ],
+)
+def test_the_reason_is_the_one_that_decided(times, size_limit, why):
+    plain, folded = times
+    tried = [measured("loop", plain, 1000), measured("loop", folded, 3000, fold=True)]
+    order = ranked(tried, None, size_limit)
+    assert explain(order[0], order, None).reason.startswith(why)
+
+
+@pytest.mark.parametrize("lowering", ["fused", ["fused"]])
+def test_folding_in_a_lowering_that_cannot_is_refused(lowering):
+    with pytest.raises(ConfigError, match=r"'fused' cannot fold an embedding.*'loop'"):
+        candidates(lowering, True, 20)

@@ -82,6 +82,14 @@ def test_open_timesteps_are_fixed_by_the_caller(tmp_path):
     assert TFLiteModel(result.path).inputs["sensor"].shape == (1, 7, 3)
 
 
+@pytest.mark.parametrize("timesteps", [0, -3, TIMESTEPS + 1])
+def test_timesteps_that_the_model_contradicts_are_refused(timesteps, tmp_path):
+    model = build("simple_rnn")
+    with pytest.raises(ExportError, match=f"Received:.*{timesteps}"):
+        export_tflite(model, tmp_path / "m.tflite", timesteps=timesteps)
+    assert not list(tmp_path.iterdir())
+
+
 def test_stateful_layer_is_refused_by_name(tmp_path):
     import keras
 
