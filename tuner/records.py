@@ -28,24 +28,32 @@ def describe(trial: Any, record: Mapping[str, Any]) -> dict[str, Any]:
         record: Of `durable.DurableOracle.records`.
 
     Returns:
-        `trial_id`; `status`: `"completed"` or `"failed"`; `score`: the objective in the best
-        epoch, None if it failed; `model`; `hyperparameters`: the active ones; `metrics`: of the
-        best epoch; `seconds` of training; `epochs` trained; `parameters` of the model; `message`:
-        why it failed.
+        `trial_id`; `status`: `"completed"`, `"infeasible"` (over budget, and not trained) or
+        `"failed"`; `score`: the objective in the best epoch, None unless it completed; `model`;
+        `hyperparameters`: the active ones; `metrics`: of the best epoch, as Keras names them, and
+        `quantized_accuracy` (or `quantized_mean_absolute_error`) of the .tflite file on the
+        validation rows; `bytes` and `latency_ms` of that file; `parameters` of the model;
+        `excess`: `"size"`, `"latency"` or `"parameters"` -> how many times the limit; `seconds`
+        of training; `epochs` trained; `history`: a value per epoch for each measure; `message`:
+        why it failed, or what it exceeds. What is not known is None, or empty.
     """
-    completed = trial.status == "COMPLETED"
     values = hyperparameters(trial.hyperparameters.values)
+    completed = trial.status == "COMPLETED" and not record.get("excess")
     return {
         "trial_id": trial.trial_id,
-        "status": trial.status.lower(),
+        "status": "infeasible" if record.get("excess") else trial.status.lower(),
         "score": float(trial.score) if completed else None,
         "model": values.get("model"),
         "hyperparameters": values,
         "metrics": dict(record.get("metrics", {})) if completed else {},
+        "bytes": record.get("bytes"),
+        "latency_ms": record.get("latency_ms"),
+        "parameters": record.get("parameters"),
+        "excess": record.get("excess", {}),
         "seconds": record.get("seconds"),
         "epochs": record.get("epochs"),
-        "parameters": record.get("parameters"),
-        "message": trial.message,
+        "history": record.get("history", {}),
+        "message": record.get("message") or trial.message,
     }
 
 
@@ -89,7 +97,8 @@ def write_tables(directory: Path, trials: Sequence[dict[str, Any]]) -> None:
     }
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    head, tail = ("trial_id", "status", "score", "model"), ("seconds", "epochs", "parameters")
+    head = ("trial_id", "status", "score", "model")
+    tail = ("bytes", "latency_ms", "parameters", "seconds", "epochs")
     writer.writerow(
         [*head, *names["hyperparameters"], *names["metrics"], *tail, "message"],
     )

@@ -1,0 +1,72 @@
+"""Where trials run: a file per engine, each registering itself in `ENGINES`.
+
+A new file in this package, or an entry point in the group `keras_rnn_zoo.engines`, is a new engine.
+Importing one must import neither TensorFlow nor what its extra brings.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.tuner.jobs import Arrays, Ended, Job, Place, Progress
+
+__all__ = ["ENGINES", "Engine"]
+
+
+class Engine(ABC):
+    """Runs jobs in processes of their own, several at once, and says how they end.
+
+    The search submits as many jobs as there are workers, waits, and submits again; it stays in
+    one thread of one process. What an engine must see to: a job that crashes, hangs beyond the
+    timeout or is lost with its machine ends as a failure with the reason, or is run again where
+    that can help; and nothing it started outlives the search, however that ends.
+
+    Args:
+        workers: Jobs that may run at once.
+        data: Key -> the arrays that jobs name; see `jobs.Arrays`.
+        place: Where a trial's checkpoint belongs.
+        timeout: Seconds that a job may take; None sets no limit.
+        options: Options of this engine alone.
+    """
+
+    name: str
+    description: str
+
+    def __init__(
+        self,
+        workers: int,
+        data: Mapping[str, Arrays],
+        place: Place,
+        timeout: float | None = None,
+        **options: Any,
+    ):
+        self.workers = workers
+        self.data = data
+        self.place = place
+        self.timeout = timeout
+
+    @abstractmethod
+    def submit(self, job: Job) -> None:
+        """Starts a job; fewer than `workers` are running."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> Sequence[Ended | Progress]:
+        """Returns what happened, as soon as something did, or nothing after `seconds`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends everything, running jobs too. May be called twice."""
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+ENGINES: Registry[type[Engine]] = Registry(
+    "engine", "keras_rnn_zoo.tuner.engines", "keras_rnn_zoo.engines"
+)

@@ -1,0 +1,137 @@
+"""What a trial is asked to do, and what came of it: plain values, for a process anywhere.
+
+The search decides; a job says all that a trial needs to know, so that another process, or another
+machine, can run it without the search's objects. Nothing here imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+COMPLETED, INFEASIBLE, FAILED = "completed", "infeasible", "failed"
+
+CHECKPOINT = "checkpoint.weights.h5"
+"""The weights of a trial's best epoch, in its directory, as KerasTuner calls them."""
+
+Arrays = Mapping[str, np.ndarray]
+"""`x_train`, `y_train`, `x_validation`, `y_validation`: see `training.Prepared`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial to run.
+
+    Attributes:
+        trial_id: Of KerasTuner's oracle.
+        model: Name of the builder.
+        config: Complete config of the builder, JSON-able.
+        learning_rate: Of Adam.
+        seed: Of initial weights, shuffling and dropout.
+        epochs: Epoch to train up to.
+        initial_epoch: Epoch to start from.
+        batch_size: Rows per step.
+        patience: Epochs without a better validation loss before it stops; None never.
+        objective: Name of the score, and which way is better: `"max"` or `"min"`.
+        data: Key of the arrays to train and validate on.
+        parent: Id of the trial whose checkpoint it starts from, or None.
+        device: What to measure, and the limits: see `budget.DeviceBudget.to_dict`.
+        modules: Modules whose import registers the model, where the zoo does not.
+        callbacks: `"module:function"` that returns further Keras callbacks, or None.
+    """
+
+    trial_id: str
+    model: str
+    config: dict[str, Any]
+    learning_rate: float
+    seed: int
+    epochs: int
+    initial_epoch: int
+    batch_size: int
+    patience: int | None
+    objective: tuple[str, str]
+    data: str
+    parent: str | None = None
+    device: dict[str, Any] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
+    callbacks: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Job:
+        """Returns what `to_dict` returned, also after a trip through JSON."""
+        objective, modules = tuple(values["objective"]), tuple(values["modules"])
+        return cls(**{**values, "objective": objective, "modules": modules})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Attributes:
+        status: `"completed"`; `"infeasible"`: over budget, so it was not trained; `"failed"`.
+        message: Why it failed, or which limits it exceeds and by how much.
+        metrics: Of the best epoch, as Keras names them, and the figures of the quantized file.
+        best_epoch: Index of the best among the epochs trained here.
+        history: A value per epoch for each measure of Keras.
+        parameters: Of the model.
+        bytes: Size of the .tflite file; None where it was not measured.
+        latency_ms: Median of a call of it, batch 1, one thread.
+        excess: Limit -> how many times the limit the model is, for those that it exceeds.
+        seconds: What took how long: `"build"`, `"measure"`, `"train"`, `"score"`.
+    """
+
+    status: str
+    message: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    best_epoch: int = 0
+    history: dict[str, list[float]] = field(default_factory=dict)
+    parameters: int | None = None
+    bytes: int | None = None
+    latency_ms: float | None = None
+    excess: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a running trial is.
+
+    Attributes:
+        trial_id: Which.
+        text: `"epoch 2/4, batch 10/352"`, or what else it does.
+    """
+
+    trial_id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that ended; if it completed, its checkpoint is in its directory.
+
+    Attributes:
+        trial_id: Which.
+        outcome: What came of it. A process that died, hung or was lost is a failure.
+    """
+
+    trial_id: str
+    outcome: Outcome
+
+
+Tell = Callable[[str], None]
+"""Takes a line that says how far a trial is."""
+
+Place = Callable[[str], Path]
+"""Returns the directory of a trial, which exists."""
