@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from keras_rnn_zoo.errors import ConfigError
+
 # Attribute -> what is limited, and how a person says an amount of it.
 _LIMITS = {
     "max_size": ("size", lambda value: f"{value / 1000:,.1f} kB"),
@@ -31,6 +33,23 @@ class DeviceBudget:
     max_parameters: int | None = None
     quantize: str = "dynamic"
     target: str = "litert"
+
+    def check(self) -> None:
+        """Refuses limits that are none, and unknown modes and targets.
+
+        Raises:
+            ConfigError: A limit is no number above 0.
+            UnknownNameError: No such quantization mode or target.
+        """
+        from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+        from keras_rnn_zoo.export.targets import TARGETS
+
+        for attribute in _LIMITS:
+            value = getattr(self, attribute)
+            if value is not None and (isinstance(value, bool) or not value > 0):
+                raise ConfigError(f"{attribute} is a number above 0. Received: {value!r}")
+        QUANTIZATIONS.get(self.quantize)
+        TARGETS.get(self.target)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content as a JSON object."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-COMPLETED, INFEASIBLE, FAILED = "completed", "infeasible", "failed"
+COMPLETED, INFEASIBLE, FAILED, ABORTED = "completed", "infeasible", "failed", "aborted"
 
 CHECKPOINT = "checkpoint.weights.h5"
 """The weights of a trial's best epoch, in its directory, as KerasTuner calls them."""
@@ -36,7 +36,7 @@ class Job:
         initial_epoch: Epoch to start from.
         batch_size: Rows per step.
         patience: Epochs without a better validation loss before it stops; None never.
-        objective: Name of the score, and which way is better: `"max"` or `"min"`.
+        objective: The measure of Keras that says which epoch is best, and `"max"` or `"min"`.
         data: Key of the arrays to train and validate on.
         parent: Id of the trial whose checkpoint it starts from, or None.
         device: What to measure, and the limits: see `budget.DeviceBudget.to_dict`.
@@ -76,8 +76,9 @@ class Outcome:
     """What came of a job.
 
     Attributes:
-        status: `"completed"`; `"infeasible"`: over budget, so it was not trained; `"failed"`.
-        message: Why it failed, or which limits it exceeds and by how much.
+        status: `"completed"`; `"infeasible"`: over budget, so it was not trained; `"failed"`;
+            `"aborted"`: the place could not be written, so that no trial can go on.
+        message: Why it ended so, or which limits it exceeds and by how much.
         metrics: Of the best epoch, as Keras names them, and the figures of the quantized file.
         best_epoch: Index of the best among the epochs trained here.
         history: A value per epoch for each measure of Keras.

@@ -66,19 +66,23 @@ def ended(oracle: Any) -> list[dict[str, Any]]:
     ]
 
 
-def best(trials: Sequence[dict[str, Any]], direction: str) -> dict[str, Any] | None:
-    """Returns the trial with the best score; of equals the one with the least validation loss.
+def ranked(trials: Sequence[dict[str, Any]], direction: str) -> list[dict[str, Any]]:
+    """Returns the trials that have a score, the best first; of equals, the one with less loss.
 
     Args:
         trials: See `describe`.
         direction: `"max"` or `"min"`.
     """
     sign = -1 if direction == "max" else 1
-    return min(
+    return sorted(
         (trial for trial in trials if trial["score"] is not None),
         key=lambda trial: (sign * trial["score"], trial["metrics"].get("val_loss", math.inf)),
-        default=None,
     )
+
+
+def best(trials: Sequence[dict[str, Any]], direction: str) -> dict[str, Any] | None:
+    """Returns the first of `ranked`, or None."""
+    return next(iter(ranked(trials, direction)), None)
 
 
 def write_tables(directory: Path, trials: Sequence[dict[str, Any]]) -> None:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,19 +28,18 @@ import numpy as np
 from keras_rnn_zoo.data import Dataset, Split, hold_out
 from keras_rnn_zoo.errors import ConfigError, DataError, OutputError, SearchError
 from keras_rnn_zoo.files import PathLike, check_new_directory, explained, new_directory, write_json
-from keras_rnn_zoo.run import RUN_FILE, Run
+from keras_rnn_zoo.run import Run
 from keras_rnn_zoo.training import (
-    Fitted,
     Prepared,
     as_dataset,
     check_config,
     check_hyperparameters,
     encoding_sizes,
-    evaluate,
     prepare,
-    save_run,
 )
-from keras_rnn_zoo.tuner import records
+from keras_rnn_zoo.tuner import objectives, pareto, records
+from keras_rnn_zoo.tuner.budget import DeviceBudget
+from keras_rnn_zoo.tuner.engines import ENGINES
 from keras_rnn_zoo.tuner.settings import (
     LearningRate,
     Space,
@@ -49,18 +48,17 @@ from keras_rnn_zoo.tuner.settings import (
     check_spaces,
 )
 from keras_rnn_zoo.tuner.tuners import TUNERS, Plan
+from keras_rnn_zoo.tuner.watching import Watcher
+from keras_rnn_zoo.tuner.winners import BEST, FRONT, over_budget, save_trial
 
 if TYPE_CHECKING:
-    import keras
-
+    from keras_rnn_zoo.tuner.engines import Engine
     from keras_rnn_zoo.tuner.running import ZooTuner
 
-FORMAT = 1
-SEARCH_FILE, BEST, LOGS = "search.json", "best", "logs"
+FORMAT = 2
+SEARCH_FILE, LOGS, REPORT = "search.json", "logs", "report.html"
 TEST_FRACTION = 0.2
 """The part of the rows that is held out from the search where the data have no test split."""
-# Keras averages over batches; the restored model is evaluated in batches of another size.
-RESTORED_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,14 @@ class SearchResult:
         path: The search directory.
         best: The winner, with its accuracy on rows that the search never saw.
         trials: See `records.describe`: the best first, failed ones last.
+        front: Ids of the trials that no other one beats in quality, size and latency together.
+            Each is a run in `front/<id>`, or the winner.
     """
 
     path: Path
     best: Run
     trials: list[dict[str, Any]]
+    front: list[str]
 
 
 def search(
@@ -100,7 +101,14 @@ def search(
     task: str | None = None,
     padding: str = "post",
     truncating: str = "pre",
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    budget: DeviceBudget | None = None,
+    objective: str | None = None,
+    workers: int = 1,
+    engine: str = "local",
+    engine_options: Mapping[str, Any] | None = None,
+    trial_timeout: float | None = None,
+    keep: int = 5,
+    callbacks: str | Callable[[], Sequence[Any]] | None = None,
     progress: bool = True,
 ) -> SearchResult:
     """Searches for the best model and hyperparameters, and leaves the winner as a run.
@@ -109,6 +117,10 @@ def search(
     absolute error) of their best epoch. The winner is restored from that epoch and evaluated once
     on test rows that no trial saw: those of the data, or else a fifth of the rows, held out before
     anything. Each model sees its own default number of timesteps, unless `config` sets one.
+
+    Each trial runs in a process of its own, and what happens to it there costs that trial only. A
+    model is measured before it is trained: one over budget is not trained, is reported with its
+    figures, and tells the tuner where not to look.
 
     The same call again goes on with a search that was stopped, however it was stopped: trials that
     ended are kept, one that was running is run again. Of a finished search it returns the result.
@@ -127,8 +139,18 @@ def search(
         epochs: The most epochs of a trial.
         patience: Stop a trial after this many epochs without a better validation loss; None never.
         seed: Of every random choice: the same seed gives the same trials and the same winner.
-        callbacks: Further Keras callbacks, the same objects in every trial.
-        progress: Write a line per trial to stderr.
+        budget: Limits of the file on a device, and which file that is; None measures the
+            dynamic-range file, and limits nothing.
+        objective: What to optimize: see `objectives.parse`; None is the accuracy on the validation
+            rows, or the mean absolute error.
+        workers: Trials that run at once.
+        engine: Where they run: a name of `ENGINES`, `"local"` or `"ray"`.
+        engine_options: Options of that engine: for `"ray"`, `address`.
+        trial_timeout: Seconds that a trial may take; None sets no limit.
+        keep: How many checkpoints to keep, of the best trials; those of the front are kept, too.
+        callbacks: A function that returns further Keras callbacks, called in each trial's process:
+            one of a module that can be imported, or `"module:function"`.
+        progress: Write to stderr how far it is.
 
     Raises:
         OutputError: `output` holds something else, or a search with other settings.
@@ -146,6 +168,11 @@ def search(
     _check_numbers(max_trials, seed, validation_split)
     check_hyperparameters(epochs, batch_size, 1.0, patience)
     check_config(names, config or {})
+    budget = budget or DeviceBudget()
+    budget.check()
+    _check_running(workers, trial_timeout, keep)
+    ENGINES.get(engine)
+    modules, reference = _modules(names), _reference(callbacks)
     output = Path(output)
     known = _read(output)
     asked: dict[str, Any] = {
@@ -164,6 +191,9 @@ def search(
         "task": task,
         "padding": padding,
         "truncating": truncating,
+        "device": budget.to_dict(),
+        "objective": objective,
+        "callbacks": reference,
     }
     asked = json.loads(json.dumps(asked, default=lambda value: value.item()))
     _check_same(output, known, asked)
@@ -208,8 +238,66 @@ def search(
         prepared=prepared,
         algorithm=algorithm,
         command=command,
-        callbacks=callbacks,
+        modules=modules,
+        budget=budget,
+        keep=keep,
+        engine_of=lambda data, place: ENGINES.get(engine)(
+            workers, data, place, trial_timeout, **(engine_options or {})
+        ),
         progress=progress,
+    )
+
+
+def _check_running(workers: int, trial_timeout: float | None, keep: int) -> None:
+    for name, value in (("workers", workers), ("keep", keep)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{name} is a whole number of at least 1. Received: {value!r}")
+    if trial_timeout is not None and not trial_timeout > 0:
+        raise ConfigError(f"trial_timeout is a number of seconds. Received: {trial_timeout!r}")
+
+
+def _modules(models: Sequence[str]) -> tuple[str, ...]:
+    """Returns the modules that another process must import to know the models.
+
+    Raises:
+        ConfigError: A model is defined where no other process finds it.
+    """
+    from keras_rnn_zoo.builder import MODELS
+
+    found = dict.fromkeys(str(MODELS.get(name).__module__) for name in models)
+    if "__main__" in found:
+        raise ConfigError(
+            "Trials run in processes of their own, and a model that is defined in a script or a "
+            "notebook is not known there. Put it into a module of its own, and import that."
+        )
+    return tuple(name for name in found if not name.startswith("keras_rnn_zoo."))
+
+
+def _reference(callbacks: Any) -> str | None:
+    """Returns `"module:function"` of what makes callbacks.
+
+    Raises:
+        ConfigError: It cannot be found by such a name.
+    """
+    if callbacks is None:
+        return None
+    reference = callbacks
+    if not isinstance(callbacks, str):
+        module = getattr(callbacks, "__module__", None)
+        reference = f"{module}:{getattr(callbacks, '__qualname__', callbacks)}"
+    module, _, name = reference.partition(":")
+    try:
+        found: Any = importlib.import_module(module) if module != "__main__" else None
+        for part in name.split("."):
+            found = getattr(found, part)
+        if callable(found) and (isinstance(callbacks, str) or found is callbacks):
+            return str(reference)
+    except (ImportError, AttributeError, ValueError):
+        pass
+    raise ConfigError(
+        "callbacks is a function that returns Keras callbacks, of a module that can be imported "
+        "(trials run in processes of their own), or its name as 'module:function'. Received: "
+        f"{callbacks!r}"
     )
 
 
@@ -343,7 +431,10 @@ def _search(
     prepared: Mapping[str, Prepared],
     algorithm: Any,
     command: str | None,
-    callbacks: Sequence[Any],
+    modules: tuple[str, ...],
+    budget: DeviceBudget,
+    keep: int,
+    engine_of: Callable[[Any, Any], Engine],
     progress: bool,
 ) -> SearchResult:
     import keras_tuner
@@ -351,17 +442,18 @@ def _search(
     from keras_rnn_zoo.provenance import provenance
     from keras_rnn_zoo.tasks import get_task
     from keras_rnn_zoo.tuner import hparams
-    from keras_rnn_zoo.tuner.running import ZooTuner
-
-    def say(line: str) -> None:
-        if progress:
-            print(line, file=sys.stderr, flush=True)
+    from keras_rnn_zoo.tuner.running import Settings, ZooTuner
 
     metric = get_task(next(iter(prepared.values())).preprocessor.task).metric
-    direction = "max" if metric == "accuracy" else "min"
-    objective = keras_tuner.Objective(f"val_{metric}", direction)
+    objective = objectives.parse(asked["objective"], metric)
+    direction = objective.direction
     oracle = algorithm.oracle(
-        Plan(objective, asked["max_trials"], asked["epochs"], seed=asked["seed"] + 1)
+        Plan(
+            keras_tuner.Objective(objective.name, direction),
+            asked["max_trials"],
+            asked["epochs"],
+            seed=asked["seed"] + 1,
+        )
     )
     asked["space"] = _space(hypermodel)
     _check_same(output, known, asked)
@@ -373,6 +465,7 @@ def _search(
             "objective": {"name": objective.name, "direction": direction},
             "data": {name: prepared[name].data for name in asked["models"]},
             "best": None,
+            "front": [],
             "message": None,
             "provenance": provenance(seed=asked["seed"], command=command),
         }
@@ -380,11 +473,28 @@ def _search(
             write_json(directory / SEARCH_FILE, known)
     with explained(output), _locked(output):
         _sweep(output)
-        zoo_tuner: ZooTuner
-
-        def progress_of(trial: Any) -> str:
-            number = oracle.start_order.index(trial.trial_id) + 1
-            return f"trial {number}/{total} {trial.hyperparameters.values['model']}"
+        keys, arrays = _arrays(prepared)
+        tuner = ZooTuner(
+            oracle,
+            hypermodel,
+            objective=objective,
+            settings=Settings(
+                data=keys,
+                epochs=asked["epochs"],
+                batch_size=asked["batch_size"],
+                patience=asked["patience"],
+                seed=asked["seed"],
+                monitor=_monitor(objective, metric),
+                budget=budget,
+                modules=modules,
+                callbacks=asked["callbacks"],
+                keep=keep,
+            ),
+            directory=output,
+            needed=lambda: algorithm.needed(oracle),
+        )
+        watcher = Watcher(progress, algorithm.total(oracle), objective.name)
+        info = known
 
         def publish() -> list[dict[str, Any]]:
             trials = records.ended(oracle)
@@ -396,54 +506,128 @@ def _search(
                 trials,
                 oracle.records,
             )
+            _write_report(output, info, trials)
             return trials
 
-        def on_end() -> None:
+        def on_end(trial_id: str) -> None:
             trials = publish()
-            last = next(t for t in trials if t["trial_id"] == oracle.end_order[-1])
-            number = oracle.start_order.index(last["trial_id"]) + 1
-            say(_line(last, records.best(trials, direction), number, total, objective.name))
+            ended = next(trial for trial in trials if trial["trial_id"] == trial_id)
+            number = oracle.start_order.index(trial_id) + 1
+            watcher.ended(ended, number, records.best(trials, direction))
 
-        zoo_tuner = ZooTuner(
-            oracle,
-            hypermodel,
-            data=prepared,
-            directory=output,
-            epochs=asked["epochs"],
-            batch_size=asked["batch_size"],
-            patience=asked["patience"],
-            seed=asked["seed"],
-            callbacks=callbacks,
-            title=progress_of if progress else None,
-            on_end=on_end,
-            needed=lambda: algorithm.needed(oracle),
-        )
-        total = algorithm.total(oracle)
-        publish()
-        if known["status"] == "unfinished":
-            _run(zoo_tuner, oracle, total, asked["max_trials"], output, say)
+        def on_tick(doing: Mapping[str, str]) -> None:
+            models = {name: oracle.trials[name].hyperparameters.values["model"] for name in doing}
+            trials = records.ended(oracle)
+            watcher.tick(trials, records.best(trials, direction), doing, models)
+
+        tuner.on_end, tuner.on_tick = on_end, on_tick
+        trials = publish()
+        if info["status"] == "unfinished":
+            done = len(trials)
+            if done:
+                watcher.say(f"Going on after {done} of {watcher.total} trials in {output}.")
+            try:
+                with engine_of(arrays, tuner.place) as engine:
+                    tuner.search(engine)
+            except KeyboardInterrupt:
+                done = len(oracle.end_order)
+                watcher.say(f"Stopped after {done} of {watcher.total} trials.")
+                raise
+            finally:
+                watcher.close()
+            if len(oracle.end_order) < asked["max_trials"]:
+                watcher.say(f"The search space is exhausted after {len(oracle.end_order)} trials.")
         trials = records.ended(oracle)
-        winner = records.best(trials, direction)
-        if winner is None:
-            message = _all_failed(trials)
-            write_json(output / SEARCH_FILE, {**known, "status": "failed", "message": message})
-            raise SearchError(message)
-        if not (output / BEST / RUN_FILE).is_file():
-            _save_winner(output, zoo_tuner, winner, prepared[winner["model"]], asked, command)
-        best = Run.load(output / BEST)
-        if known["status"] != "finished":
-            summary = {"trial_id": winner["trial_id"], "model": winner["model"], **best.metrics}
-            write_json(output / SEARCH_FILE, {**known, "status": "finished", "best": summary})
-    sign = -1 if direction == "max" else 1
-    ordered = sorted(
-        trials,
-        key=lambda trial: (
-            trial is not winner,
-            trial["score"] is None,
-            sign * (trial["score"] or 0.0),
-        ),
-    )
-    return SearchResult(output, best, ordered)
+        if info["status"] != "finished":
+            info = _finish(info, output, tuner, trials, prepared, budget, command, watcher)
+            publish()
+        winner = next(t for t in trials if t["trial_id"] == info["best"]["trial_id"])
+        best = save_trial(output / BEST, tuner, winner, prepared[winner["model"]], asked, command)
+    ordered = [winner, *(t for t in records.ranked(trials, direction) if t is not winner)]
+    ordered += [trial for trial in trials if trial["score"] is None]
+    return SearchResult(output, best, ordered, list(info["front"]))
+
+
+def _finish(
+    info: dict[str, Any],
+    output: Path,
+    tuner: ZooTuner,
+    trials: Sequence[dict[str, Any]],
+    prepared: Mapping[str, Prepared],
+    budget: DeviceBudget,
+    command: str | None,
+    watcher: Watcher,
+) -> dict[str, Any]:
+    """Finds the winner, and leaves it and the front as runs; returns what search.json then says.
+
+    Raises:
+        SearchError: No trial is of use, or a checkpoint is damaged.
+    """
+    direction, asked = info["objective"]["direction"], info["settings"]
+    winner = None
+    for trial in records.ranked(trials, direction):
+        problem = over_budget(tuner, trial, prepared[trial["model"]], budget)
+        if problem is None:
+            winner = trial
+            break
+        watcher.say(f"Trial {trial['trial_id']} is not the winner: measured again, {problem}")
+    if winner is None:
+        message = _none_of_use(trials)
+        write_json(output / SEARCH_FILE, {**info, "status": "failed", "message": message})
+        raise SearchError(message)
+    best = save_trial(output / BEST, tuner, winner, prepared[winner["model"]], asked, command)
+    front = pareto.front(trials, direction)
+    by_id = {trial["trial_id"]: trial for trial in trials}
+    for name in front:
+        if name != winner["trial_id"]:
+            trial = by_id[name]
+            save_trial(
+                output / FRONT / name, tuner, trial, prepared[trial["model"]], asked, command
+            )
+    summary = {
+        "trial_id": winner["trial_id"],
+        "model": winner["model"],
+        "bytes": winner["bytes"],
+        "latency_ms": winner["latency_ms"],
+        **best.metrics,
+    }
+    info = {**info, "status": "finished", "best": summary, "front": front}
+    write_json(output / SEARCH_FILE, info)
+    return info
+
+
+def _monitor(objective: objectives.Objective, metric: str) -> tuple[str, str]:
+    """Returns which measure of Keras says which epoch is best, and which way."""
+    if objective.name == "val_loss":
+        return "val_loss", "min"
+    return f"val_{metric}", "max" if metric == "accuracy" else "min"
+
+
+def _arrays(prepared: Mapping[str, Prepared]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Returns a key for each model, and the arrays under each key; models may share them."""
+    keys: dict[str, str] = {}
+    arrays: dict[str, Any] = {}
+    seen: dict[int, str] = {}
+    for model, data in prepared.items():
+        if id(data) not in seen:
+            seen[id(data)] = model
+            assert data.x_validation is not None and data.y_validation is not None
+            arrays[model] = {
+                "x_train": data.x_train,
+                "y_train": data.y_train,
+                "x_validation": data.x_validation,
+                "y_validation": data.y_validation,
+            }
+        keys[model] = seen[id(data)]
+    return keys, arrays
+
+
+def _write_report(output: Path, info: Mapping[str, Any], trials: Sequence[dict[str, Any]]) -> None:
+    try:
+        from keras_rnn_zoo.tuner.report import write_report
+    except ImportError:
+        return
+    write_report(output / REPORT, info, trials)
 
 
 def _space(hypermodel: Any) -> list[Any]:
@@ -462,110 +646,20 @@ def _sweep(output: Path) -> None:
                 leftover.unlink(missing_ok=True)
 
 
-def _run(
-    tuner: ZooTuner,
-    oracle: Any,
-    total: int,
-    max_trials: int,
-    output: Path,
-    say: Callable[[str], None],
-) -> None:
-    done = len(oracle.end_order)
-    if done:
-        say(f"Going on after {done} of {total} trials in {output}.")
-    try:
-        tuner.search()
-    except KeyboardInterrupt:
-        say(f"Stopped after {len(oracle.end_order)} of {total} trials.")
-        raise
-    if len(oracle.end_order) < max_trials:
-        say(f"The search space is exhausted after {len(oracle.end_order)} trials.")
-
-
-def _line(
-    trial: Mapping[str, Any],
-    best: Mapping[str, Any] | None,
-    number: int,
-    total: int,
-    objective: str,
-) -> str:
-    """Returns the line of progress for a trial that ended."""
-    values = "  ".join(
-        f"{name.removeprefix(trial['model'] + '.')}={_short(value)}"
-        for name, value in trial["hyperparameters"].items()
-        if name != "model"
-    )
-    line = f"trial {number}/{total}  {trial['model']}  {values}  "
-    if trial["score"] is None:
-        line += f"failed: {trial['message']}"
-    else:
-        line += f"{objective} {trial['score']:.4f}"
-    if best is not None:
-        line += f"  best {best['score']:.4f} ({best['model']})"
-    return f"{line}  {trial['seconds']:.1f} s"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _all_failed(trials: Sequence[Mapping[str, Any]]) -> str:
+def _none_of_use(trials: Sequence[Mapping[str, Any]]) -> str:
+    """Returns why there is no winner, and what to do."""
     if not trials:
         return "The search space is empty: no trial could be made. Give other spaces."
-    return (
-        f"All {len(trials)} trials failed. The first: {str(trials[0]['message']).rstrip('.')}. "
-        "Change the settings, and search in a new directory."
-    )
-
-
-def _chain(oracle: Any, trial_id: str) -> list[str]:
-    """Returns the trials whose training led to this one's weights, itself last."""
-    parent = oracle.trials[trial_id].hyperparameters.values.get("tuner/trial_id")
-    return [*(_chain(oracle, parent) if parent else ()), trial_id]
-
-
-def _save_winner(
-    output: Path,
-    tuner: ZooTuner,
-    winner: Mapping[str, Any],
-    prepared: Prepared,
-    asked: Mapping[str, Any],
-    command: str | None,
-) -> None:
-    """Restores the best trial, evaluates it on rows that no trial saw, and leaves it as a run.
-
-    Raises:
-        SearchError: Its weights are missing, or do not answer as they did.
-    """
-    oracle = tuner.oracle
-    trial = oracle.trials[winner["trial_id"]]
-    model = tuner.load_model(trial)
-    metrics = evaluate(prepared, model)
-    restored = metrics[f"validation_{oracle.objective.name.removeprefix('val_')}"]
-    if not abs(restored - winner["score"]) <= RESTORED_TOLERANCE * max(1.0, abs(winner["score"])):
-        raise SearchError(
-            f"Trial {winner['trial_id']} scored {winner['score']:.6g}, and restored it scores "
-            f"{restored:.6g}: its weights are damaged. Search again in a new directory."
+    infeasible = [trial for trial in trials if trial["status"] == "infeasible"]
+    failed = [trial for trial in trials if trial["status"] == "failed"]
+    if len(failed) == len(trials):
+        return (
+            f"All {len(trials)} trials failed. The first: {str(trials[0]['message']).rstrip('.')}. "
+            "Change the settings, and search in a new directory."
         )
-    steps = [oracle.records[name] for name in _chain(oracle, winner["trial_id"])]
-    history = {
-        name: [value for step in steps for value in step["history"][name]]
-        for name in steps[-1]["history"]
-    }
-    metrics["epochs"] = sum(step["epochs"] for step in steps)
-    metrics["seconds"] = round(sum(step["seconds"] for step in steps), 3)
-    metrics["parameters"] = int(model.count_params())
-    hyperparameters = {
-        "learning_rate": winner["hyperparameters"]["learning_rate"],
-        "epochs": asked["epochs"],
-        "batch_size": asked["batch_size"],
-        "patience": asked["patience"],
-        "best_epoch": metrics["epochs"] - winner["epochs"] + trial.best_step + 1,
-        "tuner": asked["tuner"],
-        "trial_id": winner["trial_id"],
-    }
-    fitted = Fitted(
-        model, tuner.hypermodel.builder(trial.hyperparameters), history, metrics, hyperparameters
-    )
-    with new_directory(output / BEST) as directory:
-        save_run(directory, prepared, fitted, seed=asked["seed"], command=command)
+    text = f"None of the {len(trials)} trials keeps the limits"
+    if infeasible:
+        closest = min(infeasible, key=lambda trial: max(trial["excess"].values()))
+        text += f". The closest, trial {closest['trial_id']} ({closest['model']}), is "
+        text += str(closest["message"])
+    return f"{text}. Allow more, or search smaller models, in a new directory."
