@@ -4,9 +4,11 @@ Importing TensorFlow takes seconds, a fork takes none, and a fork of a process i
 never ran is as good as a new one. A JSON request a line on stdin, a JSON answer a line on stdout:
 
 ```
-{"run": job, "data": dir, "directory": dir, "parent": file or null, "outcome": file, "log": file}
-{"kill": trial id}
--> {"ready": true}, {"trial": id, "progress": text}, {"trial": id, "code": exit status}
+{"run": job, "token": text, "data": dir, "directory": dir, "parent": file or null,
+ "outcome": file, "log": file, "threads": 1, "path": sys.path, "environment": os.environ}
+{"kill": token}
+{"remove": dir}: when this process ends
+-> {"ready": true}, {"token": text, "progress": text}, {"token": text, "code": exit status}
 ```
 
 It ends when stdin does, and takes its children with it, however the search ended.
@@ -48,12 +50,19 @@ def die_with_parent() -> None:
 
 def run(request: dict[str, Any], answers: int) -> None:
     """Runs a job in this process, a child, and leaves the outcome as a file."""
+    sys.path[:] = request["path"]
+    os.environ.update(request["environment"])
+
     import numpy as np
+    import tensorflow as tf
 
     from keras_rnn_zoo.files import write_json
     from keras_rnn_zoo.tuner.jobs import Job
     from keras_rnn_zoo.tuner.trial import run_job
 
+    # Several trials, each with as many threads as there are processors, keep each other waiting.
+    tf.config.threading.set_intra_op_parallelism_threads(request["threads"])
+    tf.config.threading.set_inter_op_parallelism_threads(request["threads"])
     job = Job.from_dict(request["run"])
     arrays = {
         path.stem: np.load(path, mmap_mode="r", allow_pickle=False)
@@ -61,7 +70,7 @@ def run(request: dict[str, Any], answers: int) -> None:
     }
 
     def tell(text: str) -> None:
-        say(answers, {"trial": job.trial_id, "progress": text[: MAX_LINE // 4]})
+        say(answers, {"token": request["token"], "progress": text[: MAX_LINE // 4]})
 
     parent = Path(request["parent"]) if request["parent"] else None
     outcome = run_job(job, arrays, Path(request["directory"]), parent, tell)
@@ -71,8 +80,8 @@ def run(request: dict[str, Any], answers: int) -> None:
 class Server:
     """Forks a child for each request, and says how it ended."""
 
-    def __init__(self, scratch: str) -> None:
-        self.scratch = scratch
+    def __init__(self) -> None:
+        self.scratch: list[str] = []
         self.children: dict[int, str] = {}
         # Libraries print to stdout; the answers go to a stream of their own.
         self.answers = os.dup(1)
@@ -108,14 +117,17 @@ class Server:
             self._end()
 
     def _answer(self, request: dict[str, Any]) -> None:
+        if "remove" in request:
+            self.scratch.append(request["remove"])
+            return
         if "kill" in request:
-            for pid, trial in self.children.items():
-                if trial == request["kill"]:
+            for pid, token in self.children.items():
+                if token == request["kill"]:
                     _kill(pid)
             return
         server, pid = os.getpid(), os.fork()
         if pid:
-            self.children[pid] = request["run"]["trial_id"]
+            self.children[pid] = request["token"]
             return
         code = 1
         try:
@@ -149,12 +161,13 @@ class Server:
                 return
             if pid in self.children:
                 code = os.waitstatus_to_exitcode(status)
-                say(self.answers, {"trial": self.children.pop(pid), "code": code})
+                say(self.answers, {"token": self.children.pop(pid), "code": code})
 
     def _end(self) -> None:
         for pid in self.children:
             _kill(pid)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        for directory in self.scratch:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _kill(pid: int) -> None:
@@ -167,7 +180,7 @@ def _kill(pid: int) -> None:
 def main() -> None:
     """Imports what trials need, then serves."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the search, which ends this
-    server = Server(sys.argv[1])
+    server = Server()
 
     import keras  # noqa: F401
     import tensorflow  # noqa: F401

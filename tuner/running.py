@@ -159,7 +159,10 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
                 engine.submit(self.job(trial))
             if not working:
                 return
-            for event in engine.wait(TICK_SECONDS):
+            events = engine.wait(TICK_SECONDS)
+            if not events:
+                self.on_tick(doing)
+            for event in events:
                 if isinstance(event, Ended):
                     free.append(working.pop(event.trial_id))
                     doing.pop(event.trial_id)
@@ -167,7 +170,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
                     self.on_end(event.trial_id)
                 else:
                     doing[event.trial_id] = event.text
-            self.on_tick(doing)
+                self.on_tick(doing)
 
     def job(self, trial: Any) -> Job:
         """Returns what a trial has to do, as plain values."""

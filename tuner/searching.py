@@ -193,7 +193,6 @@ def search(
         "truncating": truncating,
         "device": budget.to_dict(),
         "objective": objective,
-        "callbacks": reference,
     }
     asked = json.loads(json.dumps(asked, default=lambda value: value.item()))
     _check_same(output, known, asked)
@@ -239,6 +238,7 @@ def search(
         algorithm=algorithm,
         command=command,
         modules=modules,
+        callbacks=reference,
         budget=budget,
         keep=keep,
         engine_of=lambda data, place: ENGINES.get(engine)(
@@ -432,6 +432,7 @@ def _search(
     algorithm: Any,
     command: str | None,
     modules: tuple[str, ...],
+    callbacks: str | None,
     budget: DeviceBudget,
     keep: int,
     engine_of: Callable[[Any, Any], Engine],
@@ -487,7 +488,7 @@ def _search(
                 monitor=_monitor(objective, metric),
                 budget=budget,
                 modules=modules,
-                callbacks=asked["callbacks"],
+                callbacks=callbacks,
                 keep=keep,
             ),
             directory=output,

@@ -12,6 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny import run_search
 
+from keras_rnn_zoo.tuner.engines.local import LocalEngine
+
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_collections():
@@ -22,6 +24,16 @@ def quick_collections():
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_server():
+    """Importing TensorFlow anew for each search takes longer than the search."""
+    LocalEngine.stays = True
+    yield
+    LocalEngine.stays = False
+    if LocalEngine._kept is not None:
+        LocalEngine._kept.close()
 
 
 @pytest.fixture(autouse=True)

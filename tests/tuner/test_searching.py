@@ -1,16 +1,11 @@
 """The search from end to end."""
 
 import csv
-import errno
 import fcntl
 import json
 import os
-import subprocess
 import sys
-from pathlib import Path
 
-import keras
-import numpy as np
 import pytest
 import tiny
 
@@ -18,7 +13,9 @@ from keras_rnn_zoo.data import Dataset, Split
 from keras_rnn_zoo.errors import ConfigError, OutputError, SearchError, UnknownNameError
 from keras_rnn_zoo.run import Run
 from keras_rnn_zoo.tuner import TUNERS
-from keras_rnn_zoo.tuner.running import CHECKPOINT, ZooTuner
+from keras_rnn_zoo.tuner.engines import ENGINES
+from keras_rnn_zoo.tuner.engines.local import LocalEngine
+from keras_rnn_zoo.tuner.jobs import CHECKPOINT, Ended
 
 
 @pytest.fixture(scope="module")
@@ -35,28 +32,41 @@ def undisturbed(tmp_path_factory):
     return find
 
 
-class Acts(keras.callbacks.Callback):
-    """Acts when the training of a model of the given name begins."""
-
-    def __init__(self, name, action):
-        super().__init__()
-        self.name, self.action = name, action
-
-    def on_train_begin(self, logs=None):
-        if self.model.name == self.name:
-            self.action(self.model)
-
-
-def interrupt(*_):
-    raise KeyboardInterrupt
-
-
-def fail(*_):
-    raise ValueError("too warm\nin here")
-
-
-def no_training(*_, **__):
+def no_training(*_):
     raise AssertionError("trained again")
+
+
+@pytest.fixture
+def press(monkeypatch):
+    """Returns what has Ctrl-C come when so many trials have ended; None has it never come."""
+    wait, after, ended = LocalEngine.wait, [None], []
+
+    def wait_or_stop(self, seconds):
+        if len(ended) == after[0]:
+            raise KeyboardInterrupt
+        found = wait(self, seconds)
+        ended.extend(event for event in found if isinstance(event, Ended))
+        return found
+
+    monkeypatch.setattr(LocalEngine, "wait", wait_or_stop)
+
+    def say(number):
+        after[0] = number
+
+    return say
+
+
+@pytest.fixture
+def submitted(monkeypatch):
+    """Returns the ids of the trials that are run."""
+    submit, found = LocalEngine.submit, []
+
+    def watch(self, job):
+        found.append(job.trial_id)
+        submit(self, job)
+
+    monkeypatch.setattr(LocalEngine, "submit", watch)
+    return found
 
 
 # ------------------------------------------------------------------ end to end
@@ -91,13 +101,11 @@ def test_only_the_chosen_models_hyperparameters_are_active(undisturbed, tuner):
         assert set(trial["hyperparameters"]) == {"model", "learning_rate", *names}
 
 
-@pytest.mark.parametrize("tuner", TUNERS.names())
-def test_only_the_winners_checkpoint_stays(undisturbed, tuner):
-    result = undisturbed(tuner)
-    kept = {path.parent.name for path in result.path.glob(f"tuner/*/{CHECKPOINT}")}
-    winner = f"trial_{result.trials[0]['trial_id']}"
-    assert winner in kept
-    assert kept == {winner} or tuner == "hyperband"
+def test_only_the_checkpoints_of_the_best_and_of_the_front_stay(tiny_search, directory):
+    result = tiny_search(max_trials=6, keep=1, epochs=1)
+    kept = {path.parent.name for path in directory.glob(f"tuner/*/{CHECKPOINT}")}
+    assert kept == {f"trial_{name}" for name in {result.trials[0]["trial_id"], *result.front}}
+    assert len(kept) < 6
 
 
 def test_hyperband_trains_the_best_on(undisturbed):
@@ -146,18 +154,27 @@ def test_what_the_config_sets_is_not_searched(tiny_search):
     assert result.best.builder().config["units"] == 3
 
 
-def test_each_model_sees_its_own_number_of_timesteps(tiny_search, monkeypatch):
+def test_each_model_sees_its_own_number_of_timesteps(tiny_search, directory, monkeypatch):
     seen = {}
 
-    def look(tuner, trial):
-        name = trial.hyperparameters.values["model"]
-        seen[name] = tuner.data[name].x_train.shape[1], tuner.hypermodel.config[name]["timesteps"]
-        raise ValueError("seen")
+    class Looking(tiny.Instant):
+        def submit(self, job):
+            steps = self.data[job.data]["x_train"].shape[1]
+            seen[job.model] = steps, job.config["timesteps"]
+            raise SearchError("seen" if len(seen) < 2 else "seen both")
 
-    monkeypatch.setattr(ZooTuner, "run_trial", look)
+    monkeypatch.setitem(ENGINES._entries, "local", Looking)
     texts = Dataset("texts", "text", Split(["good fun", "bad"] * 20, ["p", "n"] * 20))
-    with pytest.raises(SearchError, match="seen"):
-        tiny_search(models=["lstm", "bilstm"], spaces={}, data=texts, config={}, tuner="grid")
+    for name in ("lstm", "bilstm"):
+        with pytest.raises(SearchError, match="seen"):
+            tiny_search(
+                models=[name, "gru"],
+                spaces={},
+                data=texts,
+                config={},
+                tuner="grid",
+                output=directory / name,
+            )
     assert seen == {"lstm": (80, 80), "bilstm": (200, 200)}
 
 
@@ -175,7 +192,7 @@ def test_progress_goes_to_stderr_a_line_per_trial(tiny_search, capsys):
 def test_a_terminal_shows_how_far_a_trial_is(tiny_search, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     tiny_search(max_trials=1, epochs=1, progress=True)
-    assert "trial 1/1 rnn: epoch 1/1, batch 1/1" in capsys.readouterr().err
+    assert "0/1 done; 0 rnn: epoch 1/1, batch 1/1" in capsys.readouterr().err
 
 
 def test_early_stopping_ends_a_trial(tiny_search):
@@ -249,19 +266,21 @@ def test_hparams_shows_the_trials(undisturbed):
 
 @pytest.mark.parametrize("tuner", TUNERS.names())
 def test_an_interrupted_search_goes_on_as_if_nothing_had_been(
-    undisturbed, tiny_search, directory, tuner, capsys
+    undisturbed, tiny_search, directory, tuner, press, submitted, capsys
 ):
+    press(2)
     with pytest.raises(KeyboardInterrupt):
-        tiny_search(tuner=tuner, callbacks=[tiny.at_fit(3, interrupt)], progress=True)
+        tiny_search(tuner=tuner, progress=True)
     assert "Stopped after 2 of 4 trials" in capsys.readouterr().err
     kept = tiny.comparable(directory)
     assert len(kept) == 2
-    counting = tiny.at_fit(0, interrupt)
+    press(None)
+    del submitted[:]
 
-    result = tiny_search(tuner=tuner, callbacks=[counting], progress=True)
+    result = tiny_search(tuner=tuner, progress=True)
 
     assert "Going on after 2 of 4 trials" in capsys.readouterr().err
-    assert counting.fits == 2
+    assert len(submitted) == 2
     expected = undisturbed(tuner)
     assert tiny.comparable(directory) == tiny.comparable(expected.path)
     for name in ("test_accuracy", "test_loss", "train_loss"):
@@ -270,21 +289,9 @@ def test_an_interrupted_search_goes_on_as_if_nothing_had_been(
     assert logs == {"search", *(f"trial_{trial['trial_id']}" for trial in result.trials)}
 
 
-@pytest.mark.parametrize(("tuner", "when"), [("hyperband", 4)])
-def test_a_killed_search_goes_on_as_if_nothing_had_been(
-    undisturbed, tiny_search, directory, tuner, when
-):
-    command = [sys.executable, str(Path(tiny.__file__)), str(directory), tuner, str(when)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == -9, done.stderr
-    assert not (directory / "best").exists()
-    tiny_search(tuner=tuner)
-    assert tiny.comparable(directory) == tiny.comparable(undisturbed(tuner).path)
-
-
 def test_a_finished_search_is_not_run_again(undisturbed, tiny_search, monkeypatch):
     before = undisturbed("random")
-    monkeypatch.setattr(ZooTuner, "run_trial", no_training)
+    monkeypatch.setattr(LocalEngine, "submit", no_training)
     written = (before.path / "best" / "model.keras").stat().st_mtime_ns
     after = tiny_search(output=before.path)
     assert after.trials == before.trials
@@ -297,7 +304,7 @@ def test_a_winner_that_is_gone_is_restored(tiny_search, directory, monkeypatch):
 
     before = tiny_search(max_trials=1, epochs=1)
     shutil.rmtree(directory / "best")
-    monkeypatch.setattr(ZooTuner, "run_trial", no_training)
+    monkeypatch.setattr(LocalEngine, "submit", no_training)
     assert tiny_search(max_trials=1, epochs=1).best.metrics == before.best.metrics
     shutil.rmtree(directory / "best")
     (directory / "tuner" / "trial_0" / CHECKPOINT).unlink()
@@ -315,7 +322,7 @@ def test_another_seed_makes_another_search(undisturbed, tiny_search, directory):
 
 def test_a_failed_trial_is_recorded_and_the_search_goes_on(tiny_search, directory, capsys):
     result = tiny_search(
-        tuner="grid", callbacks=[Acts("gru", fail)], epochs=1, max_trials=4, progress=True
+        tuner="grid", callbacks="trial_hooks:fails", epochs=1, max_trials=4, progress=True
     )
     trials = tiny.comparable(directory)
     assert [trial["status"] for trial in trials] == ["completed", "failed"] * 2
@@ -328,33 +335,25 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(tiny_search, director
 
 
 def test_a_model_with_nan_never_wins(tiny_search, directory):
-    def poison(model):
-        model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-
-    result = tiny_search(tuner="grid", callbacks=[Acts("rnn", poison)], max_trials=2)
-    failed = tiny.comparable(directory)[0]
+    result = tiny_search(tuner="grid", callbacks="trial_hooks:poisons", max_trials=2)
+    failed = tiny.comparable(directory)[1]
     assert failed["status"] == "failed" and "Training diverged" in failed["message"]
-    assert result.best.model_name == "gru"
-    assert not (directory / "tuner" / "trial_0" / CHECKPOINT).exists()
+    assert result.best.model_name == "rnn"
+    assert not (directory / "tuner" / "trial_1" / CHECKPOINT).exists()
 
 
 def test_a_search_in_which_all_fail_says_why(tiny_search, directory, monkeypatch):
     with pytest.raises(SearchError, match=r"All 2 .* too warm in here\. Change the"):
-        tiny_search(models=["gru"], spaces={}, callbacks=[Acts("gru", fail)], max_trials=2)
+        tiny_search(models=["gru"], spaces={}, callbacks="trial_hooks:fails", max_trials=2)
     assert json.loads((directory / "search.json").read_text())["status"] == "failed"
-    monkeypatch.setattr(ZooTuner, "run_trial", no_training)
+    monkeypatch.setattr(LocalEngine, "submit", no_training)
     with pytest.raises(SearchError, match="All 2 trials failed"):
         tiny_search(models=["gru"], spaces={}, max_trials=2)
 
 
 def test_a_full_disk_ends_the_search_and_it_can_go_on(tiny_search, directory, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(keras.Model, "save_weights", full)
-        with pytest.raises(OutputError, match="the disk is full"):
-            tiny_search(max_trials=2, epochs=1)
+    with pytest.raises(OutputError, match="the disk is full"):
+        tiny_search(max_trials=2, epochs=1, callbacks="trial_hooks:finds_the_disk_full")
     assert len(tiny_search(max_trials=2, epochs=1).trials) == 2
 
 
@@ -442,9 +441,10 @@ def test_a_damaged_search_file_is_refused(tiny_search, directory, content):
         tiny_search()
 
 
-def test_damaged_state_is_refused(tiny_search, directory):
+def test_damaged_state_is_refused(tiny_search, directory, press):
+    press(1)
     with pytest.raises(KeyboardInterrupt):
-        tiny_search(callbacks=[tiny.at_fit(2, interrupt)])
+        tiny_search()
     (directory / "tuner" / "oracle.json").write_text("{")
     with pytest.raises(SearchError, match=r"oracle.json is damaged"):
         tiny_search()

@@ -1,16 +1,15 @@
-"""A search that takes a second or two, here and in a process of its own."""
+"""A search that takes a few seconds, and engines that take none."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sys
 
 import numpy as np
 
 from keras_rnn_zoo.data import Dataset, Split
 from keras_rnn_zoo.tuner import search
+from keras_rnn_zoo.tuner.engines import Engine
+from keras_rnn_zoo.tuner.jobs import CHECKPOINT, COMPLETED, INFEASIBLE, Ended, Outcome
 
 
 def tiny_data(task="binary", rows=60, seed=0):
@@ -46,41 +45,57 @@ def run_search(**changes):
         "patience": 3,
         "batch_size": 64,
         "validation_split": 0.2,
+        "callbacks": "trial_hooks:eager",
         "progress": False,
         **changes,
     }
     return search(arguments.pop("models"), arguments.pop("data"), **arguments)
 
 
-def at_fit(number, action):
-    """Returns a callback that acts in the first epoch of the n-th training."""
-    import keras
-
-    class AtFit(keras.callbacks.Callback):
-        fits = 0
-
-        def on_epoch_end(self, epoch, logs=None):
-            if epoch == self.params.get("initial_epoch", epoch) and self.model is not self.seen:
-                self.seen = self.model
-                self.fits += 1
-                if self.fits == number:
-                    action()
-
-        seen = None
-
-    return AtFit()
-
-
 def comparable(directory):
-    """Returns what two searches that are the same have in common."""
+    """Returns what two searches that are the same have in common: all but how long it took."""
     trials = json.loads((directory / "trials.json").read_text())
-    return [{**trial, "seconds": None} for trial in trials]
+    return [{**trial, "seconds": None, "latency_ms": None} for trial in trials]
 
 
-if __name__ == "__main__":
-    import tensorflow as tf
+class Instant(Engine):
+    """Trials whose figures follow from their settings, in no time."""
 
-    tf.config.run_functions_eagerly(True)
-    _, place, name, when = sys.argv
-    kill = at_fit(int(when), lambda: os.kill(os.getpid(), signal.SIGKILL))
-    run_search(output=place, tuner=name, callbacks=[kill])
+    name = "instant"
+    description = "For tests."
+    runs: list[str] = []  # noqa: RUF012 (the tests look at it)
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.waiting = []
+
+    def submit(self, job):
+        self.runs.append(job.trial_id)
+        self.waiting.append(job)
+
+    def wait(self, seconds):
+        job = self.waiting.pop(0)
+        return [Ended(job.trial_id, self.outcome(job))]
+
+    def outcome(self, job):
+        score = job.seed % 1000 / 1000 + job.learning_rate
+        size = 1000 * job.config["units"]
+        limit = job.device["max_size"]
+        if limit and size > limit:
+            excess = {"size": size / limit}
+            return Outcome(INFEASIBLE, "over budget", bytes=size, excess=excess)
+        (self.place(job.trial_id) / CHECKPOINT).write_text("weights")
+        metrics = {"val_accuracy": score, "val_loss": 1 - score, "quantized_accuracy": score}
+        history = {"loss": [0.5], "val_accuracy": [score], "val_loss": [1 - score]}
+        return Outcome(
+            COMPLETED,
+            metrics=metrics,
+            history=history,
+            parameters=size,
+            bytes=size,
+            latency_ms=1.0,
+            seconds={"train": 0.5},
+        )
+
+    def close(self):
+        self.waiting.clear()

@@ -108,7 +108,9 @@ def test_a_model_can_be_registered_under_a_name_given_to_the_decorator():
         MODELS.unregister("named")
 
 
-@pytest.mark.parametrize("entry", [object(), int, lambda **config: None], ids=["object", "class", "function"])
+@pytest.mark.parametrize(
+    "entry", [object(), int, lambda **config: None], ids=["object", "class", "function"]
+)
 def test_only_builders_are_registered(entry):
     with pytest.raises(ConfigError, match="ModelBuilder"):
         register_model(entry)

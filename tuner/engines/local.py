@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,14 +38,79 @@ LOG = "log.txt"
 ATTEMPTS = 2
 
 
+class Server:
+    """The process that trials are forked from; see `_server`."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self._pending = b""
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "keras_rnn_zoo.tuner._server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            env=os.environ
+            | {
+                "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+                "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "-1"),
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
+            # Ctrl-C is for the search, which ends the server.
+            start_new_session=True,
+        )
+
+    def ask(self, request: dict[str, Any]) -> None:
+        """Sends a request; that the server is gone is for `answers` to say."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def answers(self, seconds: float) -> list[dict[str, Any]] | None:
+        """Returns what has come, waiting so long for the first; None from a server that is gone."""
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(seconds):
+                return []
+        content = os.read(self._process.stdout.fileno(), 1 << 16)
+        if not content:
+            return None
+        *lines, self._pending = (self._pending + content).split(b"\n")
+        found = [json.loads(line) for line in lines]
+        self.ready = self.ready or any("ready" in answer for answer in found)
+        return found
+
+    def close(self) -> str:
+        """Ends it, and with it all that it started; returns the last that it said."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        try:
+            self._process.wait(5.0)  # it ends its children
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        self._said.close()
+        return lines[-1] if lines else "it said nothing"
+
+
 class LocalEngine(Engine):
-    """Forks each trial from a process that has TensorFlow imported; see `_server`.
+    """Forks each trial from a process that has TensorFlow imported.
 
     The data are written once, and every trial maps them into its memory.
     """
 
     name = "local"
     description = "Processes of this machine."
+
+    # True keeps the server for the next search of this process, which then starts at once.
+    stays = False
+    _kept: Server | None = None
 
     def __init__(
         self,
@@ -57,134 +121,102 @@ class LocalEngine(Engine):
         **options: Any,
     ):
         super().__init__(workers, data, place, timeout, **options)
-        self._scratch = tempfile.mkdtemp(prefix="keras-rnn-zoo-search-")
-        for number, arrays in enumerate(data.values()):
-            directory = Path(self._scratch) / f"data{number}"
-            directory.mkdir()
-            for name, values in arrays.items():
-                np.save(directory / f"{name}.npy", values, allow_pickle=False)
-        self._keys = {key: f"data{number}" for number, key in enumerate(data)}
         self._running: dict[str, Job] = {}
+        # Of each submission: a server that stays may still tell of one of another search.
+        self._tokens: dict[str, str] = {}
         self._deadlines: dict[str, float] = {}
         self._attempts: dict[str, int] = {}
         self._overdue: set[str] = set()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pending = b""
-        self._ready = False
-        self._start()
-
-    def _start(self) -> None:
-        environment = os.environ | {
-            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-            "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "-1"),
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        }
-        self._pending, self._ready = b"", False
-        with self._said.open("wb") as said:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "keras_rnn_zoo.tuner._server", self._scratch],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                env=environment,
-                # Ctrl-C is for the search, which ends the server.
-                start_new_session=True,
-            )
-
-    @property
-    def _said(self) -> Path:
-        return Path(self._scratch) / "server.txt"
+        self._server: Any = self._kept or Server()
+        LocalEngine._kept = None
+        self._scratch = Path(tempfile.mkdtemp(prefix="keras-rnn-zoo-search-"))
+        self._server.ask({"remove": str(self._scratch)})
+        self._keys = {key: f"data{number}" for number, key in enumerate(data)}
+        for key, arrays in data.items():
+            directory = self._scratch / self._keys[key]
+            directory.mkdir()
+            for name, values in arrays.items():
+                np.save(directory / f"{name}.npy", values, allow_pickle=False)
 
     def submit(self, job: Job) -> None:
         """Starts a job; see `Engine.submit`."""
         self._running[job.trial_id] = job
-        self._attempts.setdefault(job.trial_id, 0)
-        self._attempts[job.trial_id] += 1
+        self._attempts[job.trial_id] = self._attempts.get(job.trial_id, 0) + 1
         if self.timeout is not None:
             self._deadlines[job.trial_id] = time.monotonic() + self.timeout
         directory = self.place(job.trial_id)
         parent = self.place(job.parent) / CHECKPOINT if job.parent else None
         self._outcome(job.trial_id).unlink(missing_ok=True)
-        self._ask(
+        self._server.ask(
             {
                 "run": job.to_dict(),
-                "data": str(Path(self._scratch) / self._keys[job.data]),
+                "token": self._token(job.trial_id),
+                "data": str(self._scratch / self._keys[job.data]),
                 "directory": str(directory),
                 "parent": str(parent) if parent else None,
                 "outcome": str(self._outcome(job.trial_id)),
                 "log": str(directory / LOG),
+                "threads": max(1, (os.cpu_count() or 1) // self.workers),
+                "path": sys.path,
+                "environment": dict(os.environ),
             }
         )
 
-    def _outcome(self, trial_id: str) -> Path:
-        return Path(self._scratch) / f"{trial_id}.json"
+    def _token(self, trial_id: str) -> str:
+        token = f"{self._scratch.name} {trial_id} {self._attempts[trial_id]}"
+        self._tokens[token] = trial_id
+        return token
 
-    def _ask(self, request: dict[str, Any]) -> None:
-        assert self._process is not None and self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # `wait` sees that the server is gone
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
+    def _kill(self, trial_id: str) -> None:
+        for token, name in self._tokens.items():
+            if name == trial_id:
+                self._server.ask({"kill": token})
+
+    def _outcome(self, trial_id: str) -> Path:
+        return self._scratch / f"{trial_id}.json"
 
     def wait(self, seconds: float) -> Sequence[Ended | Progress]:
-        """Returns what happened; see `Engine.wait`."""
+        """Returns what happened; see `Engine.wait`.
+
+        Raises:
+            SearchError: The process that runs the trials does not even start.
+        """
         end = time.monotonic() + seconds
         while True:
             self._kill_overdue()
             until = min([end, *self._deadlines.values()])
-            lines = self._lines(max(0.0, until - time.monotonic()))
-            found = [event for line in lines if (event := self._event(json.loads(line)))]
+            answers = self._server.answers(max(0.0, until - time.monotonic()))
+            if answers is None:
+                answers = self._revive()
+            found = [event for answer in answers if (event := self._event(answer)) is not None]
             if found or time.monotonic() >= end:
                 return found
 
-    def _lines(self, seconds: float) -> list[bytes]:
-        """Returns the answers that have come, waiting for the first at most so long."""
-        assert self._process is not None and self._process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(seconds):
-                return []
-        content = os.read(self._process.stdout.fileno(), 1 << 16)
-        if not content:
-            return self._revive()
-        *lines, self._pending = (self._pending + content).split(b"\n")
-        return lines
-
-    def _revive(self) -> list[bytes]:
-        """Starts the server again, and with it the jobs that it took along.
-
-        Raises:
-            SearchError: It did not even start.
-        """
-        assert self._process is not None
-        code = self._process.wait()
-        if not self._ready:
-            said = self._said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise SearchError(
-                f"The process that runs the trials does not start (exit code {code}): "
-                f"{said[-1] if said else 'it said nothing'}"
-            )
-        self._stop()
+    def _revive(self) -> list[dict[str, Any]]:
+        """Starts the server again, and with it the jobs that it took along."""
+        ready, said = self._server.ready, self._server.close()
+        if not ready:
+            raise SearchError(f"The process that runs the trials does not start: {said}")
+        self._server = Server()
+        self._server.ask({"remove": str(self._scratch)})
         lost, self._running = self._running, {}
-        answers: deque[bytes] = deque()
-        if any(self._attempts[name] < ATTEMPTS for name in lost):
-            self._start()
+        self._tokens.clear()
+        answers = []
         for name, job in lost.items():
             if self._attempts[name] < ATTEMPTS:
                 self.submit(job)
             else:
                 self._running[name] = job
-                answers.append(json.dumps({"trial": name, "code": code}).encode())
-        if self._process is None:
-            self._start()  # for the next trials
-        return list(answers)
+                answers.append({"token": self._token(name), "code": -signal.SIGKILL})
+        return answers
 
     def _event(self, answer: dict[str, Any]) -> Ended | Progress | None:
-        self._ready = self._ready or "ready" in answer
-        name = answer.get("trial")
-        if name not in self._running:
+        token = answer.get("token", "")
+        if token not in self._tokens:
             return None
         if "progress" in answer:
-            return Progress(name, answer["progress"])
+            return Progress(self._tokens[token], answer["progress"])
+        name = self._tokens.pop(token)
         del self._running[name]
         self._deadlines.pop(name, None)
         overdue = name in self._overdue
@@ -195,19 +227,14 @@ class LocalEngine(Engine):
         except (OSError, ValueError):
             took = f"took longer than {self.timeout:g} s, and was stopped" if overdue else None
             outcome = Outcome(FAILED, took or self._obituary(name, answer["code"]))
-        log = self.place(name) / LOG
         if outcome.status != FAILED:
-            log.unlink(missing_ok=True)
+            (self.place(name) / LOG).unlink(missing_ok=True)
         return Ended(name, outcome)
 
     def _obituary(self, trial_id: str, code: int) -> str:
         """Returns why a process ended without an outcome, in one line."""
         if code < 0:
-            try:
-                cause = signal.Signals(-code).name
-            except ValueError:
-                cause = f"signal {-code}"
-            text = f"its process was killed by {cause}"
+            text = f"its process was killed by {signal.Signals(-code).name}"
             if -code == signal.SIGKILL:
                 text += ", as happens when memory runs out"
         else:
@@ -221,25 +248,18 @@ class LocalEngine(Engine):
             if deadline <= now:
                 del self._deadlines[name]
                 self._overdue.add(name)
-                self._ask({"kill": name})
-
-    def _stop(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    with contextlib.suppress(OSError):
-                        stream.close()
-            try:
-                process.wait(5.0)  # it ends its children and tidies up
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                self._kill(name)
 
     def close(self) -> None:
         """Ends everything; see `Engine.close`."""
-        self._running.clear()
-        self._stop()
+        for name in self._running if self._server is not None else ():
+            self._kill(name)
+        server, self._server = self._server, None
+        if server is not None:
+            if self.stays and server.ready:
+                LocalEngine._kept = server
+            else:
+                server.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
