@@ -244,6 +244,7 @@ def export_bundle(
     fold_embedding: bool | None = None,
     size_limit: int = SIZE_LIMIT,
     inference_type: str = "float32",
+    trial: str | None = None,
     command: str | None = None,
     progress: bool | Progress = False,
 ) -> Bundle:
@@ -272,6 +273,7 @@ def export_bundle(
         size_limit: Bytes that a file may have for `"auto"` to fold.
         inference_type: Type of the int8 file's inputs and outputs, `"float32"` or `"int8"`; token
             ids stay int32, and the other files take and answer float32.
+        trial: Of a search, the trial to export: one of its front; None is the winner.
         command: The command line, for the report.
         progress: Print a line a step to stderr, or call this with it.
 
@@ -301,7 +303,7 @@ def export_bundle(
     if batch_size < 1:
         raise ConfigError(f"batch_size must be at least 1. Received: {batch_size}")
     files.check_new_directory(output)
-    opened = open_source(Path(source))
+    opened = open_source(Path(source), trial)
     calibrated = [mode.name for mode in modes if mode.needs_representative_data]
     if calibrated and opened.run is None and representative_data is None and data is None:
         raise ExportError(

@@ -49,6 +49,24 @@ class Source:
         return self.run.load_model() if self.run is not None else run.load_model(self.path)
 
 
+def _trial(path: Path, trial: str) -> Path:
+    """Returns the run of a trial that a search kept."""
+    from keras_rnn_zoo.run import RUN_FILE, Run
+
+    if not (path / "best" / RUN_FILE).is_file():
+        raise RunError(f"{path} is no finished search, so it has no trial to name.")
+    best = Run.load(path / "best")
+    kept = {str(best.info["hyperparameters"].get("trial_id")): best.path}
+    for place in sorted((path / "front").glob(f"*/{RUN_FILE}")):
+        kept.setdefault(place.parent.name, place.parent)
+    if trial not in kept:
+        raise RunError(
+            f"{path} keeps no trial {trial!r}.{nearest(trial, kept)} Kept, the winner first: "
+            f"{listed(kept)}."
+        )
+    return kept[trial]
+
+
 @dataclass(frozen=True)
 class Rows:
     """Encoded inputs, with labels where there are any."""
@@ -58,13 +76,20 @@ class Rows:
     origin: str
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, trial: str | None = None) -> Source:
     """Finds out what `path` is, without loading the model.
 
+    Args:
+        path: A run, a search or a `.keras` file.
+        trial: Of a search, the trial to export; None is the winner.
+
     Raises:
-        RunError: It is no run, search or `.keras` file.
+        RunError: It is no run, search or `.keras` file, or the search kept no such trial.
     """
     from keras_rnn_zoo.run import RUN_FILE, Run
+
+    if trial is not None:
+        return Source("search", path, Run.load(_trial(path, trial)))
 
     if not path.exists():
         raise RunError(

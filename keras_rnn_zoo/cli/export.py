@@ -15,6 +15,9 @@ from keras_rnn_zoo.cli._options import columns_options, json_option, names, outp
 )
 @click.argument("run")
 @click.option(
+    "--trial", metavar="ID", help="Of a search: one of its front.  [default: the winner]"
+)
+@click.option(
     "--format",
     "formats",
     default="tflite,saved_model",

@@ -196,6 +196,7 @@ class LocalEngine(Engine):
         """Starts the server again, and with it the jobs that it took along."""
         ready, said = self._server.ready, self._server.close()
         if not ready:
+            self._server = None
             raise SearchError(f"The process that runs the trials does not start: {said}")
         self._server = Server()
         self._server.ask({"remove": str(self._scratch)})

@@ -1,0 +1,107 @@
+"""Searches, killed at random moments and begun again: `killing.py DIR TUNER KILLS ENGINE`.
+
+The process imports everything once and never runs TensorFlow, so that a search is one fork away,
+and 50 kills do not take 50 imports. Prints what came of it as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import keras_tuner  # noqa: F401
+import sklearn.gaussian_process  # noqa: F401
+import tensorboard.plugins.hparams.api  # noqa: F401
+import tiny
+
+from keras_rnn_zoo.tuner import searching
+from keras_rnn_zoo.tuner.engines import ENGINES
+
+TRIALS = 9
+
+
+class Short(tiny.Instant):
+    """Trials that take a moment, so that a kill can meet one."""
+
+    def wait(self, seconds):
+        time.sleep(0.004)
+        return super().wait(seconds)
+
+
+def search(directory, tuner, engine):
+    """Runs a search in a fork; returns its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        log = os.open(directory.parent / "log.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(log, 2)
+        if engine == "short":
+            # There is nothing to restore.
+            searching._finish = lambda info, *_: os._exit(0)
+        tiny.run_search(output=directory, tuner=tuner, max_trials=TRIALS, engine=engine)
+        code = 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def ended(directory):
+    """Returns the state of the trials that have ended, as it is on disk."""
+    path = directory / "tuner" / "oracle.json"
+    if not path.is_file():
+        return {}
+    state = json.loads(path.read_text())
+    return {
+        name: (trial, state["records"][name])
+        for name, trial in state["trials"].items()
+        if trial["status"] != "RUNNING"
+    }
+
+
+def main(place, tuner, kills, engine):
+    ENGINES.register("short", Short)
+    for name in ("first", "undisturbed"):  # the first reads files from the disk
+        started = time.monotonic()
+        _, status = os.waitpid(search(place / name, tuner, engine), 0)
+        assert status == 0, (place / "log.txt").read_text()
+        span = time.monotonic() - started
+    expected = tiny.comparable(place / "undisturbed")
+    draw = random.Random(tuner)
+    done, finished, lost, different, partial = 0, 0, 0, 0, 0
+    while done < kills:
+        directory = place / f"killed{finished}"
+        while True:
+            before = ended(directory)
+            pid = search(directory, tuner, engine)
+            time.sleep(draw.uniform(0, span * 0.7))
+            over, status = os.waitpid(pid, os.WNOHANG)
+            if not over:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                done += 1
+            for file in directory.rglob("*.json"):
+                json.loads(file.read_text())  # whole, or this raises
+            after = ended(directory)
+            lost += sum(after.get(name) != value for name, value in before.items())
+            partial += bool(before) and not over
+            if over:
+                assert status == 0, (place / "log.txt").read_text()
+                break
+        different += tiny.comparable(directory) != expected
+        finished += 1
+    report = {"kills": done, "searches": finished, "lost": lost, "different": different}
+    print(json.dumps({**report, "after_some_trials": partial, "trials": len(expected)}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])
