@@ -1,4 +1,4 @@
-"""What `search.py` has happen inside its trials: see `callbacks` of `keras_rnn_zoo.tuner.search`."""
+"""What `search.py` has happen inside its trials, as the `callbacks` of a search."""
 
 from __future__ import annotations
 
