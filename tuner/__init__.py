@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from keras_rnn_zoo._lazy import lazy
 
 if TYPE_CHECKING:
+    from keras_rnn_zoo.tuner.budget import DeviceBudget as DeviceBudget
+    from keras_rnn_zoo.tuner.engines import ENGINES as ENGINES
+    from keras_rnn_zoo.tuner.engines import Engine as Engine
     from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel as ZooHyperModel
     from keras_rnn_zoo.tuner.searching import SearchResult as SearchResult
     from keras_rnn_zoo.tuner.searching import search as search
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "TUNERS": "tuners",
     "Algorithm": "tuners",
+    "DeviceBudget": "budget",
+    "ENGINES": "engines",
+    "Engine": "engines",
     "Plan": "tuners",
     "SearchResult": "searching",
     "ZooHyperModel": "hypermodel",
