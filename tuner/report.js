@@ -65,6 +65,7 @@
   // The points of the chosen trial once more, so that they stand out.
   function picked(figure) {
     const found = [];
+    if (chosen.trial === null) return found;
     for (const trace of figure.data) {
       const keys = trace.customdata ?? [];
       const places = keys.flatMap((key, place) => (key === chosen.trial ? [place] : []));

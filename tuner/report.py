@@ -36,7 +36,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --c0: #7ab3e8; --c1: #f0a06a; --c2: #63c9a0;
   --c3: #dc93cd; --c4: #d3b74e; --c5: #a3aef2; --c6: #f08a98; --c7: #5cc8d4; --chosen: #3a3320; } }
 body { max-width: 92rem; }
-html:not(.scripted) .scripted { display: none; }
+html:not(.scripted) .scripted, html.scripted .unscripted { display: none; }
 h1.unfinished .mark { color: var(--soft); }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr));
   gap: 1rem; }
@@ -394,8 +394,7 @@ class _View:
             "latency, and better in one. Dotted: the best that a size, or a time, buys. "
             f"★ {self._star()}. Hollow: over budget. Point at a trial to see it; click for the "
             "command that exports it.</p>",
-            '<noscript><p class="soft">The charts need JavaScript; the table has all figures.</p>'
-            "</noscript>",
+            '<p class="unscripted">The charts need JavaScript; the table has all figures.</p>',
             self._legend(),
             f'<div class="pair scripted">{boxes}</div>',
         ]
