@@ -88,7 +88,8 @@
   }
 
   function drawn(figure) {
-    const faint = figure.meta.picked !== "markers" && chosen.trial !== null;
+    const above = picked(figure);
+    const faint = figure.meta.picked !== "markers" && above.length > 0;
     const traces = figure.data.map((trace) => {
       const other = chosen.model !== null && trace.name && trace.name !== chosen.model;
       return other || faint ? { ...trace, opacity: other ? 0.1 : 0.3 } : trace;
@@ -103,14 +104,15 @@
         align: "left",
         bgcolor: "--paper",
         bordercolor: "--soft",
-        font: { color: "--ink", size: 13 },
+        font: { family: "system-ui, sans-serif", size: 13, color: "--ink" },
       },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: "--soft", activecolor: "--ink" },
       dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
       showlegend: false,
       uirevision: "kept",
       ...figure.layout,
     };
-    return themed({ data: [...traces, ...picked(figure)], layout });
+    return themed({ data: [...traces, ...above], layout });
   }
 
   function figureOf(chart) {
@@ -123,7 +125,7 @@
     if (chart.id === "curves") figure.layout.uirevision = measure.value;
     return Plotly.react(chart, figure.data, figure.layout, {
       displaylogo: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
       responsive: true,
     });
   }

@@ -63,11 +63,11 @@ label { cursor: pointer; }
 .trials th, .trials td { padding: .4rem .55rem; }
 .trials th { white-space: normal; }
 .trials .text { text-align: left; }
-.trials td.why { white-space: normal; min-width: 17rem; max-width: 30rem; font-size: .85rem;
+.trials td.why { white-space: normal; min-width: 14rem; max-width: 20rem;
   overflow-wrap: anywhere; }
 th button { border: 0; padding: 0; font-weight: inherit; text-align: inherit; }
-th[aria-sort] button::after { content: " ▲"; font-size: .7em; }
-th[aria-sort=descending] button::after { content: " ▼"; }
+th[aria-sort] button::after { content: "\\a0▲"; font-size: .7em; }
+th[aria-sort=descending] button::after { content: "\\a0▼"; }
 html.scripted #trials tbody tr { cursor: pointer; }
 #trials tbody tr:hover td { background: var(--tint); }
 #trials tbody tr.chosen td { background: var(--chosen); }
@@ -327,13 +327,13 @@ class _View:
         return "the winner" if self.info["status"] == "finished" else "the best so far"
 
     def _hover(self, trial: Mapping[str, Any]) -> str:
-        chosen = self._chosen(trial)
+        chosen = [f"{name} {text}" for name, text in self._chosen(trial)]
         facts = self.describe(trial)[: -len(chosen) or None]
         lines = [
             f"<b>Trial {escape(trial['trial_id'])}</b> {escape(str(trial['model']))}, "
             f"{escape(self._state(trial))}",
             *(f"{escape(name)} {escape(text)}" for name, text in facts),
-            escape(", ".join(f"{name} {text}" for name, text in chosen)),
+            *(escape(", ".join(chosen[at : at + 2])) for at in range(0, len(chosen), 2)),
         ]
         if trial["message"]:
             lines.append(escape(_cut(trial["message"])))
@@ -361,7 +361,7 @@ class _View:
                 models=self.models,
                 direction=self.direction,
                 score=self.score,
-                winner=self.winner and self.winner["trial_id"],
+                winner=self.winner["trial_id"] if self.winner else None,
                 device=self.device,
                 hover=self._hover,
             )
@@ -500,7 +500,6 @@ class _View:
             *((name, up, False) for name, _, _ in charts.FIGURES.values()),
             ("parameters", up, False),
             ("training", up, False),
-            ("why not", up, True),
         ]
         sorted_by = measure_label(self.score)
         heads = "".join(
@@ -537,6 +536,8 @@ class _View:
         key, over = trial["trial_id"], trial["excess"]
         badge = "★" if trial is self.winner else "◆" if key in self.front else ""
         values = common_names(trial)
+        why = f"<small>{escape(_cut(trial['message']))}</small>" if trial["message"] else ""
+        trained = trial["seconds"] if trial["epochs"] else None
         cells = [
             _cell(
                 key,
@@ -544,7 +545,7 @@ class _View:
                 f"</button>{f'<span class=badge>{badge}</span>' if badge else ''}",
                 "text",
             ),
-            _cell(trial["status"], escape(trial["status"]), "text"),
+            _cell(trial["status"], escape(trial["status"]) + why, "text why" if why else "text"),
             _cell(trial["model"], escape(str(trial["model"])), "text"),
             *(
                 _cell(values.get(name), escape(_short(values.get(name))))
@@ -568,10 +569,7 @@ class _View:
                 "–" if trial["parameters"] is None else f"{trial['parameters']:,}",
                 "over" if "parameters" in over else "",
             ),
-            _cell(
-                trial["seconds"], "–" if trial["seconds"] is None else duration(trial["seconds"])
-            ),
-            _cell(trial["message"], escape(_cut(trial["message"] or "")), "text why"),
+            _cell(trained, "–" if trained is None else duration(trained)),
         ]
         return (
             f'<tr data-trial="{escape(key)}" data-status="{escape(trial["status"])}"'
