@@ -516,6 +516,7 @@ class _View:
                 statuses.index(trial["status"]) if trial["status"] in statuses else 9,
                 trial["score"] is None,
                 sign * (trial["score"] or 0.0),
+                trial is not self.winner,  # of equals, it has the least loss
             ),
         )
         return [

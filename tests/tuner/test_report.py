@@ -194,6 +194,14 @@ def test_the_best_are_first_and_the_failed_last(trials, shown):
     assert scores == sorted(scores)
 
 
+def test_the_winner_is_before_others_of_the_same_score(trials):
+    changed = copy.deepcopy(the(trials, "completed"))
+    for trial in changed:
+        trial["score"] = 0.5
+    winner = changed[-1]["trial_id"]
+    assert next(iter(read(changed, best={"trial_id": winner}).trials)) == winner
+
+
 def test_the_winner_and_the_front_are_marked(trials, shown):
     members = front(trials, "max")
     marks = {key: row["trial"].removeprefix(key) for key, row in shown.trials.items()}
