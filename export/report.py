@@ -2,48 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-REPORT_FILE, PAGE_FILE = "report.json", "report.html"
+from keras_rnn_zoo.pages import STYLE, bytes_of, facts_table, plain, text_of
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c2024; --soft: #5b6570; --line: #d9dee3;
-  --paper: #fff; --tint: #f4f6f8; --good: #0b7a43; --bad: #b3261e; --bar: #4a7fb5; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #9aa5b1; --line: #343b43;
-  --paper: #15191d; --tint: #1e2429; --good: #4cc38a; --bad: #ff8a80; --bar: #6ea3d8; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 76rem; background: var(--paper);
-  color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-h1 { font-size: 1.35rem; line-height: 1.35; margin: 0 0 .4rem; }
-h1 .mark { color: var(--good); margin-right: .4rem; }
-h1.failed .mark { color: var(--bad); }
-h2 { font-size: 1.05rem; margin: 2.2rem 0 .6rem; }
-p { margin: .3rem 0; max-width: 60rem; }
-.soft { color: var(--soft); }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .45rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
-  vertical-align: baseline; white-space: nowrap; }
-th { font-weight: 600; color: var(--soft); font-size: .85rem; vertical-align: bottom; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
-td:first-child small { white-space: normal; max-width: 17rem; }
-td small { display: block; color: var(--soft); font-size: .8rem; }
-table.facts { width: auto; }
-table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
-table.facts td:first-child { color: var(--soft); white-space: nowrap; padding-right: 1.5rem; }
-.size { display: inline-block; width: 5rem; height: .35rem; background: var(--tint); }
-.size i { display: block; height: 100%; background: var(--bar); }
-details { border-top: 1px solid var(--line); padding: .5rem 0; }
-details:last-of-type { border-bottom: 1px solid var(--line); }
-summary { cursor: pointer; font-weight: 600; }
-summary span { font-weight: 400; color: var(--soft); }
-code, pre { font: 13px/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
-pre { background: var(--tint); padding: .7rem .9rem; overflow-x: auto; white-space: pre-wrap;
-  overflow-wrap: anywhere; margin: .4rem 0; }
-"""
+REPORT_FILE, PAGE_FILE = "report.json", "report.html"
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -64,7 +29,7 @@ def page(report: Mapping[str, Any]) -> str:
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
         f'<h1{kind}><span class="mark">{mark}</span>{escape(verdict["text"])}</h1>',
         f'<p class="soft">{escape(_summary(report))}</p>',
         "<h2>Files</h2>",
@@ -73,19 +38,19 @@ def page(report: Mapping[str, Any]) -> str:
         "<h2>Each file</h2>",
         *(_details(entry, report["sha256"]) for entry in report["files"]),
         "<h2>The model</h2>",
-        _facts(_model_facts(report)),
+        facts_table(_model_facts(report)),
     ]
     if report.get("preprocessing"):
         parts += [
             "<h2>From raw input to the model</h2>",
             "<p>A client repeats these steps; padding is 0.</p>",
-            _facts(_preprocessing_facts(report["preprocessing"])),
+            facts_table(_preprocessing_facts(report["preprocessing"])),
         ]
     training = {name: value for name, value in report["training"].items() if value}
     if training:
         parts.append("<h2>Training</h2>")
-        parts.append(_facts(_training_facts(training)))
-    parts += ["<h2>Made with</h2>", _facts(_plain(report["provenance"])), "</body></html>"]
+        parts.append(facts_table(_training_facts(training)))
+    parts += ["<h2>Made with</h2>", facts_table(plain(report["provenance"])), "</body></html>"]
     return "\n".join(parts) + "\n"
 
 
@@ -143,7 +108,7 @@ def _table(report: Mapping[str, Any]) -> str:
         ops = entry.get("ops")
         cells = [
             f"<code>{escape(entry['file'])}</code><small>{escape(entry['description'])}</small>",
-            f"{_bytes(entry['bytes'])}<small><span class='size'>"
+            f"{bytes_of(entry['bytes'])}<small><span class='size'>"
             f"<i style='width:{share:.0f}%'></i></span></small>",
             f"{sum(ops.values())}<small>{len(ops)} kinds</small>" if ops else "–",
             _outputs(parity),
@@ -186,7 +151,7 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
             ("subgraphs", str(entry["subgraphs"])),
             (
                 "constants",
-                ", ".join(f"{_bytes(size)} {dtype}" for dtype, size in entry["weights"].items()),
+                ", ".join(f"{bytes_of(size)} {dtype}" for dtype, size in entry["weights"].items()),
             ),
             ("tensors that keep state", str(entry["variables"])),
         ]
@@ -232,7 +197,7 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
     ]
     return (
         f"<details><summary><code>{escape(entry['file'])}</code> "
-        f"<span>{escape(entry['description'])}</span></summary>{_facts(facts)}</details>"
+        f"<span>{escape(entry['description'])}</span></summary>{facts_table(facts)}</details>"
     )
 
 
@@ -243,7 +208,7 @@ def _choice(choice: Mapping[str, Any]) -> list[tuple[str, str]]:
         name = tried["lowering"] + (", folded" if tried["fold_embedding"] else "")
         parts = []
         if tried["median_ms"] is not None:
-            parts.append(f"{tried['median_ms']:.3f} ms, {_bytes(tried['bytes'])}")
+            parts.append(f"{tried['median_ms']:.3f} ms, {bytes_of(tried['bytes'])}")
         taken = all(tried[key] == choice[key] for key in ("lowering", "fold_embedding"))
         parts += ["taken"] if taken else [tried["problem"]] if tried["problem"] else []
         facts.append((name, "; ".join(parts)))
@@ -281,7 +246,7 @@ def left_in_float32(entry: Mapping[str, Any], most: int = 8) -> list[str]:
             named.append(f"{count - most} more")
         lines.append(
             f"{count} weight{'s' if count > 1 else ''}, "
-            f"{_bytes(sum(weight['bytes'] for weight in weights))}: {', '.join(named)}. "
+            f"{bytes_of(sum(weight['bytes'] for weight in weights))}: {', '.join(named)}. "
             f"Reason: {reason}."
         )
     if lines and not any(dtype in entry["weights"] for dtype in ("INT8", "FLOAT16")):
@@ -297,7 +262,7 @@ def _model_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
             shape = " × ".join("any" if size is None else str(size) for size in spec["shape"])
             ends = f", {spec['activation']}" if spec["activation"] else ""
             facts.append((kind[:-1], f"{spec['name']}: {spec['dtype']}, {shape}{ends}"))
-    facts += _plain(model["config"] or {})
+    facts += plain(model["config"] or {})
     source = report["source"]
     facts.append(("exported from", f"{source['kind']} {source['name']}"))
     return facts
@@ -316,55 +281,22 @@ def _preprocessing_facts(preprocessing: Mapping[str, Any]) -> list[tuple[str, st
             value = f"{cut.get(value, value)} of longer inputs"
         elif name == "labels":
             value = ", ".join(value)
-        facts.append((name.replace("_", " "), _text(value)))
+        facts.append((name.replace("_", " "), text_of(value)))
     return facts
 
 
 def _training_facts(training: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = []
     for name in ("hyperparameters", "data", "metrics"):
-        facts += _plain(training.get(name) or {})
+        facts += plain(training.get(name) or {})
     command = (training.get("provenance") or {}).get("command")
     if command:
-        facts.append(("command", _text(command)))
+        facts.append(("command", text_of(command)))
     return facts
-
-
-def _plain(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (name.replace("_", " "), _text(value))
-        for name, value in values.items()
-        if value is not None and value != {}
-    ]
-
-
-def _facts(facts: Iterable[tuple[str, str]]) -> str:
-    rows = "\n".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts
-    )
-    return f'<div class="scroll"><table class="facts"><tbody>{rows}</tbody></table></div>'
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 600 else text[:600] + " …"
 
 
 def _capital(name: str) -> str:
     return name.replace("_", " ").capitalize()
-
-
-def _bytes(size: int) -> str:
-    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size} B"
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,77 @@
+"""The trials that nothing else beats: quality, size and latency weighed against each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FIGURES = ("bytes", "latency_ms")
+"""What a device pays for a model, as keys of a trial: less is better."""
+
+_QUANTIZED = {"quantized_accuracy": "max", "quantized_mean_absolute_error": "min"}
+
+
+def quality(
+    trials: Sequence[Mapping[str, Any]], direction: str
+) -> tuple[str, str, dict[str, float]]:
+    """Returns how good the completed trials are, all by the same measure.
+
+    Args:
+        trials: See `records.describe`.
+        direction: Of the score: `"max"` or `"min"`.
+
+    Returns:
+        The measure: that of the quantized file if any trial has one, else `"score"`; which way it
+        is better; and trial id -> its value, for the trials where it is known.
+    """
+    completed = [trial for trial in trials if trial["status"] == "completed"]
+    for name, better in _QUANTIZED.items():
+        values = {trial["trial_id"]: trial["metrics"].get(name) for trial in completed}
+        if any(value is not None for value in values.values()):
+            return name, better, _known(values)
+    return "score", direction, _known({trial["trial_id"]: trial["score"] for trial in completed})
+
+
+def front(
+    trials: Sequence[Mapping[str, Any]], direction: str, figures: Sequence[str] = FIGURES
+) -> list[str]:
+    """Returns the completed trials that no other one dominates.
+
+    A trial dominates another if it is as good in everything, quality and figures, and better in
+    something. A figure that is not known is worse than any that is; two trials with the same
+    figures do not dominate each other, so both stay.
+
+    Args:
+        trials: See `records.describe`.
+        direction: Of the score: `"max"` or `"min"`; see `quality`.
+        figures: What is weighed against the quality.
+
+    Returns:
+        Their ids, the best quality first; those with the same figures in the order given.
+    """
+    _, better, values = quality(trials, direction)
+    sign = -1 if better == "max" else 1
+    ranked = []
+    for trial in trials:
+        if trial["status"] == "completed":
+            name = trial["trial_id"]
+            costs = _known({figure: trial.get(figure) for figure in figures})
+            worth = sign * values[name] if name in values else math.inf
+            ranked.append(((worth, *(costs.get(figure, math.inf) for figure in figures)), name))
+    ranked.sort(key=lambda item: item[0])
+    # Whatever dominates a trial is sorted before it, and is on the front or dominated from there.
+    found: list[tuple[tuple[float, ...], str]] = []
+    for point, name in ranked:
+        if not any(
+            other != point and all(a <= b for a, b in zip(other, point, strict=True))
+            for other, _ in found
+        ):
+            found.append((point, name))
+    return [name for _, name in found]
+
+
+def _known(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {
+        name: value for name, value in values.items() if value is not None and math.isfinite(value)
+    }
