@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from keras_rnn_zoo.errors import ConfigError
 
 # Attribute -> what is limited, and how a person says an amount of it.
-_LIMITS = {
+_LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "max_size": ("size", lambda value: f"{value / 1000:,.1f} kB"),
     "max_latency": ("latency", lambda value: f"{value:.3g} ms"),
     "max_parameters": ("parameters", lambda value: f"{value:,}"),

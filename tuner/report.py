@@ -340,14 +340,14 @@ class _View:
         return "<br>".join(lines)
 
     def _details(self, trial: Mapping[str, Any]) -> dict[str, Any]:
-        done = trial["status"] == COMPLETED
+        kept = trial is self.winner or trial["trial_id"] in self.front
         return {
             "title": f"Trial {trial['trial_id']}: {trial['model']}",
             "state": self._state(trial),
             "facts": self.describe(trial),
             "message": trial["message"],
-            # What was not trained has no weights to export.
-            "command": export_command(self.directory, trial["trial_id"]) if done else None,
+            # The others were not trained, or leave no run.
+            "command": export_command(self.directory, trial["trial_id"]) if kept else None,
         }
 
     # ------------------------------------------------------------------ parts
@@ -526,7 +526,7 @@ class _View:
             f'<table id="trials"><thead><tr>{heads}</tr></thead><tbody>',
             *(self._row(trial) for trial in ordered),
             "</tbody></table></div>",
-            f'<p class="soft">★ {self._star()}, ◆ on the Pareto front. What completed is exported '
+            f'<p class="soft">★ {self._star()}, ◆ on the Pareto front. Each of them is exported '
             f"by <code>{escape(export_command(self.directory, 'TRIAL'))}</code>.</p>",
         ]
 

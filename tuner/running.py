@@ -146,6 +146,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         working: dict[str, str] = {}
         doing: dict[str, str] = {}
         exhausted = False
+        fresh: list[str] = []
         while True:
             while free and not exhausted:
                 trial = self.oracle.create_trial(free[0])
@@ -157,6 +158,10 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
                 doing[trial.trial_id] = "starting"
                 self.oracle.records[trial.trial_id] = {"started": time.time()}
                 engine.submit(self.job(trial))
+            # What is written about those that ended, is written while the next ones run.
+            for name in fresh:
+                self.on_end(name)
+            fresh.clear()
             if not working:
                 return
             events = engine.wait(TICK_SECONDS)
@@ -167,7 +172,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
                     free.append(working.pop(event.trial_id))
                     doing.pop(event.trial_id)
                     self._end(event.trial_id, event.outcome)
-                    self.on_end(event.trial_id)
+                    fresh.append(event.trial_id)
                 else:
                     doing[event.trial_id] = event.text
                 self.on_tick(doing)

@@ -15,8 +15,10 @@ import fcntl
 import hashlib
 import importlib
 import json
+import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo.data import Dataset, Split, hold_out
-from keras_rnn_zoo.errors import ConfigError, DataError, OutputError, SearchError
+from keras_rnn_zoo.errors import ConfigError, DataError, MissingExtraError, OutputError, SearchError
 from keras_rnn_zoo.files import PathLike, check_new_directory, explained, new_directory, write_json
 from keras_rnn_zoo.run import Run
 from keras_rnn_zoo.training import (
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 SEARCH_FILE, LOGS, REPORT = "search.json", "logs", "report.html"
+REPORT_SECONDS = 10.0
+"""A report takes a third of a second, and people look less often."""
 TEST_FRACTION = 0.2
 """The part of the rows that is held out from the search where the data have no test split."""
 
@@ -496,8 +500,10 @@ def _search(
         )
         watcher = Watcher(progress, algorithm.total(oracle), objective.name)
         info = known
+        reported = -math.inf
 
-        def publish() -> list[dict[str, Any]]:
+        def publish(*, final: bool = False) -> list[dict[str, Any]]:
+            nonlocal reported
             trials = records.ended(oracle)
             records.write_tables(output, trials)
             hparams.write_logs(
@@ -507,7 +513,11 @@ def _search(
                 trials,
                 oracle.records,
             )
-            _write_report(output, info, trials)
+            if final or time.monotonic() - reported > REPORT_SECONDS:
+                missing = _write_report(output, info, trials)
+                reported = time.monotonic()
+                if final and missing:
+                    watcher.say(missing)
             return trials
 
         def on_end(trial_id: str) -> None:
@@ -540,8 +550,10 @@ def _search(
                 watcher.say(f"The search space is exhausted after {len(oracle.end_order)} trials.")
         trials = records.ended(oracle)
         if info["status"] != "finished":
-            info = _finish(info, output, tuner, trials, prepared, budget, command, watcher)
-            publish()
+            try:
+                info = _finish(info, output, tuner, trials, prepared, budget, command, watcher)
+            finally:
+                publish(final=True)
         winner = next(t for t in trials if t["trial_id"] == info["best"]["trial_id"])
         best = save_trial(output / BEST, tuner, winner, prepared[winner["model"]], asked, command)
     ordered = [winner, *(t for t in records.ranked(trials, direction) if t is not winner)]
@@ -623,12 +635,15 @@ def _arrays(prepared: Mapping[str, Prepared]) -> tuple[dict[str, str], dict[str,
     return keys, arrays
 
 
-def _write_report(output: Path, info: Mapping[str, Any], trials: Sequence[dict[str, Any]]) -> None:
+def _write_report(output: Path, info: Mapping[str, Any], trials: Sequence[dict[str, Any]]) -> str:
+    """Writes report.html; returns how to get what it needs, where that is missing."""
+    from keras_rnn_zoo.tuner.report import write_report
+
     try:
-        from keras_rnn_zoo.tuner.report import write_report
-    except ImportError:
-        return
-    write_report(output / REPORT, info, trials)
+        write_report(output / REPORT, info, trials)
+    except MissingExtraError as error:
+        return str(error)
+    return ""
 
 
 def _space(hypermodel: Any) -> list[Any]:
