@@ -31,7 +31,7 @@ def _oracle_class() -> Any:
             self.max_trials = max_trials
             self._brackets: list[dict[str, Any]] = []
             self._current_bracket = self._largest_bracket()
-            self._start_new_bracket()
+            self._open_bracket()
 
         def populate_space(self, trial_id: str) -> dict[str, Any]:
             """See `keras_tuner.Oracle.populate_space`.
@@ -45,7 +45,7 @@ def _oracle_class() -> Any:
                 self._brackets = [bracket for bracket in self._brackets if self._to_come(bracket)]
                 if self._remaining() > 0:
                     self._increment_bracket_num()
-                    self._start_new_bracket()
+                    self._open_bracket()
                     values = self._next(trial_id, self._brackets[-1])
             if values is None:
                 return {"status": "IDLE" if self.ongoing_trials else "STOPPED"}
@@ -58,7 +58,7 @@ def _oracle_class() -> Any:
                 values: dict[str, Any] | None = self._random_values()
                 if values is not None:
                     return self._entered(trial_id, bracket, 0, None, values)
-                bracket["closed"] = True  # the space has no more
+                bracket["first"] = len(rounds[0])  # the space has no more
                 sizes = self._sizes(bracket)
             for number in range(1, len(rounds)):
                 selected = {entry["past_id"] for entry in rounds[number]}
@@ -106,11 +106,8 @@ def _oracle_class() -> Any:
             sizes: list[int] = []
             left = 0
             for number, entries in enumerate(bracket["rounds"]):
-                size = self._get_size(bracket["bracket_num"], number)
-                if number:
-                    size = min(size, left)
-                elif bracket.get("closed"):
-                    size = len(entries)
+                full = self._get_size(bracket["bracket_num"], number)
+                size = min(full, left) if number else bracket["first"]
                 sizes.append(size)
                 left = size - sum(self._is_out(entry["id"]) for entry in entries)
             return sizes
@@ -123,6 +120,13 @@ def _oracle_class() -> Any:
             """Returns how many trials are left for further brackets."""
             to_come = sum(self._to_come(bracket) for bracket in self._brackets)
             return int(self.max_trials - len(self.trials) - to_come)
+
+        def _open_bracket(self) -> None:
+            remaining = self._remaining()
+            self._start_new_bracket()
+            # Promotions of other brackets have their trials for sure.
+            full = self._get_size(self._current_bracket, 0)
+            self._brackets[-1]["first"] = min(full, remaining)
 
         def _largest_bracket(self) -> int:
             remaining = self._remaining()
