@@ -516,7 +516,7 @@ def test_bayesian_stays_away_from_what_fails(tmp_path, in_memory):
         return values["learning_rate"] > 8e-4
 
     ours, chance = (
-        np.mean([final(tuner, tmp_path, zoo(), seed, 24, failing=failing)[1] for seed in range(4)])
+        np.mean([final(tuner, tmp_path, zoo(), seed, 24, failing=failing)[1] for seed in range(2)])
         for tuner in ("bayesian", "random")
     )
     assert chance > 0.35
