@@ -166,13 +166,13 @@ def test_a_part_that_a_kill_left_is_swept_away(no_training, directory):
 
 def test_json_files_are_written_through_atomic_files(no_training, directory, monkeypatch):
     written = []
-    write = files.write_json
+    write = files.write_text
 
-    def count(path, value):
+    def count(path, text):
         written.append(Path(path).name)
-        write(path, value)
+        write(path, text)
 
-    monkeypatch.setattr(files, "write_json", count)
+    monkeypatch.setattr(files, "write_text", count)
     with pytest.raises(SearchError, match="done"):
         tiny.run_search(output=directory)
     assert {"oracle.json", "tuner0.json", "trial.json"} <= set(written)

@@ -1,15 +1,124 @@
-"""Bayesian optimization."""
+"""Bayesian optimization that knows inactive hyperparameters, budgets and failures."""
 
 from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_rnn_zoo.tuner.tuners import TUNERS, Algorithm, Plan
 
 if TYPE_CHECKING:
     import keras_tuner
+    import numpy as np
+
+    from keras_rnn_zoo.tuner.durable import DurableOracle
+
+# Limit -> what a trial's record calls that which is limited.
+_FIGURES = {"size": "bytes", "latency": "latency_ms", "parameters": "parameters"}
+# A trial within a limit is taken for this many times the limit where its record does not say.
+_WITHIN = 0.8
+# Noise that is expected, in parts of the variance: training is noisy, sizes are not.
+_NOISE_OF_SCORES, _NOISE_OF_LIMITS = 1e-2, 1e-4
+
+
+def goodness(oracle: DurableOracle) -> dict[str, float]:
+    """Returns trial -> score, greater being better; a failed one is as bad as the worst.
+
+    A far outlier on the bad side is drawn in: how bad it is says nothing of where the best are,
+    and would make all others look alike. Trials over budget have no score.
+    """
+    import numpy as np
+
+    found = oracle.goodness()
+    best, median = max(found.values(), default=0.0), float(np.median([*found.values()] or [0.0]))
+    if best > median:
+        least = median - 3 * (best - median)
+        found = {name: max(score, least) for name, score in found.items()}
+    worst = min(found.values(), default=0.0)
+    failed = (name for name, trial in oracle.trials.items() if trial.status == "FAILED")
+    return {**found, **dict.fromkeys(failed, worst)}
+
+
+def ratios(oracle: DurableOracle) -> dict[str, dict[str, float]]:
+    """Returns limit -> trial -> how many times the limit it is, as far as is known.
+
+    Limits that every trial kept are left out: there is nothing to learn.
+    """
+    found: dict[str, dict[str, float]] = {}
+    limits: dict[str, float] = {}
+    for name in oracle.trials:
+        for limit, times in oracle.excess(name).items():
+            found.setdefault(limit, {})[name] = times
+            figure = oracle.records[name].get(_FIGURES.get(limit, ""))
+            if figure:
+                limits[limit] = figure / times
+    for limit, known in found.items():
+        for name, trial in oracle.trials.items():
+            figure = oracle.records.get(name, {}).get(_FIGURES.get(limit, ""))
+            if name in known or trial.status != "COMPLETED":
+                continue
+            if figure and limit in limits:
+                known[name] = figure / limits[limit]
+            elif not oracle.excess(name):
+                known[name] = _WITHIN
+    return found
+
+
+class _Beliefs:
+    """What the trials so far say of those that were not run.
+
+    Args:
+        oracle: Its trials that are running are taken for what is expected of them, so that none is
+            proposed next to them ("Kriging believer": Ginsbourger et al., 2010).
+    """
+
+    def __init__(self, oracle: DurableOracle):
+        import numpy as np
+
+        from keras_rnn_zoo.tuner.surrogate import Encoding, fit
+
+        self.encode = encode = Encoding(oracle.hyperparameters.space)
+        points = {name: trial.hyperparameters.values for name, trial in oracle.trials.items()}
+        self.limits = []
+        for times in ratios(oracle).values():
+            x, y = encode([points[name] for name in times]), np.log([*times.values()])
+            self.limits.append(fit(x, y, encode.groups, noise=_NOISE_OF_LIMITS))
+        self.score = None
+        known = goodness(oracle)
+        if not known:
+            return
+        x, y = encode([points[name] for name in known]), np.array([*known.values()])
+        self.score = fit(x, y, encode.groups, noise=_NOISE_OF_SCORES, alpha=oracle.alpha)
+        self.best = float(self.score.predict(x).max())
+        running = [name for name, trial in oracle.trials.items() if trial.status == "RUNNING"]
+        if running:
+            ahead = encode([points[name] for name in running])
+            y = np.append(y, self.score.predict(ahead))
+            self.score.set_params(kernel=self.score.kernel_, optimizer=None)
+            self.score.fit(np.concatenate([x, ahead]), y)
+
+    def promise(self, points: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Returns how much better than the best each point may be, if it keeps the limits.
+
+        That is expected improvement times the probability of being feasible: Gardner et al.,
+        "Bayesian optimization with inequality constraints" (ICML 2014). Until a trial within the
+        budget is known, it is that probability alone.
+        """
+        import numpy as np
+        from scipy.stats import norm
+
+        x = self.encode(points)
+        promise: np.ndarray = np.ones(len(x))
+        if self.score is not None:
+            mean, deviation = self.score.predict(x, return_std=True)
+            z = (mean - self.best) / deviation
+            promise = deviation * (z * norm.cdf(z) + norm.pdf(z))
+        for limit in self.limits:
+            mean, deviation = limit.predict(x, return_std=True)
+            promise = promise * norm.cdf(-mean / deviation)
+        return promise
 
 
 @functools.lru_cache
@@ -17,28 +126,60 @@ def _oracle_class() -> Any:
     import keras_tuner
     import numpy as np
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
     from keras_rnn_zoo.tuner.durable import durable
+    from keras_rnn_zoo.tuner.surrogate import draw
 
-    class SeededBayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
-        """KerasTuner's, with proposals that follow from the trials so far and the seed alone."""
+    class ConditionalBayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
+        """KerasTuner's, with beliefs of its own and expected improvement in place of `beta`.
+
+        A proposal follows from the trials so far and the seed alone.
+        """
 
         def populate_space(self, trial_id: str) -> dict[str, Any]:
-            # KerasTuner keeps this generator in memory only, so a resumed search would differ.
-            self._random_state = np.random.RandomState(self.seed + len(self.trials))
-            with warnings.catch_warnings():
+            """See `keras_tuner.Oracle.populate_space`."""
+            initial = self.num_initial_points or max(3 * len(self.hyperparameters.space), 3)
+            ended = sum(t.status in ("COMPLETED", "FAILED") for t in self.trials.values())
+            if ended < initial or not self._nonfixed_space():
+                proposal: dict[str, Any] = self._random_populate_space()
+                return proposal
+            # Threads that wait for each other take longer than these sums.
+            with threadpool_limits(1), warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                proposal: dict[str, Any] = super().populate_space(trial_id)
-            if proposal.get("values") and self._duplicate(proposal["values"]):
-                # To train the same again teaches nothing.
-                proposal = self._random_populate_space()
-            return proposal
+                values = self._most_promising()
+            return {"status": "STOPPED" if values is None else "RUNNING", "values": values}
 
-    return durable(SeededBayesianOracle)
+        def _most_promising(self) -> dict[str, Any] | None:
+            """Returns the best of many points that were not tried; None if all were.
+
+            Random ones and neighbours of the ten best trials; then, twice, neighbours of the ten
+            most promising of these.
+            """
+            space = self.hyperparameters.space
+            generator = np.random.default_rng([self.seed, len(self.trials)])
+            beliefs = _Beliefs(self)
+            known = goodness(self)
+            tops = sorted(known, key=lambda name: -known[name])[:10]
+            near = [self.trials[name].hyperparameters.values for name in tops]
+            fresh = [draw(space, generator) for _ in range(1000)]
+            fresh += [draw(space, generator, values) for values in near for _ in range(50)]
+            pool: list[dict[str, Any]] = []
+            promise: np.ndarray = np.zeros(0)
+            for _ in range(3):
+                fresh = [values for values in fresh if not self._duplicate(values)]
+                if fresh:
+                    pool += fresh
+                    promise = np.append(promise, beliefs.promise(fresh))
+                near = [pool[index] for index in np.argsort(-promise, kind="stable")[:10]]
+                fresh = [draw(space, generator, values) for values in near for _ in range(30)]
+            return near[0] if near else None
+
+    return durable(ConditionalBayesianOracle)
 
 
 class Bayesian(Algorithm):
-    """Gaussian process over the trials so far, upper confidence bound.
+    """Gaussian processes over the trials so far: one of the score, one of every limit exceeded.
 
     The first third of the trials (at least 3) is random. KerasTuner's own choice, three times the
     number of hyperparameters, would leave a short search all random.

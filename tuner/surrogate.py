@@ -1,0 +1,195 @@
+"""What the trials so far say about one that was not run: Gaussian processes over a search space.
+
+Where a hyperparameter is inactive it has no value, and nothing may be made of one. Two points are
+compared as in Swersky et al., "Raiders of the Lost Architecture" (arXiv:1409.4011): an active
+hyperparameter is a place on an arc, an inactive one the arc's centre. So what is inactive in both
+points counts for nothing, and what is inactive in one of them counts the same whatever its value
+in the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import (
+    ConstantKernel,
+    Hyperparameter,
+    Kernel,
+    NormalizedKernelMixin,
+    StationaryKernelMixin,
+    WhiteKernel,
+)
+
+Values = Mapping[str, Any]
+"""Name -> value of the active hyperparameters of a trial."""
+
+
+def is_active(hp: Any, values: Values) -> bool:
+    """Returns whether a hyperparameter of a space has a say in a trial."""
+    return all(condition.is_active(values) for condition in hp.conditions)
+
+
+def choices(hp: Any) -> list[Any]:
+    """Returns the values of a hyperparameter that have no order; empty where they have one."""
+    unordered = isinstance(hp.default, str | bool) or not getattr(hp, "ordered", True)
+    return list(hp.values) if unordered else []
+
+
+def draw(
+    space: Sequence[Any], generator: np.random.Generator, near: Values | None = None
+) -> dict[str, Any]:
+    """Returns a random point of a space, or one that differs from another in a thing or two.
+
+    Args:
+        space: KerasTuner's hyperparameters, every one after those that its conditions name.
+        generator: Where chance comes from.
+        near: The other point.
+    """
+    values: dict[str, Any] = {}
+    for hp in space:
+        if not is_active(hp, values):
+            continue
+        place = generator.random()
+        if near is not None and hp.name in near and is_active(hp, near):
+            if generator.random() > 2 / len(near):
+                values[hp.name] = near[hp.name]
+                continue
+            if not choices(hp):
+                place = hp.value_to_prob(near[hp.name]) + generator.normal(scale=0.2)
+        values[hp.name] = hp.prob_to_value(float(min(max(place, 0.0), 1 - 1e-9)))
+    return values
+
+
+class Encoding:
+    """Points of a search space as rows of numbers.
+
+    No two values of a hyperparameter are further than 1 apart.
+
+    Args:
+        space: KerasTuner's hyperparameters, every one after those that its conditions name.
+
+    Attributes:
+        groups: The number of the hyperparameter that each column belongs to.
+    """
+
+    def __init__(self, space: Sequence[Any]):
+        self._places: list[tuple[Any, dict[Any, np.ndarray] | None]] = []
+        groups: list[int] = []
+        for hp in space:
+            if hasattr(hp, "value"):  # settled
+                continue
+            names = choices(hp)
+            corners = (np.eye(len(names)) - 1 / max(len(names), 1)) / np.sqrt(2)
+            places = dict(zip(names, corners, strict=True)) if names else None
+            groups += [len(self._places)] * (len(names) or 2)
+            self._places.append((hp, places))
+        self.groups = np.array(groups, dtype=np.intp)
+
+    def __call__(self, points: Sequence[Values]) -> np.ndarray:
+        """Returns float64 of shape (points, columns)."""
+        rows = np.zeros((len(points), len(self.groups)))
+        for row, values in zip(rows, points, strict=True):
+            column = 0
+            for hp, places in self._places:
+                width = 2 if places is None else len(places)
+                if hp.name in values and is_active(hp, values):
+                    value = values[hp.name]
+                    if places is None:
+                        # KerasTuner's own scale: logarithmic where it samples so.
+                        angle = np.pi * hp.value_to_prob(value)
+                        row[column : column + 2] = np.cos(angle) / 2, np.sin(angle) / 2
+                    else:
+                        row[column : column + width] = places[value]
+                column += width
+        return rows
+
+
+class Arcs(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignore[misc]
+    """Matern 5/2 with one length for each hyperparameter, however many columns it takes.
+
+    Args:
+        length_scale: A length for each hyperparameter.
+        groups: See `Encoding`.
+        length_scale_bounds: Of every length.
+    """
+
+    def __init__(
+        self,
+        length_scale: np.ndarray,
+        groups: np.ndarray,
+        length_scale_bounds: tuple[float, float] = (0.05, 100.0),
+    ):
+        self.length_scale = length_scale
+        self.groups = groups
+        self.length_scale_bounds = length_scale_bounds
+        self._apart: tuple[Any, Any] = None, None  # of the points that it is being fitted to
+
+    @property
+    def hyperparameter_length_scale(self) -> Hyperparameter:
+        """The lengths, for scikit-learn to fit."""
+        return Hyperparameter(
+            "length_scale", "numeric", self.length_scale_bounds, len(self.length_scale)
+        )
+
+    def __call__(
+        self, X: np.ndarray, Y: np.ndarray | None = None, eval_gradient: bool = False
+    ) -> Any:
+        """See `sklearn.gaussian_process.kernels.Kernel`."""
+        if Y is not None:
+            scales = np.asarray(self.length_scale)[self.groups]
+            return _matern(cdist(X / scales, Y / scales))[0]
+        if self._apart[0] is not X:
+            columns = [X[:, self.groups == group] for group in range(len(self.length_scale))]
+            apart = [cdist(column, column, "sqeuclidean") for column in columns]
+            self._apart = X, np.stack(apart, axis=2)
+        parts = self._apart[1] / np.asarray(self.length_scale) ** 2
+        values, slope = _matern(np.sqrt(parts.sum(axis=2)))
+        return (values, parts * slope[:, :, None]) if eval_gradient else values
+
+
+def _matern(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns Matern 5/2, and its slope by the logarithm of a length per part of distance**2."""
+    root = np.sqrt(5) * distance
+    decay = np.exp(-root)
+    return (1 + root + root**2 / 3) * decay, 5 / 3 * (1 + root) * decay
+
+
+def _most_plausible(objective: Any, start: np.ndarray, bounds: np.ndarray) -> tuple[Any, float]:
+    """Fits a kernel with a prior: lengths are learned from few trials."""
+
+    def with_prior(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = objective(theta)
+        distance = theta - start
+        return value + distance @ distance / 2, gradient + distance
+
+    found = minimize(
+        with_prior, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 30}
+    )
+    return found.x, found.fun
+
+
+def fit(
+    x: np.ndarray, y: np.ndarray, groups: np.ndarray, *, noise: float, alpha: float = 1e-10
+) -> GaussianProcessRegressor:
+    """Returns a Gaussian process of what was seen.
+
+    Args:
+        x: Of shape (points, columns); see `Encoding`.
+        y: Of shape (points,).
+        groups: See `Encoding`.
+        noise: Variance of the noise that is expected, in parts of the variance of `y`.
+        alpha: Added to the diagonal, in the same unit.
+    """
+    count = groups[-1] + 1
+    lengths = np.full(count, np.sqrt(count) / 2)
+    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Arcs(lengths, groups)
+    kernel += WhiteKernel(noise, (1e-6, 1.0))
+    process = GaussianProcessRegressor(
+        kernel, alpha=alpha, optimizer=_most_plausible, normalize_y=True
+    )
+    return process.fit(x, y)
