@@ -7,7 +7,13 @@ from typing import Any
 import click
 
 from keras_rnn_zoo.cli import _output as out
-from keras_rnn_zoo.cli._options import columns_options, json_option, names, output_option
+from keras_rnn_zoo.cli._options import (
+    BYTES,
+    columns_options,
+    json_option,
+    names,
+    output_option,
+)
 
 
 @click.command(
@@ -74,11 +80,10 @@ from keras_rnn_zoo.cli._options import columns_options, json_option, names, outp
 )
 @click.option(
     "--size-limit",
-    type=int,
-    default=4_000_000,
-    metavar="BYTES",
-    show_default=True,
-    help="How large a file --lowering auto may make to fold an embedding.",
+    type=BYTES,
+    default="4MB",
+    metavar="SIZE",
+    help="How large a file --lowering auto may make to fold an embedding, such as 900KB or 3MB.",
 )
 @json_option
 @output_option("BUNDLE", "Directory to write the bundle to: a new or an empty one.")

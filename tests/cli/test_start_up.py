@@ -151,6 +151,8 @@ def test_a_typing_error_is_answered_with_what_was_probably_meant(
         ("compare lstm lstm --data digits -o x", "once"),
         ("export x --format , -o x", "at least one format"),
         ("export x --samples 0 -o x", "at least 1"),
+        ("export x --size-limit 3XB -o x", "'--size-limit': Unknown unit: 'XB'"),
+        ("export x --size-limit 0 -o x", "'--size-limit': A size is a number above 0"),
         ("predict x", "Give either texts or --input FILE"),
         ("predict x text --input file.csv", "Give either texts or --input FILE"),
     ],
