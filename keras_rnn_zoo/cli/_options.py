@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,13 +11,18 @@ from keras_rnn_zoo.errors import ConfigError, listed, nearest
 from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds
 from keras_rnn_zoo.tasks import TASKS
 
+if TYPE_CHECKING:
+    ParamType = click.ParamType[float]
+else:  # generic from click 8.3 on
+    ParamType = click.ParamType
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 # As in preprocessing, which needs NumPy.
 SIDES = ("post", "pre")
 
 
-class Quantity(click.ParamType):
+class Quantity(ParamType):
     """A number with a unit: see `keras_rnn_zoo.quantities`.
 
     Args:
