@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.lowering import LOWERINGS as LOWERINGS
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS as QUANTIZATIONS
     from keras_rnn_zoo.export.saved_model import export_saved_model as export_saved_model
+    from keras_rnn_zoo.export.targets import TARGETS as TARGETS
     from keras_rnn_zoo.export.verification import TFLiteModel as TFLiteModel
     from keras_rnn_zoo.export.verification import Tolerance as Tolerance
 
 _EXPORTS = {
     "LOWERINGS": "lowering",
     "QUANTIZATIONS": "quantization",
+    "TARGETS": "targets",
     "Bundle": "bundle",
     "TFLiteModel": "verification",
     "TFLiteResult": "api",

@@ -42,19 +42,22 @@ def _first_line(error: Exception) -> str:
     return _LOCATION.sub("", telling[0].split("error:")[-1].strip())[:500]
 
 
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Does what a request asks, and returns `{"ok": True}`, or the error and all that was said."""
+    try:
+        convert(**request)
+    except Exception as error:  # whatever the converter raises is the answer
+        return {"error": _first_line(error), "log": _WEIGHTS.sub('"0x..."', str(error))}
+    return {"ok": True}
+
+
 def main() -> None:
     """Answers requests until stdin ends."""
     # Libraries print to stdout; the answers go to a stream of their own.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            convert(**request)
-            reply: dict[str, Any] = {"ok": True}
-        except Exception as error:  # whatever the converter raises is the answer
-            reply = {"error": _first_line(error), "log": _WEIGHTS.sub('"0x..."', str(error))}
-        print(json.dumps(reply), file=answers, flush=True)
+        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
 
 
 if __name__ == "__main__":

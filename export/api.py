@@ -8,33 +8,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import (
     ConversionError,
     ExportError,
     OpGateError,
-    RunError,
+    TargetError,
     UnknownNameError,
     VerificationError,
-    ZooError,
     listed,
     nearest,
 )
-from keras_rnn_zoo.export import choosing, gate, verification
+from keras_rnn_zoo.export import choosing, verification
 from keras_rnn_zoo.export.choosing import Candidate, Choice
-from keras_rnn_zoo.export.converting import CONVERTER, DEFAULT_TIMEOUT
+from keras_rnn_zoo.export.converting import DEFAULT_TIMEOUT
 from keras_rnn_zoo.export.diagnosing import diagnosed
 from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS, Quantization
-from keras_rnn_zoo.export.reference import make_lengths
-from keras_rnn_zoo.export.remedies import untraceable
-from keras_rnn_zoo.export.rewriting import Expressed
-from keras_rnn_zoo.export.running import TFLiteModel
 from keras_rnn_zoo.export.samples import Samples, as_samples, synthetic_samples, token_inputs
-from keras_rnn_zoo.export.tap import Tap
-from keras_rnn_zoo.export.tracing import fixed_shapes, input_specs, run_eagerly, trace
+from keras_rnn_zoo.export.targets import TARGETS, Target
+from keras_rnn_zoo.export.tracing import fixed_shapes, input_specs
+from keras_rnn_zoo.export.writing import Form, Written, calibrated, write
 
 INFERENCE_TYPES = ("float32", "int8")
 
@@ -69,6 +63,7 @@ class TFLiteResult:
         path: The file.
         bytes: Its size.
         quantization: Name of the quantization mode.
+        target: Name of the client that it is for.
         lowering: Path of each recurrent layer -> the lowering that expresses it.
         fallbacks: Path of a layer that the chosen lowering refused -> why.
         folded: Paths of the layers whose embedding and input projection are one table.
@@ -92,6 +87,7 @@ class TFLiteResult:
     fallbacks: dict[str, str] = field(default_factory=dict)
     folded: tuple[str, ...] = ()
     choice: Choice | None = None
+    target: str = "litert"
 
 
 def export_tflite(
@@ -103,7 +99,8 @@ def export_tflite(
     samples: Any = None,
     batch_size: int = 1,
     timesteps: int | None = None,
-    lowering: str | Sequence[str] = "loop",
+    target: str = "litert",
+    lowering: str | Sequence[str] | None = None,
     fold_embedding: bool | None = None,
     size_limit: int = choosing.SIZE_LIMIT,
     inference_type: str = "float32",
@@ -130,10 +127,12 @@ def export_tflite(
             given, and random inputs where there is neither.
         batch_size: Sequences that one call of the file answers.
         timesteps: Number of time steps where the model's input leaves it open.
-        lowering: How recurrences are expressed: see `keras_rnn_zoo.export.LOWERINGS`. A layer that
-            it cannot express is left to another one, and the result says why. `"auto"`, or
-            several names, writes each and takes what is fastest on this machine: `choice` says
-            why, and how to pin it.
+        target: The client that the file is for: see `keras_rnn_zoo.export.TARGETS`. It decides
+            which lowerings and quantizations there are, and what the file may hold.
+        lowering: How recurrences are expressed: see `keras_rnn_zoo.export.LOWERINGS`; None for
+            what the target prefers, which for most is `"loop"`. A layer that it cannot express is
+            left to another one, and the result says why. `"auto"`, or several names, writes each
+            and takes what is fastest on this machine: `choice` says why, and how to pin it.
         fold_embedding: Replace an embedding and the input projection of the recurrence right
             behind it by one table: faster, and larger. None leaves it to `"auto"`, and folds
             nothing without; True has the result compare both.
@@ -151,11 +150,13 @@ def export_tflite(
         What was written and measured.
 
     Raises:
-        UnknownNameError: No such quantization or lowering.
+        UnknownNameError: No such quantization, target or lowering.
+        ConfigError: The target does not take that quantization or lowering.
         ExportError: The model cannot be exported, or the inputs do not fit it.
         ConversionError: The model does not convert; the message names the layer to blame and what
             to do, `log` has all that the converter said.
         OpGateError: The file holds ops outside the builtin set; the message is as helpful.
+        TargetError: The file holds what the target does not run.
         VerificationError: The file answers something else than the model.
         OutputError: `path` cannot be written.
     """
@@ -172,11 +173,16 @@ def export_tflite(
             "representative_data=..., a few hundred inputs like those the model will meet, or "
             "choose 'dynamic', which needs none."
         )
-    choosing.candidates(lowering, fold_embedding, 1)  # refuses unknown names before any work
+    # Refuses unknown names before any work.
+    choosing.candidates(lowering, fold_embedding, 1, target)
+    client = TARGETS.get(target)
+    client.check_quantization(mode.name)
     specs = fixed_shapes(model, batch_size, timesteps)
     longest = max((int(spec.shape[1] or 1) for spec in specs if len(spec.shape) > 1), default=1)
-    considered = choosing.candidates(lowering, fold_embedding, longest)
-    form = _Form(mode, "loop", False, batch_size, timesteps, inference_type == "int8")
+    considered = choosing.candidates(lowering, fold_embedding, longest, target)
+    form = Form(
+        mode, considered[0].lowering, False, batch_size, timesteps, inference_type == "int8"
+    )
     if form.integer_io:
         check_integer_inputs(model)
     given = representative_data if samples is None else samples
@@ -197,12 +203,11 @@ def export_tflite(
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
         try:
             converted, considered = _convert_all(
-                model, Path(scratch), form, calibration, considered
+                model, Path(scratch), form, calibration, considered, client
             )
         except (ConversionError, OpGateError) as error:
             if diagnose is False:
                 raise
-            form = replace(form, lowering=considered[0].lowering)
             raise diagnosed(
                 error,
                 model,
@@ -251,130 +256,46 @@ def export_tflite(
         ),
         parity=parity,
         synthetic=given is None,
+        target=target,
     )
-
-
-@dataclass(frozen=True)
-class _Form:
-    """How a file is to be written, whatever the model."""
-
-    mode: Quantization
-    lowering: str
-    fold: bool
-    batch_size: int
-    timesteps: int | None
-    integer_io: bool
-
-    def attempt(self, part: Any, seconds: float) -> None:
-        """Converts a part of a model, for the search for the layer to blame."""
-        data = synthetic_samples(part) if self.mode.needs_representative_data else None
-        form = replace(self, timesteps=None, integer_io=False)
-        with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
-            _convert(part, Path(scratch), form, _tap(part, form, data), seconds)
-
-    def settings(self) -> dict[str, Any]:
-        """Returns the arguments of `export_tflite` that say the same."""
-        return {
-            "quantization": self.mode.name,
-            "lowering": self.lowering,
-            "batch_size": self.batch_size,
-            "timesteps": self.timesteps,
-        }
-
-
-@dataclass(frozen=True)
-class _Converted:
-    path: Path
-    expressed: Expressed
-    info: gate.FileInfo
-
-
-def _tap(model: Any, form: _Form, calibration: Samples | None) -> Tap:
-    """Returns what the quantization mode wants to see the model through, calibrated."""
-
-    def calibrate(tap: Tap) -> None:
-        assert calibration is not None
-        # Lengths that the data lack have ranges too: those of a short input are not a long one's.
-        made = make_lengths(calibration)
-        data = {name: np.concatenate([calibration[name], made[name]]) for name in made}
-        run_eagerly(model, data, form.lowering, tap, integer_io=form.integer_io)
-
-    try:
-        return form.mode.tap(calibrate)
-    except (ZooError, MemoryError):
-        raise
-    except Exception as error:  # whatever a layer raises
-        raise untraceable(error) from error
-
-
-def _convert(model: Any, directory: Path, form: _Form, tap: Tap, seconds: float) -> _Converted:
-    """Writes a model into a scratch directory."""
-    written, saved_model = directory / "model.tflite", directory / "saved_model"
-    try:
-        expressed = trace(
-            model,
-            saved_model,
-            lowering=form.lowering,
-            batch_size=form.batch_size,
-            timesteps=form.timesteps,
-            tap=tap,
-            fold=form.fold,
-            integer_io=form.integer_io,
-        )
-    except (ZooError, MemoryError):
-        raise
-    except Exception as error:  # whatever a layer, or TensorFlow on its behalf, raises
-        raise untraceable(error) from error
-    options = {**form.mode.converter_options, "integer_io": form.integer_io}
-    CONVERTER.convert(saved_model, written, options, seconds)
-    try:
-        info = gate.check_builtin_only(written)
-    except RunError as error:  # whose advice is for files that were damaged on their way
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise ConversionError(
-            f"The interpreter does not load what the converter wrote: {reason}",
-            reason,
-            "unloadable",
-        ) from error
-    if form.integer_io:
-        _check_integer_io(written)
-    return _Converted(written, expressed, info)
 
 
 def _convert_all(
     model: Any,
     directory: Path,
-    form: _Form,
+    form: Form,
     calibration: Samples | None,
     considered: list[Candidate],
-) -> tuple[dict[Candidate, _Converted], list[Candidate]]:
+    target: Target,
+) -> tuple[dict[Candidate, Written], list[Candidate]]:
     """Writes the model in each way that is to be tried.
 
     Returns:
         What was written, and all that was considered; what was not written has its problem.
 
     Raises:
-        ConversionError, OpGateError: Nothing could be written.
+        ConversionError, OpGateError, TargetError: Nothing could be written.
         ExportError: There is nothing to fold, and that was asked for.
     """
-    tap = _tap(model, form, calibration)
-    made: dict[Candidate, _Converted] = {}
+    tap = calibrated(model, form, calibration)
+    made: dict[Candidate, Written] = {}
     after: list[Candidate] = []
-    failure: ConversionError | OpGateError | None = None
+    failure: ConversionError | OpGateError | TargetError | None = None
     for number, candidate in enumerate(considered):
         problem = candidate.problem
         if problem is None:
             place = directory / str(number)
             place.mkdir()
             try:
-                one = _convert(
+                one = write(
                     model,
                     place,
                     replace(form, lowering=candidate.lowering, fold=candidate.fold_embedding),
                     tap,
                     DEFAULT_TIMEOUT,
                 )
-            except (ConversionError, OpGateError) as error:
+                target.check_file(one.info, one.expressed.fallbacks)
+            except (ConversionError, OpGateError, TargetError) as error:
                 failure = failure or error
                 problem = str(error)
             else:
@@ -459,14 +380,3 @@ def check_integer_inputs(model: Any) -> None:
                 "which int8 cannot. Build the model with keras.Input(..., dtype='int32') and the "
                 "same weights, or leave inference_type at 'float32'."
             )
-
-
-def _check_integer_io(path: Path) -> None:
-    file = TFLiteModel(path)
-    for kind, tensors in (("input", file.inputs), ("output", file.outputs)):
-        for name, info in tensors.items():
-            if "float" in info.dtype:
-                raise ConversionError(
-                    f"The TFLite converter left the {kind} '{name}' in {info.dtype}. Leave "
-                    "inference_type at 'float32'."
-                )

@@ -60,6 +60,7 @@ from keras_rnn_zoo.export.sources import (
     read_data,
     read_representative,
 )
+from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.verification import compare_tflite
 from keras_rnn_zoo.preprocessing import Preprocessor
 
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FORMATS = ("tflite", "saved_model")
+MODES = ("none", "float16", "dynamic", "int8")
 REFERENCE_FILE = "reference.npz"
 SAVED_MODEL = "saved_model"
 LATENCY_SECONDS = 0.5
@@ -231,7 +233,7 @@ def export_bundle(
     output: files.PathLike,
     *,
     formats: Sequence[str] = FORMATS,
-    quantize: Sequence[str] = ("none", "float16", "dynamic", "int8"),
+    quantize: Sequence[str] | None = None,
     data: files.PathLike | None = None,
     test_data: files.PathLike | None = None,
     text_column: str = "text",
@@ -240,7 +242,8 @@ def export_bundle(
     samples: int = 128,
     batch_size: int = 1,
     timesteps: int | None = None,
-    lowering: str | Sequence[str] = "loop",
+    target: str = "litert",
+    lowering: str | Sequence[str] | None = None,
     fold_embedding: bool | None = None,
     size_limit: int = SIZE_LIMIT,
     inference_type: str = "float32",
@@ -254,7 +257,8 @@ def export_bundle(
         source: A run directory, a search directory (its `best` run), or a `.keras` file.
         output: A new directory.
         formats: `"tflite"`, `"saved_model"`, or both.
-        quantize: Quantization modes of the .tflite files: see `QUANTIZATIONS`.
+        quantize: Quantization modes of the .tflite files: see `QUANTIZATIONS`; None for float32,
+            float16, dynamic and int8, as far as the target takes them.
         data: Data set to calibrate, verify and score on, as `load_data` takes it; the samples that
             the run keeps where there is none.
         test_data: The same for the rows to verify and score on.
@@ -266,8 +270,10 @@ def export_bundle(
         samples: How many rows to verify on.
         batch_size: Sequences that one call of a .tflite file answers.
         timesteps: Number of time steps where a `.keras` file leaves it open.
-        lowering: How recurrences are expressed: a name of `LOWERINGS`, or `"auto"`, or several
-            names: then each file is written in each way, and takes the fastest on this machine.
+        target: The client that the .tflite files are for: a name of `TARGETS`.
+        lowering: How recurrences are expressed: a name of `LOWERINGS`, None for what the target
+            prefers, or `"auto"`, or several names: then each file is written in each way, and
+            takes the fastest on this machine.
         fold_embedding: Replace embeddings and the input projections behind them by tables: see
             `export_tflite`. The report compares bytes and latency of both.
         size_limit: Bytes that a file may have for `"auto"` to fold.
@@ -281,6 +287,7 @@ def export_bundle(
         The bundle.
 
     Raises:
+        ConfigError: The target does not take that quantization or lowering.
         RunError: The source is missing or damaged.
         ExportError: A mode failed, or int8 has nothing to calibrate on; nothing was written, but
             where a model does not convert, what a bug report needs: `<output>.failure`.
@@ -291,12 +298,17 @@ def export_bundle(
 
     say = teller(progress)
     formats = _chosen("format", formats, FORMATS)
+    client = TARGETS.get(target)
+    if quantize is None:
+        quantize = client.quantizations(MODES)
     modes = [
         QUANTIZATIONS.get(name)
         for name in _chosen("quantization mode", quantize, QUANTIZATIONS.names())
         if "tflite" in formats
     ]
-    candidates(lowering, fold_embedding, 1)
+    for mode in modes:
+        client.check_quantization(mode.name)
+    candidates(lowering, fold_embedding, 1, target)
     check_inference_type(inference_type, modes)
     if samples < 1:
         raise ConfigError(f"samples must be at least 1. Received: {samples}")
@@ -356,6 +368,7 @@ def export_bundle(
                         labelled,
                         batch_size,
                         timesteps,
+                        target,
                         lowering,
                         fold_embedding,
                         size_limit,
@@ -383,7 +396,7 @@ def export_bundle(
                 f"{len(failures)} of {len(entries) + len(failures)} exports failed, so no bundle "
                 f"was written. {reasons}"
             )
-        report = _report(opened, model, reference, check, labelled, entries, command)
+        report = _report(opened, model, reference, check, labelled, entries, target, command)
         report["sha256"] = {
             str(file.relative_to(directory)): _sha256(file) for file in _files(directory)
         }
@@ -434,7 +447,8 @@ def _write_tflite(
     labelled: Labelled | None,
     batch_size: int,
     timesteps: int | None,
-    lowering: str | Sequence[str],
+    target: str,
+    lowering: str | Sequence[str] | None,
     fold_embedding: bool | None,
     size_limit: int,
     inference_type: str,
@@ -453,12 +467,13 @@ def _write_tflite(
         samples=given,
         batch_size=batch_size,
         timesteps=timesteps,
+        target=target,
         lowering=lowering,
         fold_embedding=fold_embedding,
         size_limit=size_limit,
         inference_type=inference_type,
         # Of several candidates each has to be true; the one file is compared below.
-        verify=bool(fold_embedding) or lowering == AUTO or not isinstance(lowering, str),
+        verify=bool(fold_embedding) or lowering == AUTO or not isinstance(lowering, str | None),
         diagnose=diagnose,
         progress=progress,
     )
@@ -534,6 +549,7 @@ def _report(
     check: Rows,
     labelled: Labelled | None,
     entries: list[dict[str, Any]],
+    target: str,
     command: str | None,
 ) -> dict[str, Any]:
     from keras_rnn_zoo.provenance import provenance
@@ -556,6 +572,7 @@ def _report(
             "outputs": [asdict(spec) for spec in reference.outputs],
         },
         "source": {"kind": source.kind, "name": source.path.name},
+        "target": target,
         "training": {
             "hyperparameters": info.get("hyperparameters"),
             "metrics": info.get("metrics"),

@@ -14,6 +14,7 @@ from keras_rnn_zoo.errors import ConfigError, UnknownNameError, listed, nearest
 from keras_rnn_zoo.export.latency import machine
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.running import Arrays, TFLiteModel
+from keras_rnn_zoo.export.targets import TARGETS
 
 AUTO = "auto"
 # Bytes that a file may have for `auto` to fold: an app on a phone is a few times as large.
@@ -74,23 +75,33 @@ class Choice:
 
 
 def candidates(
-    lowering: str | Sequence[str], fold_embedding: bool | None, timesteps: int
+    lowering: str | Sequence[str] | None,
+    fold_embedding: bool | None,
+    timesteps: int,
+    target: str = "litert",
 ) -> list[Candidate]:
     """Returns what is to be tried, and what is not, with the reason.
 
     Args:
-        lowering: A name, `"auto"`, or several names to choose among.
+        lowering: A name, `"auto"`, or several names to choose among; None for the one that the
+            target prefers.
         fold_embedding: True has files that do not fold to compare with; None tries both where
             there is a choice of lowerings.
         timesteps: Number of time steps of the model.
+        target: Name of the client that the file is for.
 
     Raises:
-        UnknownNameError: No such lowering.
-        ConfigError: No lowering at all, or none that folds where folding was asked for.
+        UnknownNameError: No such lowering or target.
+        ConfigError: No lowering at all, one that the target does not take, or none that folds
+            where folding was asked for.
     """
+    client = TARGETS.get(target)
+    preferred = client.lowerings[0]
     automatic = lowering == AUTO
     if automatic:
-        names = list(LOWERINGS.names())
+        names = client.lowerings
+    elif lowering is None:
+        names = [preferred]
     else:
         names = [lowering] if isinstance(lowering, str) else list(dict.fromkeys(lowering))
     if not names:
@@ -102,9 +113,10 @@ def candidates(
                 f"Unknown lowering: {name!r}.{nearest(name, everything)} Known: "
                 f"{listed(everything)}."
             )
+    client.check_lowerings(names)
     known = {name: LOWERINGS.get(name) for name in names}
     if fold_embedding and not any(entry.folds for entry in known.values()):
-        able = [name for name in LOWERINGS.names() if LOWERINGS.get(name).folds]
+        able = [name for name in client.lowerings if LOWERINGS.get(name).folds]
         raise ConfigError(
             f"Lowering {listed(names)} cannot fold an embedding. Choose one that can "
             f"({listed(able)}), or leave fold_embedding out."
@@ -116,7 +128,7 @@ def candidates(
     for name, entry in known.items():
         most = entry.auto_timesteps
         problem = None
-        if automatic and most is not None and timesteps > most:
+        if automatic and name != preferred and most is not None and timesteps > most:
             problem = f"not tried above {most} time steps; name it to have it"
         for fold in folds if problem is None and entry.folds else [False]:
             wanted = fold or not fold_embedding

@@ -2,7 +2,8 @@
 
 TensorFlow's converter is C++ that can crash, and takes the Python process with it. It runs in a
 child process that stays for the next conversion (importing TensorFlow takes seconds); when it
-crashes, hangs or fails, the parent says so and starts another one the next time.
+crashes, hangs or fails, the parent says so and starts another one the next time. What is a process
+of its own already, and may die, converts `in_this_process`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from keras_rnn_zoo.errors import ConversionError
+from keras_rnn_zoo.export import _converter
 
 DEFAULT_TIMEOUT = 900.0
 
@@ -57,7 +61,7 @@ class Converter:
         Raises:
             ConversionError: The converter refused, crashed or hung; `log` has all that it said.
         """
-        request = {"saved_model": str(saved_model), "output": str(output), "options": options}
+        request = _request(saved_model, output, options)
         with self._lock:
             process = self._start()
             assert process.stdin is not None and self._log is not None
@@ -83,12 +87,7 @@ class Converter:
                 raise
             if not answer:
                 raise self._obituary(process)
-            reply = json.loads(answer)
-            if "error" in reply:
-                raise ConversionError(
-                    f"The TFLite converter refused the model: {reply['error']}",
-                    f"{reply.get('log', reply['error'])}\n{self._said()}",
-                )
+            _check(json.loads(answer), self._said)
 
     def _start(self) -> subprocess.Popen[str]:
         if self._process is not None and self._process.poll() is None:
@@ -166,5 +165,43 @@ def _forward(stream: IO[str], lines: queue.Queue[str]) -> None:
     lines.put("")
 
 
+def _request(saved_model: Path, output: Path, options: dict[str, Any]) -> dict[str, Any]:
+    return {"saved_model": str(saved_model), "output": str(output), "options": options}
+
+
+def _check(reply: dict[str, Any], said: Callable[[], str] = str) -> None:
+    if "error" in reply:
+        raise ConversionError(
+            f"The TFLite converter refused the model: {reply['error']}",
+            f"{reply.get('log', reply['error'])}\n{said()}".strip(),
+        )
+
+
 CONVERTER = Converter()
 atexit.register(CONVERTER.close)
+
+_HERE: ContextVar[bool] = ContextVar("convert in this process", default=False)
+
+
+@contextlib.contextmanager
+def in_this_process() -> Iterator[None]:
+    """Has `convert` do without the child until the block ends.
+
+    That saves a start of TensorFlow, a few seconds. A crash of the converter is then one of this
+    process, and nothing stops a conversion that hangs.
+    """
+    token = _HERE.set(True)
+    try:
+        yield
+    finally:
+        _HERE.reset(token)
+
+
+def convert(
+    saved_model: Path, output: Path, options: dict[str, Any], timeout: float = DEFAULT_TIMEOUT
+) -> None:
+    """Converts `saved_model` to `output`: see `Converter.convert` and `in_this_process`."""
+    if _HERE.get():
+        _check(_converter.answer(_request(saved_model, output, options)))
+    else:
+        CONVERTER.convert(saved_model, output, options, timeout)

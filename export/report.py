@@ -64,7 +64,9 @@ def _summary(report: Mapping[str, Any]) -> str:
         text += f" and {samples['made']} made of them"
     if samples["longest"] is not None:
         text += f", {samples['shortest']} to {samples['longest']} time steps long"
-    return text + ", three invokes each in the same interpreter."
+    text += ", three invokes each in the same interpreter."
+    target = report.get("target", "litert")
+    return text if target == "litert" else f"For the target {target}. {text}"
 
 
 def _legend(report: Mapping[str, Any]) -> str:

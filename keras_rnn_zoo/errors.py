@@ -79,6 +79,10 @@ class OpGateError(ExportError):
         self.ops = tuple(ops)
 
 
+class TargetError(ExportError):
+    """A written file holds what the client that it is for does not run."""
+
+
 class VerificationError(ExportError):
     """A written file does not answer what the Keras model answers."""
 

@@ -41,6 +41,14 @@ class Quantization(ABC):
         """
         return Tap()
 
+    def rough_tap(self, calibrate: Callable[[Tap], None]) -> Tap:
+        """Returns a tap for a file that is measured, and whose answers nobody reads.
+
+        Its size and speed must be those of the real one. Where calibrating takes long, and the
+        ranges change neither, override this.
+        """
+        return self.tap(calibrate)
+
     def why_float32(self, weight: Weight) -> str | None:
         """Says why a weight of a file in this mode is stored in float32; None where all are."""
         return "the converter left it in float32"

@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from keras_rnn_zoo.errors import ConfigError, listed, nearest
+from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds
 from keras_rnn_zoo.tasks import TASKS
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[float]
+else:  # generic from click 8.3 on
+    ParamType = click.ParamType
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 # As in preprocessing, which needs NumPy.
 SIDES = ("post", "pre")
+
+
+class Quantity(ParamType):
+    """A number with a unit: see `keras_rnn_zoo.quantities`.
+
+    Args:
+        name: What `--help` shows in its place.
+        parse: Takes the text, returns a number, or raises `ConfigError`.
+    """
+
+    def __init__(self, name: str, parse: Callable[[Any], float]):
+        self.name = name
+        self._parse = parse
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Returns the number; see `click.ParamType.convert`."""
+        try:
+            return self._parse(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+
+
+BYTES = Quantity("size", parse_bytes)
+MILLISECONDS = Quantity("time", parse_milliseconds)
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

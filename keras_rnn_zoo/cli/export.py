@@ -7,7 +7,13 @@ from typing import Any
 import click
 
 from keras_rnn_zoo.cli import _output as out
-from keras_rnn_zoo.cli._options import columns_options, json_option, names, output_option
+from keras_rnn_zoo.cli._options import (
+    BYTES,
+    columns_options,
+    json_option,
+    names,
+    output_option,
+)
 
 
 @click.command(
@@ -26,9 +32,9 @@ from keras_rnn_zoo.cli._options import columns_options, json_option, names, outp
 )
 @click.option(
     "--quantize",
-    default="none,float16,dynamic,int8",
     metavar="NAMES",
-    help="Quantization modes of the .tflite files, separated by commas.",
+    help="Quantization modes of the .tflite files, separated by commas.  [default: of "
+    "none,float16,dynamic,int8 those that the target takes]",
 )
 @click.option(
     "--inference-type",
@@ -63,11 +69,19 @@ from keras_rnn_zoo.cli._options import columns_options, json_option, names, outp
 )
 @click.option("--timesteps", type=int, metavar="N", help="Where a .keras file leaves them open.")
 @click.option(
+    "--target",
+    default="litert",
+    metavar="NAME",
+    help="The client that the .tflite files are for: litert (the Interpreter), compiled_model, "
+    "mediapipe, litert_js, task_library or micro. It says which lowerings and quantizations there "
+    "are, and what a file may hold.",
+)
+@click.option(
     "--lowering",
-    default="loop",
     metavar="NAMES",
     help="How recurrences are expressed: loop, unrolled or fused; auto, or several separated by "
-    "commas, take what is fastest on this machine.",
+    "commas, take what is fastest on this machine.  [default: what the target prefers, mostly "
+    "loop]",
 )
 @click.option(
     "--fold-embedding/--no-fold-embedding",
@@ -77,11 +91,10 @@ from keras_rnn_zoo.cli._options import columns_options, json_option, names, outp
 )
 @click.option(
     "--size-limit",
-    type=int,
-    default=4_000_000,
-    metavar="BYTES",
-    show_default=True,
-    help="How large a file --lowering auto may make to fold an embedding.",
+    type=BYTES,
+    default="4MB",
+    metavar="SIZE",
+    help="How large a file --lowering auto may make to fold an embedding, such as 900KB or 3MB.",
 )
 @json_option
 @output_option("BUNDLE", "Directory to write the bundle to: a new or an empty one.")
@@ -91,10 +104,10 @@ def command(
     /,
     run: str,
     formats: str,
-    quantize: str,
+    quantize: str | None,
     output: str,
     as_json: bool,
-    lowering: str,
+    lowering: str | None,
     **arguments: Any,
 ) -> None:
     """Export RUN as a bundle: TFLite files and a SavedModel, verified, measured, with a report.
@@ -113,8 +126,8 @@ def command(
             run,
             output,
             formats=names(formats) or [],
-            quantize=names(quantize) or [],
-            lowering=lowering if "," not in lowering else names(lowering) or [],
+            quantize=names(quantize),
+            lowering=names(lowering) if "," in (lowering or "") else lowering,
             command=line,
             progress=True,
             **arguments,
@@ -124,6 +137,8 @@ def command(
         return
     show(bundle.report)
     show_choices(bundle.report, lowering)
+    if bundle.report["target"] != "litert":
+        click.echo(f"Target: {bundle.report['target']}")
     click.echo(f"\nBundle: {output}")
     click.echo(f"Report: {bundle.path / 'report.html'}")
     if bundle.preprocessor is not None and bundle.preprocessor.kind == "text":
@@ -169,7 +184,7 @@ def show(report: dict[str, Any]) -> None:
         click.echo(f"The Keras model itself: {before} on {labelled['rows']:,} rows")
 
 
-def show_choices(report: dict[str, Any], lowering: str) -> None:
+def show_choices(report: dict[str, Any], lowering: str | None) -> None:
     """Prints what was chosen for each file, and each layer that this could not express."""
     files: dict[str, list[str]] = {}
     exported = [entry for entry in report["files"] if entry.get("lowering")]
@@ -178,7 +193,7 @@ def show_choices(report: dict[str, Any], lowering: str) -> None:
         if choice:
             click.echo(f"{entry['file']}: {choice['reason']}")
         for layer, reason in entry["fallbacks"].items():
-            chosen = choice["lowering"] if choice else lowering
+            chosen = choice["lowering"] if choice else lowering or "what the target prefers"
             line = f"{layer}: {entry['lowering'][layer]} instead of {chosen}: {reason}"
             files.setdefault(line, []).append(entry["file"])
     for line, names_of_files in files.items():

@@ -117,6 +117,7 @@ def test_choices_in_the_help_are_those_of_the_library():
         ("export x --quantize int -o x", "'int8'"),
         ("export x --format savedmodel -o x", "'saved_model'"),
         ("export x --lowering lop -o x", "'loop'"),
+        ("export x --target mediapip -o x", "'mediapipe'"),
         ("models ltsm", "'lstm'"),
     ],
 )
@@ -151,6 +152,10 @@ def test_a_typing_error_is_answered_with_what_was_probably_meant(
         ("compare lstm lstm --data digits -o x", "once"),
         ("export x --format , -o x", "at least one format"),
         ("export x --samples 0 -o x", "at least 1"),
+        ("export x --target mediapipe --lowering loop -o x", "Choose among: 'unrolled', 'fused'"),
+        ("export x --target micro --quantize dynamic -o x", "answers NaN without an error"),
+        ("export x --size-limit 3XB -o x", "'--size-limit': Unknown unit: 'XB'"),
+        ("export x --size-limit 0 -o x", "'--size-limit': A size is a number above 0"),
         ("predict x", "Give either texts or --input FILE"),
         ("predict x text --input file.csv", "Give either texts or --input FILE"),
     ],

@@ -300,7 +300,7 @@ def test_representative_data_can_be_a_file(run, bare, tmp_path, name, kind):
         raise ExportError("seen")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_rnn_zoo.export.api._tap", calibrated)
+        patch.setattr("keras_rnn_zoo.export.api.calibrated", calibrated)
         source = bare if kind == "data with labels" else run
         if kind == "by the inputs' names":  # of several
             file, source = two_inputs(tmp_path, x)

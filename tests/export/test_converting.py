@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import pytest
 
 from keras_rnn_zoo.errors import ConversionError
-from keras_rnn_zoo.export.converting import Converter
+from keras_rnn_zoo.export import converting
+from keras_rnn_zoo.export.converting import Converter, in_this_process
 
 ANSWER_OK = "import sys\nfor line in sys.stdin: print('{\"ok\": true}', flush=True)"
 
@@ -59,7 +61,8 @@ def test_one_process_serves_many_conversions(tmp_path):
     process.close()
 
 
-def test_refusal_of_the_real_converter_is_an_error_in_one_line(tmp_path):
+@pytest.mark.parametrize("here", [False, True])
+def test_refusal_of_the_real_converter_is_an_error_in_one_line(tmp_path, monkeypatch, here):
     import tensorflow as tf
 
     module = tf.Module()
@@ -68,10 +71,13 @@ def test_refusal_of_the_real_converter_is_an_error_in_one_line(tmp_path):
     )
     tf.saved_model.save(module, str(tmp_path / "saved_model"), signatures=module.serve)
     process = Converter()
+    monkeypatch.setattr(converting, "CONVERTER", process)
+    place = in_this_process() if here else contextlib.nullcontext()
     try:
-        with pytest.raises(ConversionError, match="Svd") as caught:
-            process.convert(tmp_path / "saved_model", tmp_path / "model.tflite", {})
+        with place, pytest.raises(ConversionError, match="Svd") as caught:
+            converting.convert(tmp_path / "saved_model", tmp_path / "model.tflite", {})
+        assert (process._process is None) == here
     finally:
         process.close()
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "Svd" in caught.value.log
     assert not (tmp_path / "model.tflite").exists()

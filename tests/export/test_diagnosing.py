@@ -11,7 +11,7 @@ import pytest
 from tflite_files import convert_model, token_model
 
 from keras_rnn_zoo.errors import ConversionError, ExportError, OpGateError, OutputError
-from keras_rnn_zoo.export import api, export_tflite
+from keras_rnn_zoo.export import api, converting, export_tflite
 from keras_rnn_zoo.export.converting import Converter
 from keras_rnn_zoo.export.diagnosing import FAILURE_FILE, LOG_FILE, MODEL_FILE
 from keras_rnn_zoo.export.minimizing import Search
@@ -259,7 +259,7 @@ def stand_in(good_file, monkeypatch):
             "    print('{}', flush=True)\n"
         )
         made.append(Converter([sys.executable, "-c", program]))
-        monkeypatch.setattr(api, "CONVERTER", made[-1])
+        monkeypatch.setattr(converting, "CONVERTER", made[-1])
 
     yield put
     for converter in made:

@@ -1,0 +1,12 @@
+"""The interpreter of LiteRT, which was TensorFlow Lite."""
+
+from __future__ import annotations
+
+from keras_rnn_zoo.export.targets._base import Target, register_target
+
+
+@register_target("litert")
+class LiteRT(Target):
+    """`Interpreter` in Python, Java, Swift and C++: it runs whatever the op gate lets pass."""
+
+    description = "the Interpreter of LiteRT and TensorFlow Lite: runs everything"

@@ -1,0 +1,15 @@
+"""The Task Library of TensorFlow Lite, which MediaPipe replaced."""
+
+from __future__ import annotations
+
+from keras_rnn_zoo.export.targets._base import Target, register_target
+
+
+@register_target("task_library")
+class TaskLibrary(Target):
+    """`NLClassifier` of tflite-support 0.4.4.
+
+    It never resets the state of the LSTM op; the step that forgets in `lowering/fused.py` does.
+    """
+
+    description = "the TensorFlow Lite Task Library: runs everything"

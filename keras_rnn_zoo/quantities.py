@@ -1,0 +1,68 @@
+"""Sizes and times as people write them: `300KB`, `2ms`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+from keras_rnn_zoo.errors import ConfigError, listed
+
+_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "KiB": 2**10, "MiB": 2**20}
+_MILLISECONDS = {"us": Decimal("0.001"), "ms": Decimal(1), "s": Decimal(1000)}
+# The micro sign and the Greek letter look alike.
+_SAME = {"µs": "us", "\N{GREEK SMALL LETTER MU}s": "us"}
+_NUMBER = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*(\S*)\s*")
+
+
+def parse_bytes(text: str | int) -> int:
+    """Returns how many bytes a size is, rounded down.
+
+    Args:
+        text: `"300KB"`: a number above 0 and `B`, `kB` (1,000), `MB`, `KiB` (1,024) or `MiB`, in
+            capitals or not. A whole number alone is bytes.
+
+    Raises:
+        ConfigError: It is none; the message says what is allowed.
+    """
+    what = "A size is a number above 0 and a unit, such as 300KB; a whole number alone is bytes."
+    number, unit = _split(text, what, "B", _BYTES)
+    size = number * _BYTES[unit]
+    if size < 1 or (unit == "B" and size % 1):
+        raise ConfigError(f"{what} Received: {text!r}")
+    return int(size)
+
+
+def parse_milliseconds(text: str | float) -> float:
+    """Returns how many milliseconds a time is.
+
+    Args:
+        text: `"2ms"`: a number above 0 and `us` (or `µs`), `ms` or `s`. A number alone is
+            milliseconds.
+
+    Raises:
+        ConfigError: It is none; the message says what is allowed.
+    """
+    what = "A time is a number above 0 and a unit, such as 2ms; a number alone is milliseconds."
+    number, unit = _split(text, what, "ms", _MILLISECONDS)
+    time = float(number * _MILLISECONDS[unit])
+    if not 0 < time < math.inf:
+        raise ConfigError(f"{what} Received: {text!r}")
+    return time
+
+
+def _split(
+    text: str | float, what: str, default: str, units: Mapping[str, object]
+) -> tuple[Decimal, str]:
+    match = _NUMBER.fullmatch(str(text))
+    if match is None or isinstance(text, bool):
+        raise ConfigError(f"{what} Received: {text!r}")
+    number, given = match.groups()
+    known = {unit.lower(): unit for unit in units}
+    unit = known.get(_SAME.get(given.lower(), given.lower()) or default.lower())
+    if unit is None:
+        raise ConfigError(
+            f"Unknown unit: {given!r}. Known: {listed(units)}. {what} Received: {text!r}"
+        )
+    return Decimal(number.replace("_", "")), unit
