@@ -38,7 +38,7 @@ class DeviceBudget:
         """Refuses limits that are none, and unknown modes and targets.
 
         Raises:
-            ConfigError: A limit is no number above 0.
+            ConfigError: A limit is no number above 0, or the target does not take the mode.
             UnknownNameError: No such quantization mode or target.
         """
         from keras_rnn_zoo.export.quantization import QUANTIZATIONS
@@ -49,7 +49,7 @@ class DeviceBudget:
             if value is not None and (isinstance(value, bool) or not value > 0):
                 raise ConfigError(f"{attribute} is a number above 0. Received: {value!r}")
         QUANTIZATIONS.get(self.quantize)
-        TARGETS.get(self.target)
+        TARGETS.get(self.target).check_quantization(self.quantize)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content as a JSON object."""

@@ -332,10 +332,11 @@ def _read(output: Path) -> dict[str, Any] | None:
         return None
     try:
         info: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if info["format"] > FORMAT:
+        if info["format"] != FORMAT:
+            other = "a newer" if info["format"] > FORMAT else "an older"
             raise OutputError(
-                f"{output} holds a search of the format {info['format']}, and this keras-rnn-zoo "
-                f"reads up to {FORMAT}. Install a newer keras-rnn-zoo, or name a new directory."
+                f"{output} holds a search of {other} keras-rnn-zoo (format {info['format']}; this "
+                f"one reads {FORMAT}). Go on with that one, or name a new directory."
             )
         for key in ("status", "settings"):
             info[key]

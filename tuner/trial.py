@@ -198,26 +198,31 @@ class Trial:
 
     def _score(self, model: keras.Model) -> None:
         """Writes the file of the best epoch's weights, and has it answer the validation rows."""
-        from keras_rnn_zoo.export.measuring import benchmark, score, write_tflite
-        from keras_rnn_zoo.tasks import get_task
+        from keras_rnn_zoo.export.measuring import median_latency, score, write_trained
+        from keras_rnn_zoo.export.samples import as_samples
 
         self.tell("scoring the file")
         load_weights(model, self.directory / CHECKPOINT)
         path = self.directory / "model.tflite"
         try:
-            write_tflite(
+            write_trained(
                 model,
                 path,
                 quantization=self.budget.quantize,
                 target=self.budget.target,
                 representative_data=self.arrays["x_train"][:CALIBRATION_ROWS],
             )
-            task = get_task(self.job.config["task"])
-            value = score(path, self.arrays["x_validation"], self.arrays["y_validation"], task)
-            self.found["metrics"][f"quantized_{task.metric}"] = value
+            figures = score(
+                path,
+                self.arrays["x_validation"],
+                self.arrays["y_validation"],
+                self.job.config["task"],
+            )
+            self.found["metrics"] |= {f"quantized_{name}": v for name, v in figures.items()}
             self.found["bytes"] = path.stat().st_size
             if "latency_ms" not in self.found:
-                self.found["latency_ms"] = benchmark(path, self.arrays["x_train"][:LATENCY_ROWS])
+                samples = as_samples(model, self.arrays["x_train"][:LATENCY_ROWS])
+                self.found["latency_ms"] = median_latency(path, samples, seconds=0.2)
         finally:
             path.unlink(missing_ok=True)
 

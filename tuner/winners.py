@@ -32,18 +32,21 @@ def over_budget(
     """
     if budget.max_latency is None:
         return None  # size and parameters do not vary
-    from keras_rnn_zoo.export.measuring import benchmark, write_tflite
+    from keras_rnn_zoo.export.measuring import median_latency, write_trained
+    from keras_rnn_zoo.export.samples import as_samples
 
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
         path = Path(scratch) / "model.tflite"
-        write_tflite(
-            tuner.load_model(tuner.oracle.trials[trial["trial_id"]]),
+        model = tuner.load_model(tuner.oracle.trials[trial["trial_id"]])
+        write_trained(
+            model,
             path,
             quantization=budget.quantize,
             target=budget.target,
             representative_data=prepared.x_train[:256],
         )
-        latency = benchmark(path, prepared.x_train[:64], limit_ms=budget.max_latency)
+        samples = as_samples(model, prepared.x_train[:64])
+        latency = median_latency(path, samples, seconds=1.0, limit_ms=budget.max_latency)
     values = {"size": trial["bytes"], "latency": latency, "parameters": trial["parameters"]}
     excess = budget.excess(**values)
     return budget.explain(values, excess) if excess else None
