@@ -56,7 +56,7 @@ def _trial(path: Path, trial: str) -> Path:
     if not (path / "best" / RUN_FILE).is_file():
         raise RunError(f"{path} is no finished search, so it has no trial to name.")
     best = Run.load(path / "best")
-    kept = {str(best.info["hyperparameters"].get("trial_id")): best.path}
+    kept = {str(best.info["hyperparameters"].get("trial_id")): path / "best"}
     for place in sorted((path / "front").glob(f"*/{RUN_FILE}")):
         kept.setdefault(place.parent.name, place.parent)
     if trial not in kept:

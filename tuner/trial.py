@@ -227,9 +227,7 @@ class Trial:
             path.unlink(missing_ok=True)
 
 
-def run_job(
-    job: Job, arrays: Arrays, directory: Path, parent: Path | None = None, tell: Tell = str
-) -> Outcome:
+def run_job(job: Job, arrays: Arrays, directory: Path, parent: Path | None, tell: Tell) -> Outcome:
     """Runs a job; see `Trial`."""
     return Trial(job, arrays, directory, parent, tell).run()
 

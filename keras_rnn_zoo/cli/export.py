@@ -20,9 +20,7 @@ from keras_rnn_zoo.cli._options import (
     "export", short_help="Turn a trained model into verified TFLite files and a SavedModel."
 )
 @click.argument("run")
-@click.option(
-    "--trial", metavar="ID", help="Of a search: one of its front.  [default: the winner]"
-)
+@click.option("--trial", metavar="ID", help="Of a search: one of its front.  [default: the winner]")
 @click.option(
     "--format",
     "formats",

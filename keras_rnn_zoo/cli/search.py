@@ -68,9 +68,7 @@ SHOWN = 10
     metavar="NAME",
     help="Which file is measured: none, float16, dynamic or int8.",
 )
-@click.option(
-    "--target", default="litert", metavar="NAME", help="The client that the file is for."
-)
+@click.option("--target", default="litert", metavar="NAME", help="The client that the file is for.")
 @click.option("--workers", type=int, default=1, metavar="N", help="Trials that run at once.")
 @click.option(
     "--ray-address",
@@ -123,7 +121,6 @@ def command(
     with out.working():
         from keras_rnn_zoo.tuner import DeviceBudget, search
 
-        ray = {"engine": "ray", "engine_options": {"address": _address(ray_address)}}
         result = search(
             list(models) or None,
             config=values,
@@ -131,7 +128,8 @@ def command(
             command=line,
             learning_rate=rates,
             budget=DeviceBudget(max_size, max_latency, max_parameters, quantize, target),
-            **(ray if ray_address else {}),
+            engine="ray" if ray_address else "local",
+            engine_options={"address": _address(ray_address)} if ray_address else {},
             **arguments,
         )
     if as_json:
