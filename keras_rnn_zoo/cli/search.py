@@ -51,8 +51,8 @@ SHOWN = 10
 @click.option(
     "--objective",
     metavar="TEXT",
-    help="What to optimize: accuracy, quantized_accuracy, loss, size, latency, parameters, seconds, "
-    "or a weighted sum such as 'quantized_accuracy - 0.02*latency'.  [default: accuracy]",
+    help="What to optimize: accuracy, quantized_accuracy, loss, size, latency, parameters, "
+    "seconds, or a weighted sum such as 'quantized_accuracy - 0.02*latency'.  [default: accuracy]",
 )
 @click.option("--max-size", type=BYTES, metavar="SIZE", help="Of the .tflite file, such as 300KB.")
 @click.option(

@@ -75,3 +75,48 @@ def test_quickstart_goes_the_whole_way_and_goes_on_after_a_stop(
     assert answer.code == 1
     assert "already holds something" in answer.error
     assert tree(tmp_path) == before
+
+
+def test_a_search_within_limits_and_a_member_of_its_front(zoo, reviews, tmp_path):
+    command = SEARCH.format(data=reviews) + f" -o {tmp_path}/search"
+    answer = zoo(f"{command} --max-size 1MB --max-latency 5s --quantize int8 --workers 2")
+    assert answer.code == 0
+    assert "of the file" in answer.out and "front" in answer.out
+    answer = zoo(
+        f"export {tmp_path}/search --trial 0 --format tflite --quantize int8 -o {tmp_path}/bundle"
+    )
+    assert answer.code == 0
+    answer = zoo(f"export {tmp_path}/search --trial 7 -o {tmp_path}/other")
+    assert answer.code == 1
+    assert "keeps no trial '7'" in answer.error and "'0'" in answer.error
+
+
+def test_a_search_in_which_nothing_fits_says_how_close_it_came(zoo, reviews, tmp_path):
+    command = SEARCH.format(data=reviews) + f" -o {tmp_path}/search"
+    answer = zoo(f"{command} --max-size 1KB")
+    assert answer.code == 1
+    assert "None of the 1 trials keeps the limits. The closest, trial 0 (gru), is over budget" in (
+        answer.error
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--max-size 3XB", "'--max-size': Unknown unit: 'XB'"),
+        ("--max-latency soon", "'--max-latency'"),
+        ("--max-parameters 0", "max_parameters is a number above 0. Received: 0"),
+        ("--quantize int9", "Did you mean 'int8'"),
+        ("--target mediapip", "Did you mean 'mediapipe'"),
+        ("--target micro --quantize dynamic", "micro"),
+        ("--objective acuracy", "Did you mean 'accuracy'"),
+        ("--workers 0", "workers is a whole number of at least 1. Received: 0"),
+        ("--keep 0", "keep is a whole number of at least 1. Received: 0"),
+        ("--trial-timeout -1", "trial_timeout is a number of seconds. Received: -1"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(zoo, reviews, tmp_path, options, message):
+    answer = zoo(SEARCH.format(data=reviews) + f" {options} -o {tmp_path}/search")
+    assert answer.code != 0
+    assert message in answer.error
+    assert not (tmp_path / "search").exists()
