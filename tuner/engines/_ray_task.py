@@ -1,0 +1,99 @@
+"""What the Ray engine runs on the machines of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import itertools
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_rnn_zoo import __version__, files
+from keras_rnn_zoo.tuner.jobs import CHECKPOINT, FAILED, Arrays, Job, Outcome
+
+Key = tuple[str, int]
+"""Id of a trial, and number of the attempt at it."""
+
+Word = tuple[Key, int, str]
+"""What a task says, numbered: Ray may deliver a later word first. The first one, 0, says nothing
+but that the task runs."""
+
+
+class Board:
+    """Where tasks say how far they are, kept until it is read; an actor."""
+
+    def __init__(self) -> None:
+        self.told: list[Word] = []
+        self.changed = asyncio.Event()
+
+    async def tell(self, word: Word) -> None:
+        """Takes what a task says."""
+        self.told.append(word)
+        self.changed.set()
+
+    async def take(self) -> list[Word]:
+        """Returns what was said since the last time, as soon as something was."""
+        await self.changed.wait()
+        self.changed.clear()
+        told, self.told = self.told, []
+        return told
+
+
+def run(
+    version: str,
+    paths: Sequence[str],
+    runner: str,
+    values: dict[str, Any],
+    arrays: Arrays,
+    parent: bytes | None,
+    board: Any,
+    key: Key,
+) -> tuple[dict[str, Any], bytes | None]:
+    """Runs a job on this machine, whichever it is.
+
+    Args:
+        version: Of keras-rnn-zoo where the search is.
+        paths: Where the search looks for modules; of use on a machine that has the same.
+        runner: `"module:function"`; see `trial.run_job`.
+        values: Of the job; see `Job.to_dict`.
+        arrays: What it trains and validates on, read-only.
+        parent: Checkpoint that it starts from, or None.
+        board: Actor; see `Board`.
+        key: What to call itself there.
+
+    Returns:
+        The outcome as a JSON object, and the checkpoint if there is one.
+    """
+    numbers = itertools.count()
+
+    def tell(text: str) -> None:
+        board.tell.remote((key, next(numbers), text))
+
+    tell("")
+    if version != __version__:
+        message = (
+            f"{socket.gethostname()} has keras-rnn-zoo {__version__}, the search has {version}: "
+            "install the same on all machines"
+        )
+        return Outcome(FAILED, message).to_dict(), None
+    sys.path.extend(path for path in paths if path not in sys.path)
+    try:
+        module, _, function = runner.partition(":")
+        run_job = getattr(importlib.import_module(module), function)
+        with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
+            directory, start = Path(scratch, "trial"), None
+            directory.mkdir()
+            if parent is not None:
+                start = Path(scratch, "parent", CHECKPOINT)
+                files.write_bytes(start, parent)
+            outcome = run_job(Job.from_dict(values), arrays, directory, start, tell)
+            made = directory / CHECKPOINT
+            return outcome.to_dict(), made.read_bytes() if made.exists() else None
+    except (Exception, SystemExit) as error:
+        # Not every exception survives the way to another process; Ray would take some for a loss.
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return Outcome(FAILED, message).to_dict(), None
