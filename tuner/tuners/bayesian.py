@@ -115,10 +115,19 @@ class _Beliefs:
             mean, deviation = self.score.predict(x, return_std=True)
             z = (mean - self.best) / deviation
             promise = deviation * (z * norm.cdf(z) + norm.pdf(z))
+        return promise * self.feasibility(points)
+
+    def feasibility(self, points: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Returns the probability of each point that it keeps all limits."""
+        import numpy as np
+        from scipy.stats import norm
+
+        x = self.encode(points)
+        probability: np.ndarray = np.ones(len(x))
         for limit in self.limits:
             mean, deviation = limit.predict(x, return_std=True)
-            promise = promise * norm.cdf(-mean / deviation)
-        return promise
+            probability = probability * norm.cdf(-mean / deviation)
+        return probability
 
 
 @functools.lru_cache
@@ -140,15 +149,28 @@ def _oracle_class() -> Any:
         def populate_space(self, trial_id: str) -> dict[str, Any]:
             """See `keras_tuner.Oracle.populate_space`."""
             initial = self.num_initial_points or max(3 * len(self.hyperparameters.space), 3)
-            ended = sum(t.status in ("COMPLETED", "FAILED") for t in self.trials.values())
-            if ended < initial or not self._nonfixed_space():
+            ended = [n for n, t in self.trials.items() if t.status in ("COMPLETED", "FAILED")]
+            if len(ended) < initial or not self._nonfixed_space():
                 proposal: dict[str, Any] = self._random_populate_space()
                 return proposal
             # Threads that wait for each other take longer than these sums.
             with threadpool_limits(1), warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                values = self._most_promising()
+                # What was over budget says nothing of the score: the random start goes on without.
+                started = sum(not self.excess(name) for name in ended) >= initial
+                values = self._most_promising() if started else self._likely_feasible()
             return {"status": "STOPPED" if values is None else "RUNNING", "values": values}
+
+        def _likely_feasible(self) -> dict[str, Any] | None:
+            """Returns a random point that was not tried and probably keeps the limits."""
+            generator = np.random.default_rng([self.seed, len(self.trials)])
+            pool = [draw(self.hyperparameters.space, generator) for _ in range(1000)]
+            pool = [values for values in pool if not self._duplicate(values)]
+            if not pool:
+                return self._most_promising()
+            probability = _Beliefs(self).feasibility(pool)
+            likely = np.flatnonzero(probability >= 0.5)
+            return pool[likely[0] if len(likely) else probability.argmax()]
 
         def _most_promising(self) -> dict[str, Any] | None:
             """Returns the best of many points that were not tried; None if all were.
@@ -181,7 +203,8 @@ def _oracle_class() -> Any:
 class Bayesian(Algorithm):
     """Gaussian processes over the trials so far: one of the score, one of every limit exceeded.
 
-    The first third of the trials (at least 3) is random. KerasTuner's own choice, three times the
+    The first third of the trials (at least 3) is random, and so are further ones that probably keep
+    the limits, until so many have. KerasTuner's own choice, three times the
     number of hyperparameters, would leave a short search all random.
     """
 
