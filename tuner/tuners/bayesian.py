@@ -115,7 +115,8 @@ class _Beliefs:
             mean, deviation = self.score.predict(x, return_std=True)
             z = (mean - self.best) / deviation
             promise = deviation * (z * norm.cdf(z) + norm.pdf(z))
-        return promise * self.feasibility(points)
+        promise = promise * self.feasibility(points)
+        return promise
 
     def feasibility(self, points: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Returns the probability of each point that it keeps all limits."""
