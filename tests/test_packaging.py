@@ -127,7 +127,8 @@ def marked(name: str) -> str:
 
 
 def test_the_readme_sets_up_and_runs_in_one_line_each():
-    for name, ends in (("quickstart", "keras-rnn-zoo quickstart"), ("test", "pytest")):
+    ends_of = {"quickstart": "keras-rnn-zoo quickstart", "test": "pytest -n 2 --dist loadfile"}
+    for name, ends in ends_of.items():
         assert marked(name).startswith("python3 -m venv .venv && ")
         assert marked(name).endswith(f".venv/bin/{ends}")
 
