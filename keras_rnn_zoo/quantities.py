@@ -1,4 +1,4 @@
-"""Sizes and times as people write them: `300KB`, `2ms`."""
+"""Sizes and times as people write them, `300KB`, `2ms`, and as they read them, `1 min 20 s`."""
 
 from __future__ import annotations
 
@@ -66,3 +66,12 @@ def _split(
             f"Unknown unit: {given!r}. Known: {listed(units)}. {what} Received: {text!r}"
         )
     return Decimal(number.replace("_", "")), unit
+
+
+def duration(seconds: float) -> str:
+    """Returns a time in the unit that reads best."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    if seconds < 6000:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02} s"
+    return f"{round(seconds / 60) // 60} h {round(seconds / 60) % 60:02} min"

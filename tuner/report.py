@@ -18,6 +18,7 @@ from typing import Any
 from keras_rnn_zoo.errors import MissingExtraError
 from keras_rnn_zoo.files import PathLike, write_bytes
 from keras_rnn_zoo.pages import STYLE, facts_table, plain, text_of
+from keras_rnn_zoo.quantities import duration
 from keras_rnn_zoo.tuner import charts, records
 from keras_rnn_zoo.tuner.charts import finite, measure_label, said
 from keras_rnn_zoo.tuner.importance import common_names, importance
@@ -576,15 +577,6 @@ class _View:
             f'<tr data-trial="{escape(key)}" data-status="{escape(trial["status"])}"'
             f"{' data-front' if key in self.front else ''}>{''.join(cells)}</tr>"
         )
-
-
-def duration(seconds: float) -> str:
-    """Returns a time in the unit that reads best."""
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    if seconds < 6000:
-        return f"{round(seconds) // 60} min {round(seconds) % 60:02} s"
-    return f"{round(seconds / 60) // 60} h {round(seconds / 60) % 60:02} min"
 
 
 def _cell(value: Any, text: str, kind: str = "") -> str:

@@ -213,26 +213,19 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             "latency_ms": outcome.latency_ms,
             "message": outcome.message,
         }
-        score = None
         if outcome.status == COMPLETED:
             record |= {
                 "history": outcome.history,
                 "epochs": len(outcome.history["loss"]),
                 "metrics": outcome.metrics,
             }
-            score = self.objective.score(
-                {**outcome.metrics, **{name: record[name] for name in _FIGURES}}
-            )
-            if not np.isfinite(score):
-                outcome = Outcome(FAILED, f"{self.objective.name} is {score}.")
-                record["message"] = outcome.message
+        elif outcome.status == INFEASIBLE:
+            # The oracle gives it a penalty for that, not a failure: it teaches where not to look.
+            record["excess"] = outcome.excess
         with self.oracle.one_step():
-            if outcome.status == INFEASIBLE:
-                record["excess"] = outcome.excess
-                # A penalty, not a failure: it teaches the oracle where not to look.
-                score = self.oracle.penalty(outcome.excess)
-                self.oracle.update_trial(trial_id, {self.oracle.objective.name: score})
-            elif outcome.status == COMPLETED:
+            if outcome.status == COMPLETED:
+                figures = {name: record[name] for name in _FIGURES}
+                score = self.objective.score({**outcome.metrics, **figures})
                 metrics = {**outcome.metrics, self.oracle.objective.name: score}
                 self.oracle.update_trial(trial_id, metrics, outcome.best_epoch)
             failed = outcome.status == FAILED
@@ -273,10 +266,11 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         best = records.ranked(trials, direction)[: self.settings.keep]
         kept = {trial["trial_id"] for trial in best} | self.needed()
         kept |= set(pareto.front(trials, direction))
-        for name, trial in self.oracle.trials.items():
-            if name not in kept and trial.status != "RUNNING":
-                for pattern in (CHECKPOINT, f"partial.{CHECKPOINT}"):
-                    (self.place(name) / pattern).unlink(missing_ok=True)
+        # The one that is being written has another beginning to its name.
+        for path in Path(self.project_dir).glob(f"trial_*/*{CHECKPOINT}"):
+            name = path.parent.name.removeprefix("trial_")
+            if name not in kept and self.oracle.trials[name].status != "RUNNING":
+                path.unlink(missing_ok=True)
 
 
 _FIGURES = ("bytes", "latency_ms", "parameters", "seconds")

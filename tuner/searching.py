@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib
 import json
 import math
 import os
+import pkgutil
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -289,12 +289,10 @@ def _reference(callbacks: Any) -> str | None:
     if not isinstance(callbacks, str):
         module = getattr(callbacks, "__module__", None)
         reference = f"{module}:{getattr(callbacks, '__qualname__', callbacks)}"
-    module, _, name = reference.partition(":")
     try:
-        found: Any = importlib.import_module(module) if module != "__main__" else None
-        for part in name.split("."):
-            found = getattr(found, part)
-        if callable(found) and (isinstance(callbacks, str) or found is callbacks):
+        found: Any = None if reference.startswith("__main__:") else pkgutil.resolve_name(reference)
+        same = isinstance(callbacks, str) or found is callbacks
+        if ":" in reference and callable(found) and same:  # a module alone resolves, too
             return str(reference)
     except (ImportError, AttributeError, ValueError):
         pass
@@ -532,7 +530,9 @@ def _search(
             trials = records.ended(oracle)
             watcher.tick(trials, records.best(trials, direction), doing, models)
 
-        tuner.on_end, tuner.on_tick = on_end, on_tick
+        tuner.on_end = on_end
+        if watcher.live:
+            tuner.on_tick = on_tick
         trials = publish()
         if info["status"] == "unfinished":
             done = len(trials)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import pkgutil
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo import files
-from keras_rnn_zoo.errors import ConfigError, OutputError, SearchError, ZooError
+from keras_rnn_zoo.errors import OutputError, SearchError, ZooError
 from keras_rnn_zoo.tuner.budget import DeviceBudget
 from keras_rnn_zoo.tuner.jobs import (
     ABORTED,
@@ -83,7 +84,8 @@ class Trial:
         import keras
 
         keras.utils.set_random_seed(self.job.seed)
-        callbacks = _callbacks(self.job.callbacks)
+        reference = self.job.callbacks
+        callbacks = list(pkgutil.resolve_name(reference)()) if reference else []
         with self._timed("build"):
             model = self._build()
         self.found["parameters"] = int(model.count_params())
@@ -146,20 +148,19 @@ class Trial:
         )
         self.found.update(bytes=measured.bytes, latency_ms=measured.latency_ms)
 
-    def _excess(self) -> dict[str, float]:
-        return self.budget.excess(
-            size=self.found.get("bytes"),
-            latency=self.found.get("latency_ms"),
-            parameters=self.found.get("parameters"),
-        )
-
-    def _over_budget(self, excess: dict[str, float]) -> Outcome:
-        values = {
+    def _figures(self) -> dict[str, Any]:
+        return {
             "size": self.found.get("bytes"),
             "latency": self.found.get("latency_ms"),
             "parameters": self.found.get("parameters"),
         }
-        return self._ended(INFEASIBLE, self.budget.explain(values, excess), excess=excess)
+
+    def _excess(self) -> dict[str, float]:
+        return self.budget.excess(**self._figures())
+
+    def _over_budget(self, excess: dict[str, float]) -> Outcome:
+        message = self.budget.explain(self._figures(), excess)
+        return self._ended(INFEASIBLE, message, excess=excess)
 
     def _train(self, model: keras.Model, callbacks: Sequence[Any]) -> dict[str, list[float]]:
         import keras
@@ -198,20 +199,14 @@ class Trial:
 
     def _score(self, model: keras.Model) -> None:
         """Writes the file of the best epoch's weights, and has it answer the validation rows."""
-        from keras_rnn_zoo.export.measuring import median_latency, score, write_trained
+        from keras_rnn_zoo.export.measuring import median_latency, score
         from keras_rnn_zoo.export.samples import as_samples
 
         self.tell("scoring the file")
         load_weights(model, self.directory / CHECKPOINT)
         path = self.directory / "model.tflite"
         try:
-            write_trained(
-                model,
-                path,
-                quantization=self.budget.quantize,
-                target=self.budget.target,
-                representative_data=self.arrays["x_train"][:CALIBRATION_ROWS],
-            )
+            write_file(model, path, self.budget, self.arrays["x_train"])
             figures = score(
                 path,
                 self.arrays["x_validation"],
@@ -230,6 +225,26 @@ class Trial:
 def run_job(job: Job, arrays: Arrays, directory: Path, parent: Path | None, tell: Tell) -> Outcome:
     """Runs a job; see `Trial`."""
     return Trial(job, arrays, directory, parent, tell).run()
+
+
+def write_file(model: keras.Model, path: Path, budget: DeviceBudget, x: np.ndarray) -> None:
+    """Writes the .tflite file of a trained model that a budget is about.
+
+    Args:
+        model: Trained.
+        path: File to write.
+        budget: Says which file.
+        x: Encoded training inputs `[n, ...]`, to calibrate on.
+    """
+    from keras_rnn_zoo.export.measuring import write_trained
+
+    write_trained(
+        model,
+        path,
+        quantization=budget.quantize,
+        target=budget.target,
+        representative_data=x[:CALIBRATION_ROWS],
+    )
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
@@ -265,29 +280,6 @@ def reason(error: BaseException) -> str:
     elif not isinstance(error, ZooError):
         text = f"{error.__class__.__name__}: {text}" if text else error.__class__.__name__
     return text if len(text) <= 500 else text[:497] + "..."
-
-
-def resolve_callbacks(reference: str) -> Any:
-    """Returns the function that `"module:function"` names.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    module, _, name = reference.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"callbacks is 'module:function', a function that returns Keras callbacks. Received: "
-            f"{reference!r} ({error})"
-        ) from error
-    return found
-
-
-def _callbacks(reference: str | None) -> list[Any]:
-    return list(resolve_callbacks(reference)()) if reference else []
 
 
 def _best_weights(objective: tuple[str, str], path: Path) -> Any:

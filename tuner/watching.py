@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from keras_rnn_zoo.quantities import duration
 
 
 class Watcher:
@@ -74,7 +77,7 @@ class Watcher:
         doing: Mapping[str, str],
         models: Mapping[str, str],
     ) -> None:
-        """Renews the line that says how the search stands, on a terminal.
+        """Renews the line that says how the search stands; for a terminal, see `live`.
 
         Args:
             trials: Those that ended; see `records.describe`.
@@ -82,8 +85,6 @@ class Watcher:
             doing: Id of a running trial -> what it does.
             models: Id of a running trial -> its model.
         """
-        if not self.live:
-            return
         infeasible = sum(trial["status"] == "infeasible" for trial in trials)
         failed = sum(trial["status"] == "failed" for trial in trials)
         parts = [f"{len(trials)}/{self.total} done"]
@@ -95,7 +96,8 @@ class Watcher:
             parts.append(f"best {best['score']:.4f} ({best['model']})")
         if self._ended:
             rest = self.total - len(trials)
-            parts.append(f"about {_span((time.monotonic() - self._started) / self._ended * rest)}")
+            each = (time.monotonic() - self._started) / self._ended
+            parts.append(f"about {duration(each * rest)} left")
         parts += [f"{name} {models[name]}: {text}" for name, text in doing.items()]
         line = "; ".join(parts)
         print(f"\r\x1b[K{_fitted(line)}", end="", file=sys.stderr, flush=True)
@@ -107,18 +109,8 @@ class Watcher:
 
 
 def _fitted(line: str) -> str:
-    import shutil
-
     width = shutil.get_terminal_size().columns - 1
     return line if len(line) <= width else line[: max(width - 1, 0)] + "…"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s left"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min left"
-    return f"{seconds / 3600:.1f} h left"
 
 
 def _short(value: Any) -> str:

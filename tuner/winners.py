@@ -12,6 +12,7 @@ from keras_rnn_zoo.files import new_directory
 from keras_rnn_zoo.run import RUN_FILE, Run
 from keras_rnn_zoo.training import Fitted, Prepared, evaluate, save_run
 from keras_rnn_zoo.tuner.budget import DeviceBudget
+from keras_rnn_zoo.tuner.trial import LATENCY_ROWS, write_file
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.tuner.running import ZooTuner
@@ -32,20 +33,14 @@ def over_budget(
     """
     if budget.max_latency is None:
         return None  # size and parameters do not vary
-    from keras_rnn_zoo.export.measuring import median_latency, write_trained
+    from keras_rnn_zoo.export.measuring import median_latency
     from keras_rnn_zoo.export.samples import as_samples
 
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
         path = Path(scratch) / "model.tflite"
         model = tuner.load_model(tuner.oracle.trials[trial["trial_id"]])
-        write_trained(
-            model,
-            path,
-            quantization=budget.quantize,
-            target=budget.target,
-            representative_data=prepared.x_train[:256],
-        )
-        samples = as_samples(model, prepared.x_train[:64])
+        write_file(model, path, budget, prepared.x_train)
+        samples = as_samples(model, prepared.x_train[:LATENCY_ROWS])
         latency = median_latency(path, samples, seconds=1.0, limit_ms=budget.max_latency)
     values = {"size": trial["bytes"], "latency": latency, "parameters": trial["parameters"]}
     excess = budget.excess(**values)

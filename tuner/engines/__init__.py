@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from keras_rnn_zoo.registry import Registry
 from keras_rnn_zoo.tuner.jobs import Arrays, Ended, Job, Place, Progress
@@ -29,7 +28,6 @@ class Engine(ABC):
         data: Key -> the arrays that jobs name; see `jobs.Arrays`.
         place: Where a trial's checkpoint belongs.
         timeout: Seconds that a job may take; None sets no limit.
-        options: Options of this engine alone.
     """
 
     name: str
@@ -41,7 +39,6 @@ class Engine(ABC):
         data: Mapping[str, Arrays],
         place: Place,
         timeout: float | None = None,
-        **options: Any,
     ):
         self.workers = workers
         self.data = data

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import itertools
+import pkgutil
 import socket
 import sys
 import tempfile
@@ -82,8 +82,7 @@ def run(
         return Outcome(FAILED, message).to_dict(), None
     sys.path.extend(path for path in paths if path not in sys.path)
     try:
-        module, _, function = runner.partition(":")
-        run_job = getattr(importlib.import_module(module), function)
+        run_job = pkgutil.resolve_name(runner)
         with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
             directory, start = Path(scratch, "trial"), None
             directory.mkdir()

@@ -118,9 +118,8 @@ class LocalEngine(Engine):
         data: Mapping[str, Arrays],
         place: Place,
         timeout: float | None = None,
-        **options: Any,
     ):
-        super().__init__(workers, data, place, timeout, **options)
+        super().__init__(workers, data, place, timeout)
         self._running: dict[str, Job] = {}
         # Of each submission: a server that stays may still tell of one of another search.
         self._tokens: dict[str, str] = {}
