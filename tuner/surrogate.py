@@ -40,64 +40,101 @@ def choices(hp: Any) -> list[Any]:
     return list(hp.values) if unordered else []
 
 
-def draw(
-    space: Sequence[Any], generator: np.random.Generator, near: Values | None = None
-) -> dict[str, Any]:
-    """Returns a random point of a space, or one that differs from another in a thing or two.
+def _alike(one: Any, other: Any) -> bool:
+    """Returns whether two hyperparameters are one and the same thing of different models."""
+
+    def settings(hp: Any) -> dict[str, Any]:
+        config = hp.get_config()
+        return {key: value for key, value in config.items() if key not in ("name", "conditions")}
+
+    return (
+        type(one) is type(other)
+        and one.name.rpartition(".")[2] == other.name.rpartition(".")[2]
+        and settings(one) == settings(other)
+        and any(
+            first.name == second.name and not set(first.values) & set(second.values)
+            for first in one.conditions
+            for second in other.conditions
+        )
+    )
+
+
+class Space:
+    """Points of a search space: drawn by chance, and as rows of numbers.
+
+    Hyperparameters are one axis where they are one and the same thing of different models, such as
+    `lstm.units` and `gru.units`: named alike after the last dot, with the same range, and never
+    both active. What was seen of one model then says something of the others.
 
     Args:
-        space: KerasTuner's hyperparameters, every one after those that its conditions name.
-        generator: Where chance comes from.
-        near: The other point.
-    """
-    values: dict[str, Any] = {}
-    for hp in space:
-        if not is_active(hp, values):
-            continue
-        place = generator.random()
-        if near is not None and hp.name in near and is_active(hp, near):
-            if generator.random() > 2 / len(near):
-                values[hp.name] = near[hp.name]
-                continue
-            if not choices(hp):
-                place = hp.value_to_prob(near[hp.name]) + generator.normal(scale=0.2)
-        values[hp.name] = hp.prob_to_value(float(min(max(place, 0.0), 1 - 1e-9)))
-    return values
-
-
-class Encoding:
-    """Points of a search space as rows of numbers.
-
-    No two values of a hyperparameter are further than 1 apart.
-
-    Args:
-        space: KerasTuner's hyperparameters, every one after those that its conditions name.
+        hyperparameters: KerasTuner's, every one after those that its conditions name.
 
     Attributes:
-        groups: The number of the hyperparameter that each column belongs to.
+        groups: The number of the axis that each column of `encode` belongs to.
     """
 
-    def __init__(self, space: Sequence[Any]):
-        self._places: list[tuple[Any, dict[Any, np.ndarray] | None]] = []
+    def __init__(self, hyperparameters: Sequence[Any]):
+        axes: list[list[Any]] = []
+        for hp in hyperparameters:
+            for axis in axes:
+                if all(_alike(hp, member) for member in axis):
+                    axis.append(hp)
+                    break
+            else:
+                axes.append([hp])
+        # With the others of its axis.
+        self._hyperparameters = [
+            (hp, axis) for hp in hyperparameters for axis in axes if any(hp is of for of in axis)
+        ]
+        self._axes: list[tuple[list[Any], dict[Any, np.ndarray] | None]] = []
         groups: list[int] = []
-        for hp in space:
-            if hasattr(hp, "value"):  # settled
+        for axis in axes:
+            if hasattr(axis[0], "value"):  # settled
                 continue
-            names = choices(hp)
+            names = choices(axis[0])
             corners = (np.eye(len(names)) - 1 / max(len(names), 1)) / np.sqrt(2)
             places = dict(zip(names, corners, strict=True)) if names else None
-            groups += [len(self._places)] * (len(names) or 2)
-            self._places.append((hp, places))
+            groups += [len(self._axes)] * (len(names) or 2)
+            self._axes.append((axis, places))
         self.groups = np.array(groups, dtype=np.intp)
 
-    def __call__(self, points: Sequence[Values]) -> np.ndarray:
-        """Returns float64 of shape (points, columns)."""
+    def draw(self, generator: np.random.Generator, near: Values | None = None) -> dict[str, Any]:
+        """Returns a random point, or one that differs from another in a thing or two.
+
+        Args:
+            generator: Where chance comes from.
+            near: The other point.
+        """
+        values: dict[str, Any] = {}
+        for hp, axis in self._hyperparameters:
+            if not is_active(hp, values):
+                continue
+            place = generator.random()
+            given = [
+                near[of.name] for of in axis if near and of.name in near and is_active(of, near)
+            ]
+            if near and given:
+                if generator.random() > 2 / len(near):
+                    values[hp.name] = given[0]
+                    continue
+                if not choices(hp):
+                    place = hp.value_to_prob(given[0]) + generator.normal(scale=0.2)
+            values[hp.name] = hp.prob_to_value(float(min(max(place, 0.0), 1 - 1e-9)))
+        return values
+
+    def encode(self, points: Sequence[Values]) -> np.ndarray:
+        """Returns float64 of shape (points, columns).
+
+        No two values of a hyperparameter are further than 1 apart.
+        """
         rows = np.zeros((len(points), len(self.groups)))
         for row, values in zip(rows, points, strict=True):
             column = 0
-            for hp, places in self._places:
+            for axis, places in self._axes:
                 width = 2 if places is None else len(places)
-                if hp.name in values and is_active(hp, values):
+                for hp in axis:
+                    if hp.name not in values or not is_active(hp, values):
+                        continue
                     value = values[hp.name]
                     if places is None:
                         # KerasTuner's own scale: logarithmic where it samples so.
@@ -110,11 +147,11 @@ class Encoding:
 
 
 class Arcs(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignore[misc]
-    """Matern 5/2 with one length for each hyperparameter, however many columns it takes.
+    """Matern 5/2 with one length for each axis, however many columns it takes.
 
     Args:
-        length_scale: A length for each hyperparameter.
-        groups: See `Encoding`.
+        length_scale: A length for each axis.
+        groups: See `Space`.
         length_scale_bounds: Of every length.
     """
 
@@ -174,16 +211,27 @@ def _most_plausible(objective: Any, start: np.ndarray, bounds: np.ndarray) -> tu
 
 
 def fit(
-    x: np.ndarray, y: np.ndarray, groups: np.ndarray, *, noise: float, alpha: float = 1e-10
+    x: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    *,
+    noise: float,
+    alpha: float = 1e-10,
+    ahead: np.ndarray | None = None,
 ) -> GaussianProcessRegressor:
     """Returns a Gaussian process of what was seen.
 
+    Its deviations are those of the mean: without the noise of a single trial, from which nothing
+    can be hoped for.
+
     Args:
-        x: Of shape (points, columns); see `Encoding`.
+        x: Of shape (points, columns); see `Space.encode`.
         y: Of shape (points,).
-        groups: See `Encoding`.
+        groups: See `Space`.
         noise: Variance of the noise that is expected, in parts of the variance of `y`.
         alpha: Added to the diagonal, in the same unit.
+        ahead: Points whose values will be known soon, and are taken for what is expected of them
+            ("Kriging believer": Ginsbourger et al., 2010). Of shape (points, columns).
     """
     count = groups[-1] + 1
     lengths = np.full(count, np.sqrt(count) / 2)
@@ -192,4 +240,9 @@ def fit(
     process = GaussianProcessRegressor(
         kernel, alpha=alpha, optimizer=_most_plausible, normalize_y=True
     )
-    return process.fit(x, y)
+    process.fit(x, y)
+    if ahead is not None and len(ahead):
+        process.set_params(kernel=process.kernel_, optimizer=None)
+        process.fit(np.concatenate([x, ahead]), np.append(y, process.predict(ahead)))
+    process.kernel_ = process.kernel_.k1
+    return process

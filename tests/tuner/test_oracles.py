@@ -10,7 +10,7 @@ import pytest
 
 from keras_rnn_zoo.tuner import TUNERS, Plan, ZooHyperModel
 from keras_rnn_zoo.tuner.durable import DurableOracle
-from keras_rnn_zoo.tuner.surrogate import Arcs, Encoding, draw, is_active
+from keras_rnn_zoo.tuner.surrogate import Arcs, Space, is_active
 from keras_rnn_zoo.tuner.tuners import bayesian
 
 TEXT = {"vocabulary_size": 1000, "timesteps": 20}
@@ -375,53 +375,73 @@ def test_hyperband_waits_only_for_what_is_running(tmp_path, in_memory):
 # ---------------------------------------------------------------------- Bayesian
 
 
-def squares(encoding, first, second):
-    """Returns the squared distance of two points, by hyperparameter."""
-    a, b = encoding([first, second])
-    return np.bincount(encoding.groups, (a - b) ** 2)
+def squares(space, first, second):
+    """Returns the squared distance of two points, by axis."""
+    a, b = space.encode([first, second])
+    return np.bincount(space.groups, (a - b) ** 2)
 
 
 def test_what_is_inactive_says_nothing():
-    space = nested().space
-    encoding = Encoding(space)
+    space = Space(nested().space)
     common = {"model": "lstm", "learning_rate": 1e-3, "lstm.units": 32, "lstm.dropout": 0.2}
     one = {**common, "lstm.layers": 1}
     two = {**common, "lstm.layers": 2, "lstm.units_2": 8, "lstm.residual": False}
     other = {**two, "lstm.units_2": 128, "lstm.residual": True}
     # Values that are left over where they are inactive are not looked at.
-    assert np.array_equal(*encoding([one, {**one, "lstm.units_2": 64, "gru.units": 8}]))
+    assert np.array_equal(*space.encode([one, {**one, "lstm.units_2": 64, "gru.units": 8}]))
     # Whatever an active one is, it is as far from a point where it is inactive.
-    assert squares(encoding, one, two) == pytest.approx(squares(encoding, one, other))
-    assert squares(encoding, two, other).sum() > 1
-    gru = {"model": "gru", "learning_rate": 1e-3, "gru.units": 8, "gru.dropout": 0.0}
-    apart = squares(encoding, one, {**gru, "gru.layers": 1})
-    assert squares(encoding, one, {**gru, "gru.units": 128, "gru.layers": 1}) == pytest.approx(
-        apart
+    assert squares(space, one, two) == pytest.approx(squares(space, one, other))
+    assert squares(space, two, other).sum() > 1
+
+
+def test_what_models_have_in_common_is_one_axis():
+    space = Space(nested().space)
+    assert space.groups[-1] == 6  # model, learning rate, units, dropout, layers, units_2, residual
+    lstm = {"model": "lstm", "learning_rate": 1e-3, "lstm.units": 32, "lstm.dropout": 0.2}
+    gru = {name.replace("lstm", "gru"): value for name, value in lstm.items()} | {"model": "gru"}
+    between_models = squares(space, lstm, gru)
+    assert np.count_nonzero(between_models) == 1
+    more = squares(space, lstm, {**gru, "gru.units": 128})
+    assert np.count_nonzero(more) == 2
+    assert (more - between_models).sum() == pytest.approx(
+        squares(space, lstm, {**lstm, "lstm.units": 128}).sum()
     )
+    # A neighbour that differs in the model alone is among those that are drawn.
+    generator = np.random.default_rng(0)
+    neighbours = [space.draw(generator, {**lstm, "lstm.layers": 1}) for _ in range(300)]
+    assert {**gru, "gru.layers": 1} in neighbours
+
+
+def test_another_range_or_both_active_is_another_axis():
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("model", ["a", "b", "c"])
+    for model, greatest in (("a", 8), ("b", 8), ("c", 16)):
+        with hp.conditional_scope("model", [model]):
+            hp.Int(f"{model}.units", 1, greatest)
+    hp.Int("head.units", 1, 8)
+    space = Space(hp.space)
+    assert space.groups[-1] + 1 == 4  # model, units of a and b, of c, of the head
 
 
 def test_values_are_as_far_apart_as_they_should_be():
     hp = zoo()
-    encoding = Encoding(hp.space)
-    point = draw(hp.space, np.random.default_rng(0), {"model": "gru"})
-    point.update({"model": "gru", "gru.units": 32, "gru.dropout": 0.2, "gru.embedding_dim": 16})
-    point = {name: value for name, value in point.items() if hp.is_active(name) or "gru" in name}
+    space = Space(hp.space)
+    point = {"model": "gru", "gru.units": 32, "gru.dropout": 0.2, "gru.embedding_dim": 16}
     rates = [{**point, "learning_rate": rate} for rate in (1e-4, 1e-3, 1e-2)]
-    near, far = squares(encoding, rates[0], rates[1]), squares(encoding, rates[1], rates[2])
+    near, far = squares(space, rates[0], rates[1]), squares(space, rates[1], rates[2])
     assert near.sum() == pytest.approx(far.sum())  # logarithmic
     bare = [{"model": model, "learning_rate": 1e-3} for model in ("lstm", "gru", "bilstm")]
-    apart = [squares(encoding, *pair)[0] for pair in itertools.combinations(bare, 2)]
+    apart = [squares(space, *pair)[0] for pair in itertools.combinations(bare, 2)]
     assert apart == pytest.approx([1, 1, 1])  # no model between two others
-    ends = squares(encoding, rates[0], rates[2])
+    ends = squares(space, rates[0], rates[2])
     assert ends.max() == pytest.approx(1)
 
 
 def test_the_kernel_has_the_slope_that_it_says():
-    space = nested().space
+    space = Space(nested().space)
     generator = np.random.default_rng(0)
-    encoding = Encoding(space)
-    x = encoding([draw(space, generator) for _ in range(15)])
-    kernel = Arcs(generator.uniform(0.3, 3.0, encoding.groups[-1] + 1), encoding.groups)
+    x = space.encode([space.draw(generator) for _ in range(15)])
+    kernel = Arcs(generator.uniform(0.3, 3.0, space.groups[-1] + 1), space.groups)
     values, slopes = kernel(x, eval_gradient=True)
     assert np.linalg.eigvalsh(values).min() > 0
     assert kernel(x, x) == pytest.approx(values)
@@ -436,21 +456,22 @@ def test_the_kernel_has_the_slope_that_it_says():
 @pytest.mark.parametrize("space", [zoo, nested])
 def test_points_have_the_active_values_and_no_others(space):
     hp = space()
+    drawn = Space(hp.space)
     generator = np.random.default_rng(0)
     point = None
     for _ in range(200):
-        point = draw(hp.space, generator, point)
+        point = drawn.draw(generator, point)
         expected = {entry.name for entry in hp.space if is_active(entry, point)}
         assert set(point) == expected
 
 
 def test_a_neighbour_differs_a_little():
-    hp = zoo()
+    space = Space(zoo().space)
     generator = np.random.default_rng(0)
-    point = draw(hp.space, generator)
+    point = space.draw(generator)
     different = []
     for _ in range(300):
-        other = draw(hp.space, generator, point)
+        other = space.draw(generator, point)
         different.append(sum(other.get(name) != value for name, value in point.items()))
     assert 0.5 < np.mean(different) < 3
 
@@ -483,8 +504,8 @@ def final(tuner, directory, space, seed, trials, limit=None, failing=None):
 
 def quantile(space, share):
     """Returns a limit of the size that a share of the space keeps."""
-    generator = np.random.default_rng(0)
-    return np.quantile([size(draw(space.space, generator)) for _ in range(2000)], share)
+    generator, drawn = np.random.default_rng(0), Space(space.space)
+    return np.quantile([size(drawn.draw(generator)) for _ in range(2000)], share)
 
 
 @pytest.mark.parametrize("space", [zoo, nested])

@@ -71,33 +71,31 @@ class _Beliefs:
 
     Args:
         oracle: Its trials that are running are taken for what is expected of them, so that none is
-            proposed next to them ("Kriging believer": Ginsbourger et al., 2010).
+            proposed next to them.
     """
 
     def __init__(self, oracle: DurableOracle):
         import numpy as np
 
-        from keras_rnn_zoo.tuner.surrogate import Encoding, fit
+        from keras_rnn_zoo.tuner.surrogate import Space, fit
 
-        self.encode = encode = Encoding(oracle.hyperparameters.space)
+        self.space = space = Space(oracle.hyperparameters.space)
         points = {name: trial.hyperparameters.values for name, trial in oracle.trials.items()}
         self.limits = []
         for times in ratios(oracle).values():
-            x, y = encode([points[name] for name in times]), np.log([*times.values()])
-            self.limits.append(fit(x, y, encode.groups, noise=_NOISE_OF_LIMITS))
+            x, y = space.encode([points[name] for name in times]), np.log([*times.values()])
+            self.limits.append(fit(x, y, space.groups, noise=_NOISE_OF_LIMITS))
         self.score = None
         known = goodness(oracle)
         if not known:
             return
-        x, y = encode([points[name] for name in known]), np.array([*known.values()])
-        self.score = fit(x, y, encode.groups, noise=_NOISE_OF_SCORES, alpha=oracle.alpha)
-        self.best = float(self.score.predict(x).max())
+        x, y = space.encode([points[name] for name in known]), np.array([*known.values()])
         running = [name for name, trial in oracle.trials.items() if trial.status == "RUNNING"]
-        if running:
-            ahead = encode([points[name] for name in running])
-            y = np.append(y, self.score.predict(ahead))
-            self.score.set_params(kernel=self.score.kernel_, optimizer=None)
-            self.score.fit(np.concatenate([x, ahead]), y)
+        ahead = space.encode([points[name] for name in running])
+        self.score = fit(
+            x, y, space.groups, noise=_NOISE_OF_SCORES, alpha=oracle.alpha, ahead=ahead
+        )
+        self.best = float(self.score.predict(np.concatenate([x, ahead])).max())
 
     def promise(self, points: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Returns how much better than the best each point may be, if it keeps the limits.
@@ -109,7 +107,7 @@ class _Beliefs:
         import numpy as np
         from scipy.stats import norm
 
-        x = self.encode(points)
+        x = self.space.encode(points)
         promise: np.ndarray = np.ones(len(x))
         if self.score is not None:
             mean, deviation = self.score.predict(x, return_std=True)
@@ -123,7 +121,7 @@ class _Beliefs:
         import numpy as np
         from scipy.stats import norm
 
-        x = self.encode(points)
+        x = self.space.encode(points)
         probability: np.ndarray = np.ones(len(x))
         for limit in self.limits:
             mean, deviation = limit.predict(x, return_std=True)
@@ -139,7 +137,6 @@ def _oracle_class() -> Any:
     from threadpoolctl import threadpool_limits
 
     from keras_rnn_zoo.tuner.durable import durable
-    from keras_rnn_zoo.tuner.surrogate import draw
 
     class ConditionalBayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
         """KerasTuner's, with beliefs of its own and expected improvement in place of `beta`.
@@ -165,11 +162,12 @@ def _oracle_class() -> Any:
         def _likely_feasible(self) -> dict[str, Any] | None:
             """Returns a random point that was not tried and probably keeps the limits."""
             generator = np.random.default_rng([self.seed, len(self.trials)])
-            pool = [draw(self.hyperparameters.space, generator) for _ in range(1000)]
+            beliefs = _Beliefs(self)
+            pool = [beliefs.space.draw(generator) for _ in range(1000)]
             pool = [values for values in pool if not self._duplicate(values)]
             if not pool:
                 return self._most_promising()
-            probability = _Beliefs(self).feasibility(pool)
+            probability = beliefs.feasibility(pool)
             likely = np.flatnonzero(probability >= 0.5)
             return pool[likely[0] if len(likely) else probability.argmax()]
 
@@ -179,14 +177,14 @@ def _oracle_class() -> Any:
             Random ones and neighbours of the ten best trials; then, twice, neighbours of the ten
             most promising of these.
             """
-            space = self.hyperparameters.space
             generator = np.random.default_rng([self.seed, len(self.trials)])
             beliefs = _Beliefs(self)
+            draw = beliefs.space.draw
             known = goodness(self)
             tops = sorted(known, key=lambda name: -known[name])[:10]
             near = [self.trials[name].hyperparameters.values for name in tops]
-            fresh = [draw(space, generator) for _ in range(1000)]
-            fresh += [draw(space, generator, values) for values in near for _ in range(50)]
+            fresh = [draw(generator) for _ in range(1000)]
+            fresh += [draw(generator, values) for values in near for _ in range(50)]
             pool: list[dict[str, Any]] = []
             promise: np.ndarray = np.zeros(0)
             for _ in range(3):
@@ -195,7 +193,7 @@ def _oracle_class() -> Any:
                     pool += fresh
                     promise = np.append(promise, beliefs.promise(fresh))
                 near = [pool[index] for index in np.argsort(-promise, kind="stable")[:10]]
-                fresh = [draw(space, generator, values) for values in near for _ in range(30)]
+                fresh = [draw(generator, values) for values in near for _ in range(30)]
             return near[0] if near else None
 
     return durable(ConditionalBayesianOracle)
