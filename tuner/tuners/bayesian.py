@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _FIGURES = {"size": "bytes", "latency": "latency_ms", "parameters": "parameters"}
 # A trial within a limit is taken for this many times the limit where its record does not say.
 _WITHIN = 0.8
+# So many random points within the limits are compared for the one that is like no other.
+_CANDIDATES = 5
 # Noise that is expected, in parts of the variance: training is noisy, sizes are not.
 _NOISE_OF_SCORES, _NOISE_OF_LIMITS = 1e-2, 1e-4
 
@@ -133,6 +135,7 @@ class _Beliefs:
 def _oracle_class() -> Any:
     import keras_tuner
     import numpy as np
+    from scipy.spatial.distance import cdist
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
@@ -160,7 +163,11 @@ def _oracle_class() -> Any:
             return {"status": "STOPPED" if values is None else "RUNNING", "values": values}
 
         def _likely_feasible(self) -> dict[str, Any] | None:
-            """Returns a random point that was not tried and probably keeps the limits."""
+            """Returns a random point that was not tried and probably keeps the limits.
+
+            Of a few, the one that is furthest from those that did ("best candidate": Mitchell,
+            1991), so that a short search sees all kinds of what fits.
+            """
             generator = np.random.default_rng([self.seed, len(self.trials)])
             beliefs = _Beliefs(self)
             pool = [beliefs.space.draw(generator) for _ in range(1000)]
@@ -168,8 +175,17 @@ def _oracle_class() -> Any:
             if not pool:
                 return self._most_promising()
             probability = beliefs.feasibility(pool)
-            likely = np.flatnonzero(probability >= 0.5)
-            return pool[likely[0] if len(likely) else probability.argmax()]
+            likely = [pool[index] for index in np.flatnonzero(probability >= 0.5)[:_CANDIDATES]]
+            likely = likely or [pool[probability.argmax()]]
+            within = [
+                trial.hyperparameters.values
+                for name, trial in self.trials.items()
+                if not self.excess(name)
+            ]
+            if not within:
+                return likely[0]
+            encode = beliefs.space.encode
+            return likely[cdist(encode(likely), encode(within)).min(axis=1).argmax()]
 
         def _most_promising(self) -> dict[str, Any] | None:
             """Returns the best of many points that were not tried; None if all were.
@@ -203,8 +219,8 @@ class Bayesian(Algorithm):
     """Gaussian processes over the trials so far: one of the score, one of every limit exceeded.
 
     The first third of the trials (at least 3) is random, and so are further ones that probably keep
-    the limits, until so many have. KerasTuner's own choice, three times the
-    number of hyperparameters, would leave a short search all random.
+    the limits, until so many have. KerasTuner's own choice, three times the number of
+    hyperparameters, would leave a short search all random.
     """
 
     name = "bayesian"
