@@ -187,10 +187,12 @@ def page(
     return "\n".join(parts) + "\n"
 
 
-def export_command(directory: Path, trial_id: str) -> str:
+def export_command(directory: Path, trial_id: str, target: str = "litert") -> str:
     """Returns the command that exports a trial of the search in a directory."""
-    words = ["keras-rnn-zoo", "export", str(directory), "--trial", trial_id, "-o", "BUNDLE"]
-    return shlex.join(words)
+    words = ["keras-rnn-zoo", "export", str(directory), "--trial", trial_id]
+    if target != "litert":
+        words += ["--target", target]
+    return shlex.join([*words, "-o", "BUNDLE"])
 
 
 class _View:
@@ -340,6 +342,9 @@ class _View:
             lines.append(escape(_cut(trial["message"])))
         return "<br>".join(lines)
 
+    def _export(self, trial_id: str) -> str:
+        return export_command(self.directory, trial_id, self.device.get("target", "litert"))
+
     def _details(self, trial: Mapping[str, Any]) -> dict[str, Any]:
         kept = trial is self.winner or trial["trial_id"] in self.front
         return {
@@ -348,7 +353,7 @@ class _View:
             "facts": self.describe(trial),
             "message": trial["message"],
             # The others were not trained, or leave no run.
-            "command": export_command(self.directory, trial["trial_id"]) if kept else None,
+            "command": self._export(trial["trial_id"]) if kept else None,
         }
 
     # ------------------------------------------------------------------ parts
@@ -528,7 +533,7 @@ class _View:
             *(self._row(trial) for trial in ordered),
             "</tbody></table></div>",
             f'<p class="soft">★ {self._star()}, ◆ on the Pareto front. Each of them is exported '
-            f"by <code>{escape(export_command(self.directory, 'TRIAL'))}</code>.</p>",
+            f"by <code>{escape(self._export('TRIAL'))}</code>.</p>",
         ]
 
     def _searched(self) -> list[str]:

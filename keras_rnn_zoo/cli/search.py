@@ -148,7 +148,8 @@ def command(
     if (report := Path(result.path) / "report.html").is_file():
         click.echo(f"Report: {report}")
     click.echo(f"Curves: tensorboard --logdir {Path(result.path) / 'logs'}")
-    out.next_command("export", output, "-o", "BUNDLE")
+    client = ["--target", target] if target != "litert" else []
+    out.next_command("export", output, *client, "-o", "BUNDLE")
 
 
 def _address(text: str | None) -> str | None:

@@ -387,6 +387,13 @@ def test_the_front_has_the_commands_that_export_it(trials, shown):
             assert command is None
 
 
+def test_the_command_exports_for_the_client_that_was_searched_for(trials):
+    settings = made_up_info(trials)["settings"]
+    settings["device"] = {**settings["device"], "target": "task_library"}
+    command = read(trials, settings=settings).data["trials"]["0000"]["command"]
+    assert command.endswith("--trial 0000 --target task_library -o BUNDLE")
+
+
 def test_the_command_holds_for_a_shell_whatever_the_directory_is_called(trials):
     directory = Path("my searches/it's; rm -rf")
     command = read(trials, directory).data["trials"]["0000"]["command"]
