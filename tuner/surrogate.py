@@ -40,6 +40,11 @@ def choices(hp: Any) -> list[Any]:
     return list(hp.values) if unordered else []
 
 
+def role(hp: Any) -> str:
+    """Returns what a hyperparameter is called in its model: `units` of `lstm.units`."""
+    return str(hp.name).rpartition(".")[2]
+
+
 def _alike(one: Any, other: Any) -> bool:
     """Returns whether two hyperparameters are one and the same thing of different models."""
 
@@ -49,7 +54,7 @@ def _alike(one: Any, other: Any) -> bool:
 
     return (
         type(one) is type(other)
-        and one.name.rpartition(".")[2] == other.name.rpartition(".")[2]
+        and role(one) == role(other)
         and settings(one) == settings(other)
         and any(
             first.name == second.name and not set(first.values) & set(second.values)
@@ -170,21 +175,22 @@ class Arcs(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignor
     def hyperparameter_length_scale(self) -> Hyperparameter:
         """The lengths, for scikit-learn to fit."""
         return Hyperparameter(
-            "length_scale", "numeric", self.length_scale_bounds, len(self.length_scale)
+            "length_scale", "numeric", self.length_scale_bounds, np.size(self.length_scale)
         )
 
     def __call__(
         self, X: np.ndarray, Y: np.ndarray | None = None, eval_gradient: bool = False
     ) -> Any:
         """See `sklearn.gaussian_process.kernels.Kernel`."""
+        lengths = np.atleast_1d(self.length_scale)  # scikit-learn makes one length a number
         if Y is not None:
-            scales = np.asarray(self.length_scale)[self.groups]
+            scales = lengths[self.groups]
             return _matern(cdist(X / scales, Y / scales))[0]
         if self._apart[0] is not X:
-            columns = [X[:, self.groups == group] for group in range(len(self.length_scale))]
+            columns = [X[:, self.groups == group] for group in range(len(lengths))]
             apart = [cdist(column, column, "sqeuclidean") for column in columns]
             self._apart = X, np.stack(apart, axis=2)
-        parts = self._apart[1] / np.asarray(self.length_scale) ** 2
+        parts = self._apart[1] / lengths**2
         values, slope = _matern(np.sqrt(parts.sum(axis=2)))
         return (values, parts * slope[:, :, None]) if eval_gradient else values
 

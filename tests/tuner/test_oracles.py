@@ -597,6 +597,39 @@ def test_a_limit_is_learned_from_the_figures_of_trials_within_it(tmp_path, in_me
     }
 
 
+def test_what_training_alone_knows_says_nothing_of_a_limit(tmp_path, in_memory):
+    oracle = make("bayesian", tmp_path, zoo(), trials=30)
+    for number in range(8):
+        trial = oracle.create_trial("0")
+        # Chance would have it that what is small learns slowly.
+        trial.hyperparameters.values["learning_rate"] = 1e-3 if number % 2 else 1e-4
+        tell(oracle, trial, 0.5, excess={"size": 2.0} if number % 2 else None)
+    point = Space(zoo().space).draw(np.random.default_rng(0))
+    model = point["model"]
+    others = [{**point, "learning_rate": 1e-2}, {**point, f"{model}.dropout": 0.5}, point]
+    found = bayesian._Beliefs(oracle).feasibility(others)
+    assert found == pytest.approx(found[0], rel=1e-12)
+    larger = {**point, f"{model}.units": 128 if point[f"{model}.units"] < 128 else 16}
+    assert bayesian._Beliefs(oracle).feasibility([larger])[0] != pytest.approx(found[0], rel=1e-6)
+
+
+def test_limits_where_only_training_is_searched(tmp_path, in_memory):
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("model", "gru")
+    hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
+    oracle = make("bayesian", tmp_path, hp)
+    # A latency that is at its limit is sometimes over it.
+    run(
+        oracle,
+        lambda values: (
+            {"excess": {"latency": 1.01}}
+            if any_score(values) < 0.5
+            else {"value": any_score(values)}
+        ),
+    )
+    assert len(oracle.end_order) == 12
+
+
 def test_a_space_with_nothing_to_choose_is_one_trial(tmp_path):
     hp = keras_tuner.HyperParameters()
     hp.Fixed("model", "gru")

@@ -98,6 +98,7 @@ class Driver:
                 self.arrays[key] = ray.put(arrays)
             else:
                 job, parent = what
+                self.connection.send(Progress(job.trial_id, "waiting for a processor"))
                 self._start(_Attempt(job, None if parent is None else ray.put(parent)))
 
     def _start(self, attempt: _Attempt) -> None:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _FIGURES = {"size": "bytes", "latency": "latency_ms", "parameters": "parameters"}
 # A trial within a limit is taken for this many times the limit where its record does not say.
 _WITHIN = 0.8
-# So many random points within the limits are compared for the one that is like no other.
-_CANDIDATES = 5
+# Last parts of the names of hyperparameters that the file of a model does not depend on.
+_OF_TRAINING = ("learning_rate", "dropout", "recurrent_dropout")
+# So many random points within the limits are compared for the one whose file is like no other.
+_CANDIDATES = 10
 # Noise that is expected, in parts of the variance: training is noisy, sizes are not.
 _NOISE_OF_SCORES, _NOISE_OF_LIMITS = 1e-2, 1e-4
 
@@ -79,14 +81,17 @@ class _Beliefs:
     def __init__(self, oracle: DurableOracle):
         import numpy as np
 
-        from keras_rnn_zoo.tuner.surrogate import Space, fit
+        from keras_rnn_zoo.tuner.surrogate import Space, fit, role
 
-        self.space = space = Space(oracle.hyperparameters.space)
+        hyperparameters = oracle.hyperparameters.space
+        self.space = space = Space(hyperparameters)
+        # Without what training alone knows: the file is the same whatever that is.
+        self.files = files = Space([hp for hp in hyperparameters if role(hp) not in _OF_TRAINING])
         points = {name: trial.hyperparameters.values for name, trial in oracle.trials.items()}
         self.limits = []
-        for times in ratios(oracle).values():
-            x, y = space.encode([points[name] for name in times]), np.log([*times.values()])
-            self.limits.append(fit(x, y, space.groups, noise=_NOISE_OF_LIMITS))
+        for times in ratios(oracle).values() if len(files.groups) else ():
+            x, y = files.encode([points[name] for name in times]), np.log([*times.values()])
+            self.limits.append(fit(x, y, files.groups, noise=_NOISE_OF_LIMITS))
         self.score = None
         known = goodness(oracle)
         if not known:
@@ -123,7 +128,7 @@ class _Beliefs:
         import numpy as np
         from scipy.stats import norm
 
-        x = self.space.encode(points)
+        x = self.files.encode(points)
         probability: np.ndarray = np.ones(len(x))
         for limit in self.limits:
             mean, deviation = limit.predict(x, return_std=True)
@@ -165,7 +170,7 @@ def _oracle_class() -> Any:
         def _likely_feasible(self) -> dict[str, Any] | None:
             """Returns a random point that was not tried and probably keeps the limits.
 
-            Of a few, the one that is furthest from those that did ("best candidate": Mitchell,
+            Of a few, the one whose file is least like those that did ("best candidate": Mitchell,
             1991), so that a short search sees all kinds of what fits.
             """
             generator = np.random.default_rng([self.seed, len(self.trials)])
@@ -184,7 +189,7 @@ def _oracle_class() -> Any:
             ]
             if not within:
                 return likely[0]
-            encode = beliefs.space.encode
+            encode = beliefs.files.encode
             return likely[cdist(encode(likely), encode(within)).min(axis=1).argmax()]
 
         def _most_promising(self) -> dict[str, Any] | None:
