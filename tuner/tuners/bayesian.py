@@ -180,8 +180,8 @@ def _oracle_class() -> Any:
             if not pool:
                 return self._most_promising()
             probability = beliefs.feasibility(pool)
-            likely = [pool[index] for index in np.flatnonzero(probability >= 0.5)[:_CANDIDATES]]
-            likely = likely or [pool[probability.argmax()]]
+            candidates: list[int] = np.flatnonzero(probability >= 0.5)[:_CANDIDATES].tolist()
+            likely = [pool[index] for index in candidates or [int(probability.argmax())]]
             within = [
                 trial.hyperparameters.values
                 for name, trial in self.trials.items()
@@ -190,7 +190,8 @@ def _oracle_class() -> Any:
             if not within:
                 return likely[0]
             encode = beliefs.files.encode
-            return likely[cdist(encode(likely), encode(within)).min(axis=1).argmax()]
+            unlike: np.ndarray = cdist(encode(likely), encode(within)).min(axis=1)
+            return likely[int(unlike.argmax())]
 
         def _most_promising(self) -> dict[str, Any] | None:
             """Returns the best of many points that were not tried; None if all were.
