@@ -39,8 +39,9 @@ def front(
     """Returns the completed trials that no other one dominates.
 
     A trial dominates another if it is as good in everything, quality and figures, and better in
-    something. A figure that is not known is worse than any that is; two trials with the same
-    figures do not dominate each other, so both stay.
+    something. Latencies count to two digits: what is beyond these, the clock makes up. A figure
+    that is not known is worse than any that is; two trials with the same figures do not dominate
+    each other, so both stay.
 
     Args:
         trials: See `records.describe`.
@@ -57,6 +58,8 @@ def front(
         if trial["status"] == "completed":
             name = trial["trial_id"]
             costs = _known({figure: trial.get(figure) for figure in figures})
+            if "latency_ms" in costs:
+                costs["latency_ms"] = float(f"{costs['latency_ms']:.2g}")
             worth = sign * values[name] if name in values else math.inf
             ranked.append(((worth, *(costs.get(figure, math.inf) for figure in figures)), name))
     ranked.sort(key=lambda item: item[0])

@@ -71,6 +71,13 @@ def test_equal_trials_both_stay_in_the_order_of_the_trials():
     assert front(trials, "max") == ["b", "a"]
 
 
+def test_noise_of_the_clock_is_no_advantage():
+    trials = [trial("a", 0.9, 100, 0.2664), trial("b", 0.8, 100, 0.2657)]
+    assert front(trials, "max") == ["a"]
+    trials.append(trial("c", 0.8, 100, 0.24))
+    assert front(trials, "max") == ["a", "c"]
+
+
 def test_an_unknown_figure_is_no_advantage():
     known, unknown = trial("known", 0.8, 100, 1.0), trial("unknown", 0.8, None, 1.0)
     assert front([unknown, known], "max") == ["known"]
