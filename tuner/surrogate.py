@@ -9,12 +9,15 @@ in the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import (
     ConstantKernel,
@@ -24,6 +27,7 @@ from sklearn.gaussian_process.kernels import (
     StationaryKernelMixin,
     WhiteKernel,
 )
+from threadpoolctl import threadpool_limits
 
 Values = Mapping[str, Any]
 """Name -> value of the active hyperparameters of a trial."""
@@ -214,6 +218,14 @@ def _most_plausible(objective: Any, start: np.ndarray, bounds: np.ndarray) -> tu
         with_prior, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 30}
     )
     return found.x, found.fun
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Has sums of this size done by one thread, which is faster, and the fit not warn."""
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def fit(

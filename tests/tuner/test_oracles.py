@@ -10,6 +10,7 @@ import pytest
 
 from keras_rnn_zoo.tuner import TUNERS, Plan, ZooHyperModel
 from keras_rnn_zoo.tuner.durable import DurableOracle
+from keras_rnn_zoo.tuner.limits import Limits, ratios
 from keras_rnn_zoo.tuner.surrogate import Arcs, Space, is_active
 from keras_rnn_zoo.tuner.tuners import bayesian
 
@@ -532,6 +533,18 @@ def test_bayesian_stays_within_the_budget(space, tmp_path, in_memory):
     assert ours[0].mean() > chance[0].mean() + 0.005
 
 
+@pytest.mark.parametrize("space", [zoo, nested])
+def test_hyperband_stays_within_the_budget(space, tmp_path, in_memory):
+    space = space()
+    limit = quantile(space, 0.35)
+    shares = {
+        tuner: np.mean([final(tuner, tmp_path, space, seed, 40, limit)[1] for seed in range(3)])
+        for tuner in ("hyperband", "random")
+    }
+    assert shares["random"] > 0.5
+    assert shares["hyperband"] < 0.15
+
+
 def test_bayesian_stays_away_from_what_fails(tmp_path, in_memory):
     def failing(values):
         return values["learning_rate"] > 8e-4
@@ -591,7 +604,7 @@ def test_a_limit_is_learned_from_the_figures_of_trials_within_it(tmp_path, in_me
         oracle.end_trial(trial)
     oracle.create_trial("0")  # of one that is running nothing is known
     first, second, third, fourth = oracle.end_order
-    assert bayesian.ratios(oracle) == {
+    assert ratios(oracle) == {
         "size": {first: 2.0, second: 0.5, third: 0.8},
         "parameters": {second: 0.8, third: 0.8, fourth: 5.0},
     }
@@ -607,10 +620,10 @@ def test_what_training_alone_knows_says_nothing_of_a_limit(tmp_path, in_memory):
     point = Space(zoo().space).draw(np.random.default_rng(0))
     model = point["model"]
     others = [{**point, "learning_rate": 1e-2}, {**point, f"{model}.dropout": 0.5}, point]
-    found = bayesian._Beliefs(oracle).feasibility(others)
+    found = Limits(oracle).probability(others)
     assert found == pytest.approx(found[0], rel=1e-12)
     larger = {**point, f"{model}.units": 128 if point[f"{model}.units"] < 128 else 16}
-    assert bayesian._Beliefs(oracle).feasibility([larger])[0] != pytest.approx(found[0], rel=1e-6)
+    assert Limits(oracle).probability([larger])[0] != pytest.approx(found[0], rel=1e-6)
 
 
 def test_limits_where_only_training_is_searched(tmp_path, in_memory):

@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 @functools.lru_cache
 def _oracle_class() -> Any:
     import keras_tuner
+    import numpy as np
 
     from keras_rnn_zoo.tuner.durable import durable
+    from keras_rnn_zoo.tuner.limits import Limits
+    from keras_rnn_zoo.tuner.surrogate import quietly
 
     class CappedHyperbandOracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
         """KerasTuner's, which runs brackets until a number of trials is reached.
 
         Brackets that the remaining trials do not suffice for are left out: half a bracket trains
         many models for a moment and none to the end. A trial that failed or is over budget is
-        thrown out of its round, and the others of the round are promoted without it.
+        thrown out of its round, and the others of the round are promoted without it. Once one was
+        over budget, the new ones of a bracket are such as probably keep the limits.
         """
 
         def __init__(self, max_trials: int, **kwargs: Any):
@@ -55,7 +59,7 @@ def _oracle_class() -> Any:
             """Returns the values of a bracket's next trial; None if it has to wait, or has all."""
             rounds, sizes = bracket["rounds"], self._sizes(bracket)
             if len(rounds[0]) < sizes[0]:
-                values: dict[str, Any] | None = self._random_values()
+                values = self._new_values()
                 if values is not None:
                     return self._entered(trial_id, bracket, 0, None, values)
                 bracket["first"] = len(rounds[0])  # the space has no more
@@ -79,6 +83,15 @@ def _oracle_class() -> Any:
                     values = {**best.hyperparameters.values, "tuner/trial_id": best.trial_id}
                     return self._entered(trial_id, bracket, number, best.trial_id, values)
             return None
+
+        def _new_values(self) -> dict[str, Any] | None:
+            """Returns random values; once a trial was over budget, such as probably are not."""
+            values: dict[str, Any] | None = None
+            if any(self.excess(name) for name in self.trials):
+                generator = np.random.default_rng([self.seed, len(self.trials)])
+                with quietly():
+                    values = Limits(self).draw(generator)
+            return values or self._random_values()
 
         def _entered(
             self,
