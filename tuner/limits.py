@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
-from keras_rnn_zoo.tuner.surrogate import Space, fit, role
+from keras_rnn_zoo.tuner.surrogate import Space, expected, fit, role
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.tuner.durable import DurableOracle
@@ -79,7 +79,7 @@ class Limits:
         x = self._files.encode(points)
         probability: np.ndarray = np.ones(len(x))
         for process in self._processes:
-            mean, deviation = process.predict(x, return_std=True)
+            mean, deviation = expected(process, x)
             probability = probability * norm.cdf(-mean / deviation)
         return probability
 

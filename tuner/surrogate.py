@@ -225,7 +225,14 @@ def quietly() -> Iterator[None]:
     """Has sums of this size done by one thread, which is faster, and the fit not warn."""
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Predicted variances smaller than 0")  # by rounding
         yield
+
+
+def expected(process: GaussianProcessRegressor, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the means of encoded points, and their standard deviations, which are above 0."""
+    mean, deviation = process.predict(x, return_std=True)
+    return mean, np.maximum(deviation, 1e-12)
 
 
 def fit(

@@ -70,16 +70,16 @@ class _Beliefs:
         "Bayesian optimization with inequality constraints" (ICML 2014). Until a trial within the
         budget is known, it is that probability alone.
         """
-        import numpy as np
         from scipy.stats import norm
 
+        from keras_rnn_zoo.tuner.surrogate import expected
+
         x = self.space.encode(points)
-        promise: np.ndarray = np.ones(len(x))
+        promise = self.limits.probability(points)
         if self.score is not None:
-            mean, deviation = self.score.predict(x, return_std=True)
+            mean, deviation = expected(self.score, x)
             z = (mean - self.best) / deviation
-            promise = deviation * (z * norm.cdf(z) + norm.pdf(z))
-        promise = promise * self.limits.probability(points)
+            promise = promise * deviation * (z * norm.cdf(z) + norm.pdf(z))
         return promise
 
 
