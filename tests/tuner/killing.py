@@ -19,7 +19,7 @@ import sklearn.gaussian_process  # noqa: F401
 import tensorboard.plugins.hparams.api  # noqa: F401
 import tiny
 
-from keras_rnn_zoo.tuner import searching
+from keras_rnn_zoo.tuner import DeviceBudget, searching
 from keras_rnn_zoo.tuner.engines import ENGINES
 
 TRIALS = 9
@@ -38,14 +38,17 @@ def search(directory, tuner, engine):
     pid = os.fork()
     if pid:
         return pid
-    code = 1
+    code, limits = 1, DeviceBudget()
     try:
         log = os.open(directory.parent / "log.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         os.dup2(log, 2)
         if engine == "short":
             # There is nothing to restore.
             searching._finish = lambda info, *_: os._exit(0)
-        tiny.run_search(output=directory, tuner=tuner, max_trials=TRIALS, engine=engine)
+            limits = DeviceBudget(max_size=2500)
+        tiny.run_search(
+            output=directory, tuner=tuner, max_trials=TRIALS, engine=engine, budget=limits
+        )
         code = 0
     except BaseException:
         import traceback
@@ -61,6 +64,10 @@ def ended(directory):
     if not path.is_file():
         return {}
     state = json.loads(path.read_text())
+    for name, trial in state["trials"].items():
+        if state["records"].get(name, {}).get("excess"):
+            # A penalty: it stays worse than all scores, whatever these turn out to be.
+            trial["score"] = trial["metrics"] = None
     return {
         name: (trial, state["records"][name])
         for name, trial in state["trials"].items()
@@ -103,7 +110,14 @@ def main(place, tuner, kills, engine):
                 break
         different += tiny.comparable(directory) != expected
         finished += 1
-    report = {"kills": done, "searches": finished, "lost": lost, "different": different}
+    infeasible = sum(trial["status"] == "infeasible" for trial in expected)
+    report = {
+        "kills": done,
+        "infeasible": infeasible,
+        "searches": finished,
+        "lost": lost,
+        "different": different,
+    }
     print(json.dumps({**report, "after_some_trials": partial, "trials": len(expected)}))
 
 
