@@ -15,6 +15,8 @@ from keras_rnn_zoo.files import new_directory
 EXPERIMENT = "search"
 """The log that declares the hyperparameters; the others are called `trial_<id>`."""
 
+_FIGURES = ("bytes", "latency_ms", "parameters", "seconds")
+
 
 def _domain(hp: Any) -> Any:
     """Returns what a KerasTuner hyperparameter may be, in TensorBoard's terms."""
@@ -50,6 +52,7 @@ def write_logs(
     directory: Path,
     space: Sequence[Any],
     objective: str,
+    measure: str,
     trials: Sequence[dict[str, Any]],
     records: Mapping[str, dict[str, Any]],
 ) -> None:
@@ -59,6 +62,7 @@ def write_logs(
         directory: Where the logs are.
         space: KerasTuner's hyperparameters, of all models.
         objective: Name of the score.
+        measure: Of the task: `"accuracy"` or `"mean_absolute_error"`.
         trials: See `records.describe`.
         records: See `durable.DurableOracle.records`.
 
@@ -76,8 +80,7 @@ def write_logs(
         metrics=[
             api.Metric("score", display_name=f"best {objective}"),
             api.Metric("val_loss", display_name="last val_loss"),
-            api.Metric("parameters"),
-            api.Metric("seconds"),
+            *map(api.Metric, (f"quantized_{measure}", *_FIGURES)),
         ],
     )
     _write(directory / EXPERIMENT, [declared], {})
@@ -87,9 +90,11 @@ def write_logs(
         completed = trial["status"] == "completed"
         status = api_pb2.STATUS_SUCCESS if completed else api_pb2.STATUS_FAILURE
         scalars = {name: list(values) for name, values in record.get("history", {}).items()}
-        for name in ("score", "parameters", "seconds"):
+        for name in ("score", *_FIGURES):
             if trial[name] is not None:
                 scalars[name] = [trial[name]]
+        for name in trial["metrics"].keys() - scalars.keys():
+            scalars[name] = [trial["metrics"][name]]
         summaries = [
             summary_v2.hparams_pb(trial["hyperparameters"], trial["trial_id"], started),
             summary.session_end_pb(status, started + (trial["seconds"] or 0.0)),

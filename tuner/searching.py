@@ -509,6 +509,7 @@ def _search(
                 output / LOGS,
                 oracle.hyperparameters.space,
                 objective.name,
+                metric,
                 trials,
                 oracle.records,
             )

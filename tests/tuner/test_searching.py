@@ -245,7 +245,10 @@ def test_hparams_shows_the_trials(undisturbed):
     assert set(declared) == {"model", "learning_rate", "rnn.units", "gru.units", "gru.dropout"}
     assert {v.string_value for v in declared["model"].domain_discrete.values} == {"rnn", "gru"}
     assert declared["learning_rate"].domain_interval.max_value == 0.01
-    assert "score" in {info.name.tag for info in experiment.metric_infos}
+    assert {info.name.tag for info in experiment.metric_infos} == {
+        *("score", "val_loss", "quantized_accuracy"),
+        *("bytes", "latency_ms", "parameters", "seconds"),
+    }
     for trial in result.trials:
         plugin, scalars = read(f"trial_{trial['trial_id']}")
         start = metadata.parse_session_start_info_plugin_data(
@@ -257,7 +260,10 @@ def test_hparams_shows_the_trials(undisturbed):
         }
         assert shown == trial["hyperparameters"]
         assert end.status == api_pb2.STATUS_SUCCESS
-        assert scalars["score"] == [pytest.approx(trial["score"])]
+        for name in ("score", "bytes", "latency_ms", "parameters", "seconds"):
+            assert scalars[name] == [pytest.approx(trial[name])]
+        quantized = trial["metrics"]["quantized_accuracy"]
+        assert scalars["quantized_accuracy"] == [pytest.approx(quantized)]
         assert len(scalars["val_loss"]) == trial["epochs"]
 
 
