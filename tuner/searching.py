@@ -30,7 +30,7 @@ import numpy as np
 from keras_rnn_zoo.data import Dataset, Split, hold_out
 from keras_rnn_zoo.errors import ConfigError, DataError, MissingExtraError, OutputError, SearchError
 from keras_rnn_zoo.files import PathLike, check_new_directory, explained, new_directory, write_json
-from keras_rnn_zoo.run import Run
+from keras_rnn_zoo.run import RUN_FILE, Run
 from keras_rnn_zoo.training import (
     Prepared,
     as_dataset,
@@ -579,8 +579,8 @@ def _finish(
         SearchError: No trial is of use, or a checkpoint is damaged.
     """
     direction, asked = info["objective"]["direction"], info["settings"]
-    winner = None
-    for trial in records.ranked(trials, direction):
+    winner = _kept(output / BEST, trials)
+    for trial in records.ranked(trials, direction) if winner is None else ():
         problem = over_budget(tuner, trial, prepared[trial["model"]], budget)
         if problem is None:
             winner = trial
@@ -609,6 +609,14 @@ def _finish(
     info = {**info, "status": "finished", "best": summary, "front": front}
     write_json(output / SEARCH_FILE, info)
     return info
+
+
+def _kept(best: Path, trials: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Returns the trial that an earlier process left as the winner: it is not judged again."""
+    if not (best / RUN_FILE).is_file():
+        return None
+    name = Run.load(best).info["hyperparameters"]["trial_id"]
+    return next(trial for trial in trials if trial["trial_id"] == name)
 
 
 def _monitor(objective: objectives.Objective, metric: str) -> tuple[str, str]:
@@ -656,7 +664,8 @@ def _space(hypermodel: Any) -> list[Any]:
 
 def _sweep(output: Path) -> None:
     """Removes what a kill in the middle of writing left."""
-    for place in (output, output / LOGS, output / "tuner", *(output / "tuner").glob("trial_*")):
+    places = (output, output / FRONT, output / LOGS, output / "tuner")
+    for place in (*places, *(output / "tuner").glob("trial_*")):
         for leftover in place.glob(".*.part"):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)

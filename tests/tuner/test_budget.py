@@ -77,6 +77,28 @@ def test_a_winner_that_is_too_slow_when_measured_again_gives_way(
     assert f"Trial {seen[0]} is not the winner" in capsys.readouterr().err
 
 
+def test_a_winner_that_was_saved_is_not_judged_again(tiny_search, directory, monkeypatch):
+    from keras_rnn_zoo.tuner import searching
+
+    save = searching.save_trial
+
+    def save_and_stop(*args):
+        save(*args)
+        raise KeyboardInterrupt
+
+    arguments = {**WIDE, "budget": DeviceBudget(max_latency=1000.0), "max_trials": 2, "epochs": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(searching, "save_trial", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_search(**arguments)
+    saved = json.loads((directory / "best" / "run.json").read_text())
+    assert json.loads((directory / "search.json").read_text())["status"] == "unfinished"
+    monkeypatch.setattr(searching, "over_budget", lambda *_: "over budget: latency")
+    result = tiny_search(**arguments)
+    assert result.trials[0]["trial_id"] == saved["hyperparameters"]["trial_id"]
+    assert result.best.metrics == saved["metrics"]
+
+
 @pytest.mark.parametrize("tuner", TUNERS.names())
 def test_every_tuner_goes_on_with_infeasible_trials(instant, directory, tuner):
     tiny.run_search(

@@ -158,7 +158,8 @@ def test_a_part_that_a_kill_left_is_swept_away(no_training, directory):
     leftovers = [directory / ".trials.csv.x.part", directory / "tuner" / ".oracle.json.y.part"]
     for leftover in leftovers:
         leftover.write_text("half")
-    (directory / "logs" / ".trial_9.z.part").mkdir()
+    for place in ("logs", "front"):
+        (directory / place / ".trial_9.z.part").mkdir(parents=True)
     with pytest.raises(SearchError, match="done"):
         tiny.run_search(output=directory)
     assert not list(directory.rglob("*.part"))
