@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from command_line import tree
@@ -120,3 +121,19 @@ def test_limits_that_make_no_sense_are_refused(zoo, reviews, tmp_path, options, 
     assert answer.code != 0
     assert message in answer.error
     assert not (tmp_path / "search").exists()
+
+
+def test_a_search_on_a_ray_of_this_machine(zoo, reviews, tmp_path):
+    pytest.importorskip("ray")
+    answer = zoo(
+        SEARCH.format(data=reviews) + f" --ray-address local --workers 2 -o {tmp_path}/search"
+    )
+    assert answer.code == 0
+    assert "trial 1/1  gru" in answer.err
+
+
+def test_a_search_on_ray_without_ray_says_how_to_get_it(zoo, reviews, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    answer = zoo(SEARCH.format(data=reviews) + f" --ray-address auto -o {tmp_path}/search")
+    assert answer.code == 1
+    assert "pip install 'keras-rnn-zoo[ray]'" in answer.error

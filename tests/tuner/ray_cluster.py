@@ -1,4 +1,4 @@
-"""A Ray cluster of three nodes on this machine, in a process of its own.
+"""A Ray cluster of four nodes on this machine, in a process of its own.
 
 Says its address; then removes, as a power cut would, each node whose id it is sent.
 """
@@ -22,7 +22,7 @@ if __name__ == "__main__":
         # The search is at the head; trials run on the others.
         head_node_args={"num_cpus": 0, **common},
     )
-    nodes = {node.node_id: node for node in (cluster.add_node(num_cpus=1, **common) for _ in "12")}
+    nodes = {node.node_id: node for node in (cluster.add_node(num_cpus=1, **common) for _ in "123")}
     cluster.wait_for_nodes()
     test.send(cluster.address)
     while True:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import comparable, run_search
 
 from keras_rnn_zoo.errors import MissingExtraError, SearchError
 from keras_rnn_zoo.tuner.engines import ENGINES, _ray_task, ray
@@ -158,7 +159,7 @@ def local(place):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Address of a cluster of three nodes, and a connection that takes the id of one to remove."""
+    """Address of a cluster of four nodes, and a connection that takes the id of one to remove."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # nodes at 127.0.0.1
@@ -455,3 +456,53 @@ def test_trials_of_a_node_that_is_gone_run_elsewhere(cluster, place, tmp_path):
     assert [node for _, node in runs(marks[0])] == [gone, stays]
     assert len(runs(marks[1])) == 1
     assert [(place(name) / CHECKPOINT).read_text() for name in "12"] == ["one", "two"]
+
+
+# ------------------------------------------------------------------------- a whole search
+
+
+HELD = """
+from pathlib import Path
+import trial_hooks
+
+def held():
+    return trial_hooks.held(Path(__file__).parent)
+"""
+
+
+@needs_ray
+def test_a_search_goes_on_when_a_process_and_a_machine_are_lost(cluster, tmp_path, monkeypatch):
+    address, connection = cluster
+    (tmp_path / "hold_trials.py").write_text(HELD)
+    monkeypatch.syspath_prepend(tmp_path)
+    mark, failures = tmp_path / "runs", []
+
+    def disturb():
+        try:
+            until(lambda: len(runs(mark)) == 2)
+            (killed, _), (_, gone) = runs(mark)
+            os.kill(killed, signal.SIGKILL)
+            connection.send(gone)
+            assert connection.recv() == "removed"
+            until(lambda: len(runs(mark)) >= 3)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            (tmp_path / "go on").touch()
+
+    disturber = threading.Thread(target=disturb)
+    disturber.start()
+    arguments = {"tuner": "grid", "max_trials": 3}
+    run_search(
+        output=tmp_path / "ray",
+        engine="ray",
+        engine_options={"address": address},
+        workers=2,
+        callbacks="hold_trials:held",
+        **arguments,
+    )
+    disturber.join()
+    assert not failures
+    assert len(runs(mark)) == 5  # both that were lost, again
+    run_search(output=tmp_path / "local", **arguments)
+    assert comparable(tmp_path / "ray") == comparable(tmp_path / "local")
