@@ -22,8 +22,10 @@ _WITHIN = 0.8
 _OF_TRAINING = ("learning_rate", "dropout", "recurrent_dropout")
 # Noise that is expected, in parts of the variance: sizes are exact, latencies nearly.
 _NOISE = 1e-4
-# So many random points within the limits are compared for the one whose file is like no other.
-_CANDIDATES = 10
+# So many random points that may keep the limits are compared.
+_CANDIDATES = 50
+# A point with less than this part of the greatest probability is none of them.
+_HOPE = 0.05
 
 
 def ratios(oracle: DurableOracle) -> dict[str, dict[str, float]]:
@@ -86,23 +88,24 @@ class Limits:
     def draw(self, generator: np.random.Generator) -> dict[str, Any] | None:
         """Returns a random point that was not tried and probably keeps the limits.
 
-        Of a few, the one whose file is least like those of the trials that did ("best candidate":
-        Mitchell, 1991), so that a short search sees all kinds of what fits. None if there are no
-        points left.
+        Of those that may, the one where the probability times the distance of its file from those
+        of the trials that did is largest (after "best candidate": Mitchell, 1991), so that a short
+        search sees all kinds of what fits. One over a limit costs far less than a trial that
+        trains. None if there are no points left.
         """
         pool = [self.space.draw(generator) for _ in range(1000)]
         pool = [values for values in pool if not self._oracle._duplicate(values)]
         if not pool:
             return None
         probability = self.probability(pool)
-        candidates: list[int] = np.flatnonzero(probability >= 0.5)[:_CANDIDATES].tolist()
-        likely = [pool[index] for index in candidates or [int(probability.argmax())]]
+        likely = np.flatnonzero(probability >= _HOPE * probability.max())[:_CANDIDATES]
+        worth = probability[likely]
         within = [
             trial.hyperparameters.values
             for name, trial in self._oracle.trials.items()
             if not self._oracle.excess(name)
         ]
-        if not within:
-            return likely[0]
-        apart: np.ndarray = cdist(self._files.encode(likely), self._files.encode(within))
-        return likely[int(apart.min(axis=1).argmax())]
+        if within:
+            points = self._files.encode([pool[index] for index in likely])
+            worth = worth * cdist(points, self._files.encode(within)).min(axis=1)
+        return pool[likely[int(worth.argmax())]]

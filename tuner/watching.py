@@ -26,7 +26,7 @@ class Watcher:
         self.objective = objective
         self.live = enabled and sys.stderr.isatty()
         self._started = time.monotonic()
-        self._ended = 0
+        self._trained = 0
 
     def say(self, line: str) -> None:
         """Writes a line."""
@@ -47,7 +47,8 @@ class Watcher:
             number: The how manyth it was to start.
             best: The best trial so far, or None.
         """
-        self._ended += 1
+        # One over budget takes a moment, and says nothing of how long the others take.
+        self._trained += trial["status"] != "infeasible"
         values = "  ".join(
             f"{name.removeprefix(trial['model'] + '.')}={_short(value)}"
             for name, value in trial["hyperparameters"].items()
@@ -94,9 +95,9 @@ class Watcher:
             parts.append(f"{failed} failed")
         if best is not None:
             parts.append(f"best {best['score']:.4f} ({best['model']})")
-        if self._ended:
+        if self._trained:
             rest = self.total - len(trials)
-            each = (time.monotonic() - self._started) / self._ended
+            each = (time.monotonic() - self._started) / self._trained
             parts.append(f"about {duration(each * rest)} left")
         parts += [f"{name} {models[name]}: {text}" for name, text in doing.items()]
         line = "; ".join(parts)

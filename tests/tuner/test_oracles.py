@@ -626,6 +626,35 @@ def test_what_training_alone_knows_says_nothing_of_a_limit(tmp_path, in_memory):
     assert Limits(oracle).probability([larger])[0] != pytest.approx(found[0], rel=1e-6)
 
 
+def test_a_model_of_which_only_large_ones_were_seen_has_a_chance(tmp_path, in_memory):
+    # What a search of the IMDB reviews met: kB, milliseconds.
+    met = [
+        ("lstm", 16, 64, 716, 0.3),
+        ("gru", 128, 16, 584, 1.0),
+        ("bilstm", 128, 16, 542, 2.2),
+        ("bilstm", 128, 128, 1777, 2.4),
+        ("lstm", 16, 16, 233, 0.4),
+    ]
+    oracle = make("bayesian", tmp_path, zoo(), trials=30)
+    for model, units, inputs, size, latency in met:
+        trial = oracle.create_trial("0")
+        trial.hyperparameters.values = {
+            "model": model,
+            "learning_rate": 0.001,
+            f"{model}.units": units,
+            f"{model}.dropout": 0.2,
+            f"{model}.embedding_dim": inputs,
+        }
+        excess = {"size": size / 400} if size > 400 else {}
+        excess |= {"latency": latency} if latency > 1 else {}
+        tell(oracle, trial, 0.8, excess, figures={"bytes": 1000 * size, "latency_ms": latency})
+    limits = Limits(oracle)
+    drawn = [limits.draw(np.random.default_rng(seed)) for seed in range(20)]
+    assert {values["model"] for values in drawn} >= {"gru", "bilstm"}
+    for values in drawn:
+        assert values[f"{values['model']}.embedding_dim"] == 16  # 64 is known to be too much
+
+
 def test_limits_where_only_training_is_searched(tmp_path, in_memory):
     hp = keras_tuner.HyperParameters()
     hp.Fixed("model", "gru")

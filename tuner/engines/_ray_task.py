@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import pkgutil
 import socket
 import sys
@@ -81,6 +82,9 @@ def run(
         )
         return Outcome(FAILED, message).to_dict(), None
     sys.path.extend(path for path in paths if path not in sys.path)
+    # A task is promised one processor; TensorFlow would take all there are, and so would the next.
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
     try:
         run_job = pkgutil.resolve_name(runner)
         with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:

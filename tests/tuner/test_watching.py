@@ -1,0 +1,68 @@
+"""What a person sees who waits for a search."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from keras_rnn_zoo.tuner import watching
+
+
+def make_trial(status, score=None, model="gru"):
+    return {
+        "trial_id": "0",
+        "status": status,
+        "score": score,
+        "model": model,
+        "hyperparameters": {"model": model, "gru.units": 8, "learning_rate": 0.00123},
+        "bytes": 12_345,
+        "latency_ms": 0.1234,
+        "seconds": None if status == "infeasible" else 10.0,
+        "message": None if status == "completed" else "what went wrong",
+    }
+
+
+@pytest.fixture
+def watch(monkeypatch, capsys):
+    """Returns what a terminal shows after trials that took so long, while one is running."""
+    clock = [0.0]
+    monkeypatch.setattr(watching.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def show(*trials, seconds=0.0):
+        watcher = watching.Watcher(True, 12, "val_accuracy")
+        done = [trial for trial in trials if trial["status"] == "completed"]
+        best = max(done, key=lambda trial: trial["score"], default=None)
+        for number, trial in enumerate(trials, 1):
+            watcher.ended(trial, number, best)
+        clock[0] += seconds
+        watcher.tick(trials, best, {"7": "epoch 2/4, batch 10/352"}, {"7": "lstm"})
+        watcher.close()
+        return capsys.readouterr().err.replace("\r\x1b[K", "\n").strip().splitlines()
+
+    return show
+
+
+def test_a_line_for_each_trial_and_one_for_the_search(watch):
+    completed, failed = make_trial("completed", 0.75), make_trial("failed")
+    lines = [
+        line for line in watch(completed, failed, make_trial("infeasible"), seconds=30) if line
+    ]
+    chosen = "gru  units=8  learning_rate=0.00123"
+    assert lines == [
+        f"trial 1/12  {chosen}  val_accuracy 0.7500  12 kB  0.123 ms  best 0.7500 (gru)  10.0 s",
+        f"trial 2/12  {chosen}  failed: what went wrong  best 0.7500 (gru)  10.0 s",
+        f"trial 3/12  {chosen}  what went wrong  best 0.7500 (gru)",
+        "3/12 done; 1 over budget; 1 failed; best 0.7500 (gru); about 2 min 15 s left; "
+        "7 lstm: epoch 2/4, batch 10/352",
+    ]
+
+
+def test_trials_over_budget_do_not_tell_how_long_the_rest_will_take(watch):
+    over = make_trial("infeasible")
+    assert "left" not in watch(over, over, seconds=4)[-1]
+    assert (
+        "about 4 min 30 s left" in watch(over, over, make_trial("completed", 0.5), seconds=30)[-1]
+    )
