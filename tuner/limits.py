@@ -108,4 +108,4 @@ class Limits:
         if within:
             points = self._files.encode([pool[index] for index in likely])
             worth = worth * cdist(points, self._files.encode(within)).min(axis=1)
-        return pool[likely[int(worth.argmax())]]
+        return pool[int(likely[worth.argmax()])]

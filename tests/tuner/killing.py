@@ -1,7 +1,8 @@
 """Searches, killed at random moments and begun again: `killing.py DIR TUNER KILLS ENGINE`.
 
 The process imports everything once and never runs TensorFlow, so that a search is one fork away,
-and 50 kills do not take 50 imports. Prints what came of it as JSON.
+and so is what its trials are forked from: 50 kills do not take 50 imports. Prints what came of it
+as JSON.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,10 +21,12 @@ import sklearn.gaussian_process  # noqa: F401
 import tensorboard.plugins.hparams.api  # noqa: F401
 import tiny
 
-from keras_rnn_zoo.tuner import DeviceBudget, searching
-from keras_rnn_zoo.tuner.engines import ENGINES
+import keras_rnn_zoo.export.measuring
+import keras_rnn_zoo.tuner.trial  # noqa: F401
+from keras_rnn_zoo.tuner import DeviceBudget, _server, searching
+from keras_rnn_zoo.tuner.engines import ENGINES, local
 
-TRIALS = 9
+TRIALS = {"short": 8, "local": 5}
 
 
 class Short(tiny.Instant):
@@ -31,6 +35,36 @@ class Short(tiny.Instant):
     def wait(self, seconds):
         time.sleep(0.004)
         return super().wait(seconds)
+
+
+class ForkedServer(local.Server):
+    """What trials are forked from, itself a fork of this process instead of a new one."""
+
+    def __init__(self):
+        self.ready, self._pending = False, b""
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        (its_in, our_out), (our_in, its_out) = os.pipe(), os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.setsid()
+            for its, of in ((its_in, 0), (its_out, 1), (self._said.fileno(), 2)):
+                os.dup2(its, of)
+            os.closerange(3, 256)
+            _server.main()
+            os._exit(0)
+        for its in (its_in, its_out):
+            os.close(its)
+        self._process = Forked(pid, os.fdopen(our_out, "wb"), os.fdopen(our_in, "rb"))
+
+
+class Forked:
+    """As much of `subprocess.Popen` as the engine uses."""
+
+    def __init__(self, pid, stdin, stdout):
+        self.pid, self.stdin, self.stdout = pid, stdin, stdout
+
+    def wait(self, timeout=None):
+        os.waitpid(self.pid, 0)
 
 
 def search(directory, tuner, engine):
@@ -42,12 +76,15 @@ def search(directory, tuner, engine):
     try:
         log = os.open(directory.parent / "log.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         os.dup2(log, 2)
+        if engine == "local":
+            # Now, as the search will use TensorFlow, which forks do not survive.
+            local.LocalEngine._kept = ForkedServer()
         if engine == "short":
             # There is nothing to restore.
             searching._finish = lambda info, *_: os._exit(0)
             limits = DeviceBudget(max_size=2500)
         tiny.run_search(
-            output=directory, tuner=tuner, max_trials=TRIALS, engine=engine, budget=limits
+            output=directory, tuner=tuner, max_trials=TRIALS[engine], engine=engine, budget=limits
         )
         code = 0
     except BaseException:

@@ -56,8 +56,8 @@ def test_a_stop_at_any_write_changes_nothing(tuner, no_training, tmp_path, monke
     writes = 10**9 - countdown[0]
     expected = tiny.comparable(tmp_path / "undisturbed")
     assert len(expected) == trials
-    # Every write where that takes no time, else every fifth, from the first trial's to the last's.
-    for stop in range(0, writes, 5 if tuner == "bayesian" else 2):
+    # Every third write, or every fifth where a proposal takes time, from the first to the last.
+    for stop in range(0, writes, 5 if tuner == "bayesian" else 3):
         directory = tmp_path / f"stopped_{stop}"
         countdown[0] = stop
         with pytest.raises(Stopped):
