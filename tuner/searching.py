@@ -175,7 +175,7 @@ def search(
     budget = budget or DeviceBudget()
     budget.check()
     _check_running(workers, trial_timeout, keep)
-    ENGINES.get(engine)
+    runs_trials, engine_options = ENGINES.get(engine), dict(engine_options or {})
     modules, reference = _modules(names), _reference(callbacks)
     output = Path(output)
     known = _read(output)
@@ -200,6 +200,8 @@ def search(
     }
     asked = json.loads(json.dumps(asked, default=lambda value: value.item()))
     _check_same(output, known, asked)
+    if known is None or known["status"] == "unfinished":
+        runs_trials.check(**engine_options)
     dataset = as_dataset(data, test_data, text_column, label_column, task)
     asked["data"] = {"name": dataset.name, "sha256": _fingerprint(dataset)}
     _check_same(output, known, asked)
@@ -245,8 +247,8 @@ def search(
         callbacks=reference,
         budget=budget,
         keep=keep,
-        engine_of=lambda data, place: ENGINES.get(engine)(
-            workers, data, place, trial_timeout, **(engine_options or {})
+        engine_of=lambda data, place: runs_trials(
+            workers, data, place, trial_timeout, **engine_options
         ),
         progress=progress,
     )

@@ -137,3 +137,13 @@ def test_a_search_on_ray_without_ray_says_how_to_get_it(zoo, reviews, tmp_path, 
     answer = zoo(SEARCH.format(data=reviews) + f" --ray-address auto -o {tmp_path}/search")
     assert answer.code == 1
     assert "pip install 'keras-rnn-zoo[ray]'" in answer.error
+    assert not (tmp_path / "search").exists()
+
+
+def test_an_address_where_no_ray_is_is_refused_before_anything_is_read(zoo, tmp_path):
+    pytest.importorskip("ray")
+    command = SEARCH.format(data="nothing.csv")
+    answer = zoo(f"{command} --ray-address nowhere -o {tmp_path}/search")
+    assert answer.code == 1
+    assert "'nowhere' is no address of a Ray cluster. Allowed: 'auto'" in answer.error
+    assert not (tmp_path / "search").exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from keras_rnn_zoo.registry import Registry
 from keras_rnn_zoo.tuner.jobs import Arrays, Ended, Job, Place, Progress
@@ -44,6 +45,14 @@ class Engine(ABC):
         self.data = data
         self.place = place
         self.timeout = timeout
+
+    @classmethod  # noqa: B027 (most have nothing to refuse)
+    def check(cls, **options: Any) -> None:
+        """Refuses what cannot work, before a search reads its data or writes anything.
+
+        Args:
+            **options: Those of this engine, as its constructor takes them.
+        """
 
     @abstractmethod
     def submit(self, job: Job) -> None:

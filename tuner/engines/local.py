@@ -102,7 +102,8 @@ class Server:
 class LocalEngine(Engine):
     """Forks each trial from a process that has TensorFlow imported.
 
-    The data are written once, and every trial maps them into its memory.
+    The data are written once, and every trial maps them into its memory. Trials see no GPU, unless
+    the environment names one in `CUDA_VISIBLE_DEVICES`.
     """
 
     name = "local"

@@ -65,12 +65,9 @@ class RayEngine(Engine):
         runner: str = "keras_rnn_zoo.tuner.trial:run_job",
     ):
         super().__init__(workers, data, place, timeout)
-        if not _installed():
-            raise MissingExtraError("Ray", "ray", "A search on many machines")
         if address is None:
             address = _connected()
-        if address is not None:
-            _check_answers(address)
+        self.check(address=address)
         self._sent: set[str] = set()
         self._cleanup = contextlib.ExitStack()
         try:
@@ -88,6 +85,14 @@ class RayEngine(Engine):
         except BaseException:
             self.close()
             raise
+
+    @classmethod
+    def check(cls, **options: Any) -> None:
+        """Refuses to begin without Ray, or with an address where none is; see `Engine.check`."""
+        if not _installed():
+            raise MissingExtraError("Ray", "ray", "A search on many machines")
+        if options.get("address") is not None:
+            _check_answers(options["address"])
 
     def _start(self, address: str | None) -> Connection:
         """Starts the driver, and returns the way to talk to it."""
