@@ -123,7 +123,7 @@ class Lowering(ABC):
             forward: What the first one runs over.
             backward: The same, with `go_backwards`.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # asked only where `both_directions` is set
 
 
 LOWERINGS: Registry[Lowering] = Registry("lowering", "keras_rnn_zoo.export.lowering")

@@ -56,8 +56,8 @@ def test_a_stop_at_any_write_changes_nothing(tuner, no_training, tmp_path, monke
     writes = 10**9 - countdown[0]
     expected = tiny.comparable(tmp_path / "undisturbed")
     assert len(expected) == trials
-    # Every third write, or every fifth where a proposal takes time, from the first to the last.
-    for stop in range(0, writes, 5 if tuner == "bayesian" else 3):
+    # Every other write, or every fifth where a proposal takes time, from the first to the last.
+    for stop in range(0, writes, 5 if tuner == "bayesian" else 2):
         directory = tmp_path / f"stopped_{stop}"
         countdown[0] = stop
         with pytest.raises(Stopped):
