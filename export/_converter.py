@@ -17,8 +17,8 @@ _LOCATION = re.compile(r"^loc\(.*\): ")
 _WEIGHTS = re.compile(r'"0x[0-9A-Fa-f]{32,}"')
 
 
-def convert(saved_model: str, output: str, options: dict[str, Any]) -> None:
-    """Converts a SavedModel and writes the file."""
+def convert(saved_model: str, output: str) -> None:
+    """Converts a SavedModel and writes the float32 file."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
@@ -26,12 +26,6 @@ def convert(saved_model: str, output: str, options: dict[str, Any]) -> None:
     # The outputs of a loop are written into one tensor; without this the whole tensor is copied
     # at every step.
     converter._experimental_enable_dynamic_update_slice = True
-    if options.get("optimize"):
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if options.get("float16"):
-        converter.target_spec.supported_types = [tf.float16]
-    if options.get("integer_io"):
-        converter.inference_input_type = converter.inference_output_type = tf.int8
     Path(output).write_bytes(without_cell_clip(converter.convert()))
 
 

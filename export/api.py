@@ -25,10 +25,11 @@ from keras_rnn_zoo.export.converting import DEFAULT_TIMEOUT
 from keras_rnn_zoo.export.diagnosing import diagnosed
 from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS, Quantization
+from keras_rnn_zoo.export.reference import Rounding, reference_of
 from keras_rnn_zoo.export.samples import Samples, as_samples, synthetic_samples, token_inputs
 from keras_rnn_zoo.export.targets import TARGETS, Target
 from keras_rnn_zoo.export.tracing import fixed_shapes, input_specs
-from keras_rnn_zoo.export.writing import Form, Written, calibrated, write
+from keras_rnn_zoo.export.writing import Form, Written, write
 
 INFERENCE_TYPES = ("float32", "int8")
 
@@ -229,6 +230,7 @@ def export_tflite(
             {c: converted[c].path for c in order if c.problem is None},
             model,
             proof,
+            mode,
             tolerance or mode.tolerance,
             verify,
         )
@@ -277,7 +279,6 @@ def _convert_all(
         ConversionError, OpGateError, TargetError: Nothing could be written.
         ExportError: There is nothing to fold, and that was asked for.
     """
-    tap = calibrated(model, form, calibration)
     made: dict[Candidate, Written] = {}
     after: list[Candidate] = []
     failure: ConversionError | OpGateError | TargetError | None = None
@@ -291,7 +292,7 @@ def _convert_all(
                     model,
                     place,
                     replace(form, lowering=candidate.lowering, fold=candidate.fold_embedding),
-                    tap,
+                    calibration,
                     DEFAULT_TIMEOUT,
                 )
                 target.check_file(one.info, one.expressed.fallbacks)
@@ -324,6 +325,7 @@ def _first_true(
     written: dict[Candidate, Path],
     model: Any,
     proof: Samples,
+    mode: Quantization,
     tolerance: verification.Tolerance,
     verify: bool,
 ) -> tuple[Candidate, verification.Parity | None, dict[Candidate, Candidate]]:
@@ -334,9 +336,12 @@ def _first_true(
     """
     failed: dict[Candidate, Candidate] = {}
     failure: VerificationError | None = None
+    reference = reference_of(model, proof, roundings=roundings([mode])) if verify else None
     for candidate, path in written.items():
         try:
-            parity = verification.verify_tflite(path, model, proof, tolerance) if verify else None
+            parity = None
+            if reference is not None:
+                parity = verification.compare_tflite(path, reference, tolerance, mode=mode.name)
         except VerificationError as error:
             failure = failure or error
             failed[candidate] = replace(candidate, problem=str(error))
@@ -344,6 +349,12 @@ def _first_true(
             return candidate, parity, failed
     assert failure is not None
     raise failure
+
+
+def roundings(modes: Sequence[Quantization]) -> dict[str, Rounding]:
+    """Returns what `reference_of` has to know to judge files in these modes."""
+    # Without rounding, always: it tells a model that amplifies any rounding.
+    return {mode.name: mode for mode in (QUANTIZATIONS.get("none"), *modes)}
 
 
 def check_inference_type(inference_type: str, modes: Sequence[Quantization]) -> None:

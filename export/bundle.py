@@ -61,7 +61,7 @@ from keras_rnn_zoo.export.sources import (
     read_representative,
 )
 from keras_rnn_zoo.export.targets import TARGETS
-from keras_rnn_zoo.export.verification import compare_tflite
+from keras_rnn_zoo.export.verification import check_losses, compare_tflite
 from keras_rnn_zoo.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
@@ -294,7 +294,11 @@ def export_bundle(
         DataError: The data cannot be read, or do not fit the model.
         OutputError: `output` holds something, or cannot be written.
     """
-    from keras_rnn_zoo.export.api import check_inference_type, check_integer_inputs
+    from keras_rnn_zoo.export.api import (
+        check_inference_type,
+        check_integer_inputs,
+        roundings,
+    )
 
     say = teller(progress)
     formats = _chosen("format", formats, FORMATS)
@@ -344,7 +348,7 @@ def export_bundle(
 
     with files.new_directory(output) as directory:
         say(f"Answering {samples} samples with Keras")
-        reference = reference_of(model, _first(model, check.x, samples))
+        reference = reference_of(model, _first(model, check.x, samples), roundings=roundings(modes))
         reference.save(directory / REFERENCE_FILE)
         if check.y is not None:
             say(f"Answering {len(check.y):,} rows with labels; each file will answer them too")
@@ -477,9 +481,12 @@ def _write_tflite(
         diagnose=diagnose,
         progress=progress,
     )
-    parity = compare_tflite(path, reference, mode.tolerance)
+    parity = compare_tflite(path, reference, mode.tolerance, mode=mode.name)
     info = gate.inspect(path)
     file = TFLiteModel(path)
+    scored = labelled and labelled.compare(file.predict(labelled.x))
+    if scored:
+        check_losses(path.name, scored["losses"], mode.tolerance)
     return {
         "file": path.name,
         "format": "tflite",
@@ -502,7 +509,7 @@ def _write_tflite(
         "fallbacks": written.fallbacks,
         "parity": parity.to_dict(),
         "latency": benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
-        "labelled": labelled and labelled.compare(file.predict(labelled.x)),
+        "labelled": scored,
     }
 
 
@@ -740,7 +747,8 @@ def _verify(path: Path, entry: dict[str, Any], reference: Reference) -> Any:
 
         return saved_model.compare_saved_model(path, reference)
     gate.check_builtin_only(path)
-    return compare_tflite(path, reference, QUANTIZATIONS.get(entry["quantization"]).tolerance)
+    mode = QUANTIZATIONS.get(entry["quantization"])
+    return compare_tflite(path, reference, mode.tolerance, mode=mode.name)
 
 
 def benchmark_bundle(

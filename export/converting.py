@@ -47,7 +47,6 @@ class Converter:
         self,
         saved_model: Path,
         output: Path,
-        options: dict[str, Any],
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         """Converts `saved_model` to `output`.
@@ -55,13 +54,12 @@ class Converter:
         Args:
             saved_model: Directory of a SavedModel with the signature `serving_default`.
             output: File to write; the caller moves it to its place when it is proven good.
-            options: See `Quantization.converter_options`.
             timeout: Seconds after which the child is killed.
 
         Raises:
             ConversionError: The converter refused, crashed or hung; `log` has all that it said.
         """
-        request = _request(saved_model, output, options)
+        request = _request(saved_model, output)
         with self._lock:
             process = self._start()
             assert process.stdin is not None and self._log is not None
@@ -165,8 +163,8 @@ def _forward(stream: IO[str], lines: queue.Queue[str]) -> None:
     lines.put("")
 
 
-def _request(saved_model: Path, output: Path, options: dict[str, Any]) -> dict[str, Any]:
-    return {"saved_model": str(saved_model), "output": str(output), "options": options}
+def _request(saved_model: Path, output: Path) -> dict[str, Any]:
+    return {"saved_model": str(saved_model), "output": str(output)}
 
 
 def _check(reply: dict[str, Any], said: Callable[[], str] = str) -> None:
@@ -197,11 +195,9 @@ def in_this_process() -> Iterator[None]:
         _HERE.reset(token)
 
 
-def convert(
-    saved_model: Path, output: Path, options: dict[str, Any], timeout: float = DEFAULT_TIMEOUT
-) -> None:
+def convert(saved_model: Path, output: Path, timeout: float = DEFAULT_TIMEOUT) -> None:
     """Converts `saved_model` to `output`: see `Converter.convert` and `in_this_process`."""
     if _HERE.get():
-        _check(_converter.answer(_request(saved_model, output, options)))
+        _check(_converter.answer(_request(saved_model, output)))
     else:
-        CONVERTER.convert(saved_model, output, options, timeout)
+        CONVERTER.convert(saved_model, output, timeout)

@@ -29,6 +29,7 @@ WEIGHT_INPUTS: dict[str | None, tuple[int, ...]] = {
     "TRANSPOSE_CONV": (1,),
     "CONV_3D": (1,),
     "GATHER": (0,),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": tuple(range(1, 9)),
     "EMBEDDING_LOOKUP": (1,),
 }
 
@@ -185,11 +186,11 @@ def read(path: Path) -> bytes:
     return content
 
 
-def open_interpreter(path: Path, *, threads: int = 1, keep_tensors: bool = False) -> Any:
+def open_interpreter(file: Path | bytes, *, threads: int = 1, keep_tensors: bool = False) -> Any:
     """Returns an `ai_edge_litert` interpreter of a file, its tensors allocated.
 
     Args:
-        path: A .tflite file.
+        file: A .tflite file, or what one holds.
         threads: CPU threads of an invoke.
         keep_tensors: Keep intermediate tensors readable after an invoke. Slower, and without
             the accelerated kernels that fuse several ops.
@@ -202,12 +203,13 @@ def open_interpreter(path: Path, *, threads: int = 1, keep_tensors: bool = False
 
     from ai_edge_litert.interpreter import Interpreter
 
+    name, path = ("The file", "The file") if isinstance(file, bytes) else (file.name, str(file))
     try:
         with warnings.catch_warnings():
             # It warns that keeping tensors takes memory, which is what was asked for.
             warnings.simplefilter("ignore")
             interpreter = Interpreter(
-                model_content=read(path),
+                model_content=file if isinstance(file, bytes) else read(file),
                 num_threads=threads,
                 experimental_preserve_all_tensors=keep_tensors,
             )
@@ -216,7 +218,7 @@ def open_interpreter(path: Path, *, threads: int = 1, keep_tensors: bool = False
         reason = " ".join(str(error).split())
         if "op for" in reason or "unresolved" in reason:
             raise OpGateError(
-                f"{path.name} holds an op that the installed interpreter does not run: {reason}"
+                f"{name} holds an op that the installed interpreter does not run: {reason}"
             ) from error
         raise RunError(
             f"{path} cannot be loaded: {reason} Take a complete copy, or export it again."

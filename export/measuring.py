@@ -26,7 +26,7 @@ from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.samples import Samples, as_samples
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.verification import evaluate_tflite
-from keras_rnn_zoo.export.writing import Form, calibrated, write
+from keras_rnn_zoo.export.writing import Form, write
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.tasks import get_task
 
@@ -93,8 +93,7 @@ def measure(
     form = Form(mode, client.lowerings[0], timesteps=max(lengths, default=None))
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch, in_this_process():
         with _distinct_weights(model):
-            tap = calibrated(model, form, data, rough=True)
-            written = write(model, Path(scratch), form, tap)
+            written = write(model, Path(scratch), form, data)
         client.check_file(written.info, written.expressed.fallbacks)
         latency = median_latency(written.path, data, seconds=seconds, limit_ms=limit_ms)
     return Measurement(written.info.bytes, latency, int(model.count_params()))

@@ -1,12 +1,18 @@
-"""What a Keras model answers to samples: all that its files are compared with."""
+"""What a Keras model answers to samples: all that its files are compared with.
+
+Beside the answers stand those of the same model with disturbed weights: how much it makes of the
+rounding that each quantization mode does. Without that nobody can tell a wrong file from a model
+that amplifies rounding.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +24,18 @@ from keras_rnn_zoo.files import PathLike
 
 # Samples that Keras answers at once.
 BATCH = 256
+# The seeds of the disturbances. One alone may happen to change little.
+SEEDS = (1, 2)
+
+
+class Rounding(Protocol):
+    """What a quantization mode does to numbers; see `Quantization`."""
+
+    def disturbed(self, weight: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Returns a weight as far from what it was as the mode's rounding takes it."""
+
+    def disturbed_input(self, values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Returns float inputs as far from what they were as the mode's rounding takes them."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,10 @@ class Reference:
         answers: Output name -> what the model answered, `[samples, ...]`.
         logits: Output name -> what went into its sigmoid or softmax.
         given: How many of the samples are real; the others are made of them.
+        disturbed: Quantization mode -> for each disturbance of the model's weights, output name ->
+            what it then answered (logits, where there are any).
+        left_out: Made samples that the model itself answers with NaN or infinity; they are not
+            among the samples.
     """
 
     inputs: tuple[Spec, ...]
@@ -56,6 +78,12 @@ class Reference:
     answers: Arrays
     logits: Arrays
     given: int
+    disturbed: dict[str, tuple[Arrays, ...]] = field(default_factory=dict)
+    left_out: int = 0
+
+    def judged(self, name: str) -> np.ndarray:
+        """Returns the answers of an output that differences are measured on: logits, if any."""
+        return self.logits.get(name, self.answers[name])
 
     def save(self, path: PathLike) -> None:
         """Writes the reference as an .npz file without pickles."""
@@ -63,8 +91,14 @@ class Reference:
             "inputs": [asdict(item) for item in self.inputs],
             "outputs": [asdict(item) for item in self.outputs],
             "given": self.given,
+            "left_out": self.left_out,
+            "disturbed": {mode: len(answers) for mode, answers in self.disturbed.items()},
         }
         arrays = {"spec": np.array(json.dumps(spec))}
+        for mode, every in self.disturbed.items():
+            for which, answers in enumerate(every):
+                for number, item in enumerate(self.outputs):
+                    arrays[f"disturbed_{mode}_{which}_{number}"] = answers[item.name]
         for group in ("x", "answers", "logits"):
             names = self.inputs if group == "x" else self.outputs
             for number, item in enumerate(names):
@@ -95,7 +129,26 @@ class Reference:
                     }
                     for group, names in (("x", inputs), ("answers", outputs), ("logits", outputs))
                 )
-                return cls(inputs, outputs, x, answers, logits, given=int(spec["given"]))
+                disturbed = {
+                    mode: tuple(
+                        {
+                            item.name: stored[f"disturbed_{mode}_{which}_{number}"]
+                            for number, item in enumerate(outputs)
+                        }
+                        for which in range(count)
+                    )
+                    for mode, count in spec.get("disturbed", {}).items()
+                }
+                return cls(
+                    inputs,
+                    outputs,
+                    x,
+                    answers,
+                    logits,
+                    given=int(spec["given"]),
+                    disturbed=disturbed,
+                    left_out=int(spec.get("left_out", 0)),
+                )
         except Exception as error:  # a damaged zip fails in whatever way its bytes say
             raise RunError(
                 f"Cannot read {path}: it is missing or damaged. Take a complete copy, or export "
@@ -103,13 +156,21 @@ class Reference:
             ) from error
 
 
-def reference_of(model: Any, samples: Any, *, made: bool = True) -> Reference:
+def reference_of(
+    model: Any,
+    samples: Any,
+    *,
+    made: bool = True,
+    roundings: Mapping[str, Rounding] | None = None,
+) -> Reference:
     """Runs a Keras model on samples, for its files to be compared with.
 
     Args:
         model: A built functional or sequential model; it is not changed.
         samples: Encoded inputs, in any form that `as_samples` takes.
         made: Add samples of other lengths, made of the given ones: see `make_lengths`.
+        roundings: Quantization mode -> what its rounding does. The model answers with weights and
+            inputs so rounded, too.
 
     Raises:
         ExportError: The samples do not fit the model, or the model answers NaN.
@@ -117,21 +178,42 @@ def reference_of(model: Any, samples: Any, *, made: bool = True) -> Reference:
     x = as_samples(model, samples)
     given = len(next(iter(x.values())))
     if made:
-        extra = make_lengths(x)
+        extra = make_lengths(x, paddings(model))
         x = {name: np.concatenate([x[name], extra[name]]) for name in x}
-    answers, logits, activations = _keras_answers(model, x)
+    probe = _Probe(model)
+    answers, logits = probe.answers(x)
+    finite = np.ones(len(next(iter(x.values()))), bool)
     for name, values in answers.items():
-        if not np.isfinite(values).all():
+        good = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if not good[:given].all():
             raise ExportError(
-                f"Model '{model.name}' answers NaN or infinity (output '{name}'): there is nothing "
-                "to compare a file with. Train it again with a lower learning rate."
+                f"Model '{model.name}' answers NaN or infinity (output '{name}', sample "
+                f"{int(good.argmin())}): there is nothing to compare a file with. Look at that "
+                "sample; if all are like that, train again with a lower learning rate."
             )
+        finite &= good
+    left_out = int((~finite).sum())
+    x, answers, logits = (
+        {name: values[finite] for name, values in group.items()} for group in (x, answers, logits)
+    )
+    disturbed = {}
+    for mode, rounding in (roundings or {}).items():
+        every = []
+        for seed in SEEDS:
+            changed, inner = probe.answers(x, rounding, np.random.default_rng(seed))
+            every.append(
+                {
+                    name: np.nan_to_num(inner.get(name, values).astype(np.float32))
+                    for name, values in changed.items()
+                }
+            )
+        disturbed[mode] = tuple(every)
     import keras
 
     return Reference(
         inputs=tuple(Spec(s.name, s.shape, np.dtype(s.dtype).name) for s in input_specs(model)),
         outputs=tuple(
-            Spec(name, tuple(tensor.shape), answers[name].dtype.name, activations[name])
+            Spec(name, tuple(tensor.shape), answers[name].dtype.name, probe.activations[name])
             for name, tensor in zip(
                 output_names(model), keras.tree.flatten(model.outputs), strict=True
             )
@@ -140,6 +222,8 @@ def reference_of(model: Any, samples: Any, *, made: bool = True) -> Reference:
         answers=answers,
         logits=logits,
         given=given,
+        disturbed=disturbed,
+        left_out=left_out,
     )
 
 
@@ -150,57 +234,102 @@ def keras_answers(model: Any, x: Arrays) -> Arrays:
         model: A built functional or sequential model.
         x: Input name -> encoded samples.
     """
-    return _keras_answers(model, x, logits=False)[0]
+    return _Probe(model, logits=False).answers(x)[0]
 
 
-def _keras_answers(
-    model: Any, x: Arrays, *, logits: bool = True
-) -> tuple[Arrays, Arrays, dict[str, str | None]]:
-    import keras
-    import tensorflow as tf
+class _Probe:
+    """A model that shows what goes into its heads, with its own weights or with others.
 
-    outputs = keras.tree.flatten(model.outputs)
-    names = output_names(model)
-    heads = [_head(tensor) if logits else None for tensor in outputs]
-    # One pass through the layers gives the outputs and what goes into their heads.
-    features = [tensor for head in heads if head is not None for tensor in head.inputs]
-    run: Callable[[list[Any]], list[Any]]
-    if features:
-        probe = keras.Model(list(model.inputs), [*outputs, *features])
+    Args:
+        model: A built functional or sequential model; it is not changed.
+        logits: Look into its heads.
 
-        def run(inputs: list[Any]) -> list[Any]:
-            return list(probe(inputs, training=False))
+    Attributes:
+        activations: Output name -> what it ends in; see `Spec`.
+    """
 
-    else:
+    def __init__(self, model: Any, *, logits: bool = True):
+        import keras
 
-        def run(inputs: list[Any]) -> list[Any]:
-            return call_flat(model, inputs)
+        self._model = model
+        self._names = output_names(model)
+        outputs = keras.tree.flatten(model.outputs)
+        self._heads = [_head(tensor) if logits else None for tensor in outputs]
+        self.activations = {
+            name: head.activation if head else None
+            for name, head in zip(self._names, self._heads, strict=True)
+        }
+        # One pass through the layers gives the outputs and what goes into their heads.
+        features = [tensor for head in self._heads if head is not None for tensor in head.inputs]
+        self._run: Callable[[list[Any]], list[Any]]
+        if features:
+            probe = keras.Model(list(model.inputs), [*outputs, *features])
+            self._run = lambda inputs: list(probe(inputs, training=False))
+        else:
+            self._run = lambda inputs: call_flat(model, inputs)
 
-    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    raw: dict[str, list[np.ndarray]] = {
-        name: [] for name, head in zip(names, heads, strict=True) if head is not None
-    }
-    fixed = model.inputs[0].shape[0]
-    order = [spec.name for spec in input_specs(model)]
-    count = len(x[order[0]])
-    if count > 4 * BATCH:
-        # Tracing pays once there are many batches: layer by layer, each takes a second.
-        run = tf.function(run)
-    for start in range(0, count, fixed or BATCH):
-        rows = np.arange(start, min(count, start + BATCH) if not fixed else start + fixed)
-        used = int((rows < count).sum())
-        results = run([tf.constant(x[name][rows.clip(max=count - 1)]) for name in order])
-        rest = iter(results[len(names) :])
-        for name, head, values in zip(names, heads, results, strict=False):
-            found[name].append(np.asarray(values)[:used])
-            if head is not None:
-                values = head.apply([next(rest) for _ in head.inputs])
-                raw[name].append(np.asarray(values)[:used])
-    return (
-        {name: np.concatenate(parts) for name, parts in found.items()},
-        {name: np.concatenate(parts) for name, parts in raw.items()},
-        {name: head.activation if head else None for name, head in zip(names, heads, strict=True)},
-    )
+    def answers(
+        self,
+        x: Arrays,
+        rounding: Rounding | None = None,
+        generator: np.random.Generator | None = None,
+    ) -> tuple[Arrays, Arrays]:
+        """Returns output name -> answers, and output name -> logits.
+
+        Args:
+            x: Input name -> encoded samples.
+            rounding: What is done to the weights that it answers with, and to its float inputs.
+            generator: For `rounding`.
+        """
+        import keras
+        import tensorflow as tf
+
+        weights = None
+        if rounding is not None:
+            assert generator is not None
+            x = {name: _rounded(values, rounding, generator) for name, values in x.items()}
+            weights = [
+                (variable, tf.constant(rounding.disturbed(value, generator)))
+                for variable in self._model.variables
+                if (value := keras.ops.convert_to_numpy(variable.value)).dtype.kind == "f"
+            ]
+        run = self._run
+        found: dict[str, list[np.ndarray]] = {name: [] for name in self._names}
+        raw: dict[str, list[np.ndarray]] = {
+            name: [] for name, head in zip(self._names, self._heads, strict=True) if head
+        }
+        fixed = self._model.inputs[0].shape[0]
+        order = [spec.name for spec in input_specs(self._model)]
+        count = len(x[order[0]])
+        if count > 4 * BATCH:
+            # Tracing pays once there are many batches: layer by layer, each takes a second.
+            run = tf.function(run)
+        with contextlib.ExitStack() as stack:
+            if weights is not None:
+                stack.enter_context(keras.StatelessScope(state_mapping=weights))
+            for start in range(0, count, fixed or BATCH):
+                rows = np.arange(start, min(count, start + BATCH) if not fixed else start + fixed)
+                used = int((rows < count).sum())
+                results = run([tf.constant(x[name][rows.clip(max=count - 1)]) for name in order])
+                rest = iter(results[len(self._names) :])
+                for name, head, values in zip(self._names, self._heads, results, strict=False):
+                    found[name].append(np.asarray(values)[:used])
+                    if head is not None:
+                        values = head.apply([next(rest) for _ in head.inputs])
+                        raw[name].append(np.asarray(values)[:used])
+        return (
+            {name: np.concatenate(parts) for name, parts in found.items()},
+            {name: np.concatenate(parts) for name, parts in raw.items()},
+        )
+
+
+def _rounded(values: np.ndarray, rounding: Rounding, generator: np.random.Generator) -> np.ndarray:
+    """Rounds inputs; whole numbers may be ids, padding or a mask value, and stay."""
+    if values.dtype.kind != "f":
+        return values
+    return np.where(
+        values == np.rint(values), values, rounding.disturbed_input(values, generator)
+    ).astype(values.dtype)
 
 
 @dataclass(frozen=True)
@@ -244,24 +373,50 @@ def _head(output: Any) -> _Head | None:
     if isinstance(layer, keras.layers.Activation):
         return _Head(inputs, name, lambda values: values[0])
     if isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense)):
-        linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
-        linear.build(inputs[0].shape)
-        linear.set_weights(layer.get_weights())
-        return _Head(inputs, name, lambda values: linear(values[0]))
+
+        def linear(values: list[Any]) -> Any:
+            x = keras.ops.cast(values[0], layer.compute_dtype)
+            kernel = keras.ops.cast(layer.kernel, x.dtype)
+            if isinstance(layer, keras.layers.Dense):
+                product = keras.ops.matmul(x, kernel)
+            else:
+                product = keras.ops.einsum(layer.equation, x, kernel)
+            return product if layer.bias is None else product + keras.ops.cast(layer.bias, x.dtype)
+
+        return _Head(inputs, name, linear)
     return None
 
 
-def make_lengths(x: Arrays) -> Arrays:
+def paddings(model: Any) -> dict[str, float]:
+    """Returns name of each input that a Masking layer reads -> the value that is padding there."""
+    import keras
+
+    names = {
+        id(tensor): spec.name
+        for tensor, spec in zip(keras.tree.flatten(model.inputs), input_specs(model), strict=True)
+    }
+    found: dict[str, float] = {}
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Masking):
+            for node in layer._inbound_nodes:
+                for tensor in node.input_tensors:
+                    if id(tensor) in names:
+                        found[names[id(tensor)]] = float(layer.mask_value)
+    return found
+
+
+def make_lengths(x: Arrays, padding: Mapping[str, float] | None = None) -> Arrays:
     """Makes samples of other lengths out of real ones.
 
     The steps of a real sample are repeated to the length 1, a quarter, a half and all of the time
-    steps, and padded with zeros at the side where the samples are padded; then a half padded at
-    the other side, all steps with a gap in the middle, and none at all. A time step is padding
-    when it is 0, or all its features are.
+    steps, and padded at the side where the samples are padded; then a half padded at the other
+    side, all steps with a gap in the middle, and none at all. A time step is padding when it, or
+    all its features, are the value that is padding.
 
     Args:
         x: Input name -> samples. Sequences are whole numbers `[samples, timesteps]` and anything
             `[samples, timesteps, features]`; other inputs are taken as they come.
+        padding: Input name -> its padding where that is not 0; see `paddings`.
 
     Returns:
         Input name -> made samples; none where no input is a sequence.
@@ -276,8 +431,9 @@ def make_lengths(x: Arrays) -> Arrays:
         if name not in sequences:
             made[name] = array[rows]
             continue
-        result = np.zeros((len(patterns), *array.shape[1:]), array.dtype)
-        real = real_steps(array)
+        pad = (padding or {}).get(name, 0)
+        result = np.full((len(patterns), *array.shape[1:]), pad, array.dtype)
+        real = real_steps(array, pad)
         steps = array.shape[1]
         left = bool((~real[:, 0] & real[:, -1]).sum() > (real[:, 0] & ~real[:, -1]).sum())
         for target, row, pattern in zip(result, rows, patterns, strict=True):
@@ -295,7 +451,7 @@ def make_lengths(x: Arrays) -> Arrays:
             start = steps - length if left != (pattern == "other side") else 0
             target[start : start + length] = content[np.arange(length) % len(content)]
             if pattern == "gap":
-                target[steps // 3 : max(2 * steps // 3, steps // 3 + 1)] = 0
+                target[steps // 3 : max(2 * steps // 3, steps // 3 + 1)] = pad
         made[name] = result
     return made
 
@@ -305,9 +461,10 @@ def _is_sequence(array: np.ndarray) -> bool:
     return array.ndim == 3 or (array.ndim == 2 and bool((array == np.rint(array)).all()))
 
 
-def real_steps(array: np.ndarray) -> np.ndarray:
+def real_steps(array: np.ndarray, padding: float = 0) -> np.ndarray:
     """Returns bool `[samples, timesteps]`: which steps of a sequence are no padding."""
-    return np.asarray(array != 0 if array.ndim == 2 else array.any(axis=2))
+    different = array != padding
+    return np.asarray(different if array.ndim == 2 else different.any(axis=2))
 
 
 def true_lengths(x: Arrays) -> tuple[int, ...]:

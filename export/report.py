@@ -71,8 +71,9 @@ def _summary(report: Mapping[str, Any]) -> str:
 
 def _legend(report: Mapping[str, Any]) -> str:
     text = (
-        "Differences: the largest absolute ones from the Keras model; logits are what goes into "
-        "the last sigmoid or softmax."
+        "Differences from the Keras model: the largest absolute one, and the average and the 99 % "
+        "quantile as shares of the standard deviation that the answers have over the samples (of "
+        "the logits, which go into the last sigmoid or softmax)."
     )
     latencies = [entry["latency"] for entry in report["files"] if entry.get("latency")]
     if latencies:
@@ -96,7 +97,7 @@ def _legend(report: Mapping[str, Any]) -> str:
 
 def _table(report: Mapping[str, Any]) -> str:
     labelled = report["labelled"]
-    head = ["File", "Size", "Ops", "Outputs differ by", "Logits differ by", "Latency"]
+    head = ["File", "Size", "Ops", "Outputs differ by", "Of their spread", "Latency"]
     percent = bool(labelled) and labelled["measure"] == "accuracy"
     if labelled:
         head.append(_capital(labelled["measure"]))
@@ -113,8 +114,8 @@ def _table(report: Mapping[str, Any]) -> str:
             f"{bytes_of(entry['bytes'])}<small><span class='size'>"
             f"<i style='width:{share:.0f}%'></i></span></small>",
             f"{sum(ops.values())}<small>{len(ops)} kinds</small>" if ops else "–",
-            _outputs(parity),
-            _difference(parity["max_abs_logit"], parity["allowed_logit"]),
+            _number(parity["max_abs_output"]),
+            _shares(parity),
             _latency(latency) if latency else "–",
         ]
         if labelled:
@@ -166,19 +167,23 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
         facts.append(("embedding folded into", ", ".join(entry["folded"])))
     if entry.get("choice"):
         facts += _choice(entry["choice"])
-    logit, average = parity["max_abs_logit"], tolerance.get("average")
-    average = "" if average is None else f" and {_number(average)} on average"
     facts += [
         (
             "difference",
-            f"outputs {_number(parity['max_abs_output'])} at most, "
-            f"{_number(parity['mean_abs_output'])} on average; logits "
-            f"{'not to be seen' if logit is None else _number(logit) + ' at most'}",
+            f"{_number(parity['max_abs_output'])} at most, {_number(parity['mean_abs_output'])} on "
+            "average"
+            + (
+                f"; logits {_number(parity['max_abs_logit'])} at most"
+                if parity["max_abs_logit"] is not None
+                else ""
+            ),
         ),
+        *((f"as '{output['name']}'", _output(output)) for output in parity["each"]),
         (
-            "allowed",
-            f"outputs {_number(parity['allowed_output'])}{average}, logits "
-            f"{_number(tolerance['logit'])} (times the largest logit above 1): "
+            "limits",
+            f"{_number(tolerance['average'])} of the spread on average, "
+            f"{_number(tolerance['high'])} in 99 %; and {tolerance['times']:g} times what the "
+            "mode's rounding of the weights does to the Keras model: "
             f"{tolerance['reason']}",
         ),
         ("between invokes", f"{_number(parity['max_abs_repeat'])} at most"),
@@ -305,21 +310,40 @@ def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.2g}"
 
 
-def _outputs(parity: dict[str, Any]) -> str:
-    average = parity["tolerance"].get("average")
-    if average is None:
-        return _difference(parity["max_abs_output"], parity["allowed_output"])
-    # The largest is judged by the logits; see verification.Tolerance.
+def _shares(parity: Mapping[str, Any]) -> str:
+    """The output that comes nearest to its limit."""
+    output = max(parity["each"], key=lambda each: each["average"] / (each["allowed_average"] or 1))
+    if output["compared"] == "decisions":
+        return f"{output['changed']} of {output['decisions']} others"
     return (
-        f"{_number(parity['max_abs_output'])}<small>on average "
-        f"{_number(parity['mean_abs_output'])}, allowed {_number(average)}</small>"
+        f"{_number(output['average'])}<small>allowed {_number(output['allowed_average'])}</small>"
+        f"<small>99 %: {_number(output['high'])}, allowed {_number(output['allowed_high'])}</small>"
     )
 
 
-def _difference(value: float | None, allowed: float | None) -> str:
-    if value is None or allowed is None:
-        return "–"
-    return f"{_number(value)}<small>allowed {_number(allowed)}</small>"
+def _output(output: Mapping[str, Any]) -> str:
+    parts = []
+    if output["compared"] != "decisions":
+        parts.append(
+            f"{output['compared']} with a standard deviation of {_number(output['spread'])}: "
+            f"differ by {_number(output['average'])} of it on average (allowed "
+            f"{_number(output['allowed_average'])}), by {_number(output['high'])} in 1 % (allowed "
+            f"{_number(output['allowed_high'])})"
+        )
+        if output["made"] is not None:
+            parts.append(
+                f"on made samples by {_number(output['made'])} (allowed "
+                f"{_number(output['allowed_made'])})"
+            )
+        parts.append(
+            f"rounding the weights alone does {_number(output['rounding'])} to the Keras model"
+        )
+    if output["changed"] is not None:
+        parts.append(
+            f"{output['changed']:,} of {output['decisions']:,} decisions are others (allowed "
+            f"{output['allowed_changed']:,})"
+        )
+    return "; ".join(parts)
 
 
 def _latency(latency: Mapping[str, Any]) -> str:

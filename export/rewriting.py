@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ExportError
-from keras_rnn_zoo.export.lowering import LOWERINGS, Lowering
+from keras_rnn_zoo.export.lowering import FLOAT, LOWERINGS, Lowering, Products
 from keras_rnn_zoo.export.lowering._base import Lookup, Result, Sequence
 from keras_rnn_zoo.export.lowering._cells import Cell, Chain, describe, side_by_side
-from keras_rnn_zoo.export.tap import Tap
 
 Tensor = Any
 Call = Callable[..., Any]
@@ -41,8 +40,6 @@ class Expressed:
 
 # Attribute of a tensor that an embedding made: the `Lookup` behind it.
 LOOKUP = "_keras_rnn_zoo_lookup"
-# Attribute of a tensor that passed the tap as the very last thing that its layer did.
-TAPPED = "_keras_rnn_zoo_tapped"
 # Attribute of a sequence that a recurrent layer made: the `Below` of the layer on top of it.
 BELOW = "_keras_rnn_zoo_below"
 
@@ -96,14 +93,14 @@ class Below:
 
 @contextlib.contextmanager
 def rewritten(
-    model: Any, lowering: str, tap: Tap | None = None, fold: bool = False
+    model: Any, lowering: str, products: Products = FLOAT, fold: bool = False
 ) -> Iterator[Expressed]:
     """Gives the layers of `model` that need it another `call` until the block ends.
 
     Args:
         model: A built `keras.Model`.
         lowering: Name of the lowering for its recurrent layers.
-        tap: What quantization wants to see; None for the plain tap.
+        products: What matrix products will cost.
         fold: Replace an embedding and the input projection of the recurrence behind it by one
             table, larger than the embedding's.
 
@@ -114,19 +111,22 @@ def rewritten(
         UnknownNameError: No such lowering.
         ExportError: A layer that cannot be exported: stateful, ...
     """
+    from keras.layers import Embedding
+
     chosen = LOWERINGS.get(lowering)
-    tap = tap or Tap()
     expressed = Expressed()
     patched: list[Any] = []
     layers = _layers(model)
-    partners = _partners(layers, tap)
+    partners = _partners(layers, products)
     try:
         for layer in layers:
-            call = _recurrent_call(layer, chosen, tap, fold, partners.get(id(layer)), expressed)
+            call = _recurrent_call(
+                layer, chosen, products, fold, partners.get(id(layer)), expressed
+            )
             if call is not None:
                 expressed.lowering[_path(layer)] = chosen.name
-            else:
-                call = _plain_call(layer, tap)
+            elif type(layer) is Embedding:
+                call = _embedding(layer)
             if call is not None:
                 layer.__dict__["call"] = call
                 patched.append(layer)
@@ -205,7 +205,7 @@ class Both:
         return result
 
 
-def _partners(layers: list[Any], tap: Tap) -> dict[int, Both]:
+def _partners(layers: list[Any], products: Products) -> dict[int, Both]:
     """The id of each layer that runs together with another -> the two."""
     from keras.layers import Bidirectional
 
@@ -220,7 +220,7 @@ def _partners(layers: list[Any], tap: Tap) -> dict[int, Both]:
             and forward.return_sequences == backward.return_sequences
             and forward.compute_dtype == backward.compute_dtype == "float32"
         ):
-            first, second = (describe(_path(one), _cells(one)[0], tap) for one in pair)
+            first, second = (describe(_path(one), _cells(one)[0], products) for one in pair)
             cell = side_by_side(first, second)
             if cell is not None:
                 both = Both(forward, backward, cell)
@@ -231,7 +231,7 @@ def _partners(layers: list[Any], tap: Tap) -> dict[int, Both]:
 def _recurrent_call(
     layer: Any,
     chosen: Lowering,
-    tap: Tap,
+    products: Products,
     fold: bool,
     both: Both | None,
     expressed: Expressed,
@@ -247,7 +247,7 @@ def _recurrent_call(
         )
     keras_cells = _cells(layer)
     cells = [
-        describe(path if len(keras_cells) == 1 else f"{path}/{number}", cell, tap)
+        describe(path if len(keras_cells) == 1 else f"{path}/{number}", cell, products)
         for number, cell in enumerate(keras_cells)
     ]
     own = cells[0] if len(cells) == 1 else Chain(tuple(cells))
@@ -328,23 +328,7 @@ def _cells(layer: Any) -> list[Any]:
     return [layer.cell]
 
 
-def _plain_call(layer: Any, tap: Tap) -> Call | None:
-    """A `call` for layers without recurrence that devices or the tap want expressed otherwise."""
-    from keras import layers
-
-    kind = type(layer)
-    if kind is layers.Embedding:
-        return _embedding(layer, tap)
-    if not tap.quantizes:
-        return None
-    if kind is layers.Dense:
-        return _product(layer, tap, lambda x, kernel: _matmul(x, kernel))
-    if kind in (layers.Conv1D, layers.Conv2D):
-        return _product(layer, tap, lambda x, kernel: _convolution(layer, x, kernel))
-    return None
-
-
-def _embedding(layer: Any, tap: Tap) -> Call:
+def _embedding(layer: Any) -> Call:
     """A plain GATHER: what Keras emits accepts negative ids too, with ops that TFLM lacks."""
     table = np.asarray(layer.embeddings, np.float32)
 
@@ -352,10 +336,7 @@ def _embedding(layer: Any, tap: Tap) -> Call:
         import tensorflow as tf
 
         def vectors(ids: Tensor) -> Tensor:
-            # Quantized like the rows that come out: as a weight it would be rescaled, all of it, in
-            # every call.
             rows = tf.gather(tf.constant(table), ids)
-            rows = tap.activation(f"{_path(layer)}/output", rows)
             return tf.cast(tf.cast(rows, layer.compute_dtype), tf.float32)
 
         ids = inputs if inputs.dtype in (tf.int32, tf.int64) else tf.cast(inputs, tf.int32)
@@ -364,62 +345,5 @@ def _embedding(layer: Any, tap: Tap) -> Call:
             # Layers that compute nothing in inference (Dropout, Masking) hand this very tensor on.
             setattr(output, LOOKUP, Lookup(ids, vectors, table))
         return output
-
-    return call
-
-
-def _matmul(inputs: Tensor, kernel: Tensor) -> Tensor:
-    import keras
-
-    return keras.ops.matmul(inputs, kernel)
-
-
-def _convolution(layer: Any, inputs: Tensor, kernel: Tensor) -> Tensor:
-    import keras
-
-    if layer.padding != "causal":
-        return layer.convolution_op(inputs, kernel)
-    # Keras pads in the layer's call, which this one replaces.
-    left = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
-    return keras.ops.conv(
-        keras.ops.pad(inputs, [[0, 0], [left, 0], [0, 0]]),
-        kernel,
-        strides=list(layer.strides),
-        padding="valid",
-        dilation_rate=layer.dilation_rate,
-        data_format=layer.data_format,
-    )
-
-
-def _product(layer: Any, tap: Tap, product: Callable[[Tensor, Tensor], Tensor]) -> Call:
-    """`activation(product(inputs, kernel) + bias)` with what is multiplied passed to the tap."""
-    import keras
-
-    path = _path(layer)
-    kernel = np.asarray(layer.kernel, np.float32)
-    bias = np.asarray(layer.bias, np.float32) if layer.use_bias else None
-    # The converter fuses these into the product, which then answers in their range.
-    fused = layer.activation in (None, keras.activations.linear, keras.activations.relu)
-
-    def call(inputs: Tensor, training: bool | None = None) -> Tensor:
-        import tensorflow as tf
-
-        outputs = tf.cast(inputs, tf.float32)
-        # Two scales in a row are one rounding too many, and the converter refuses a padding or a
-        # reshape after them.
-        if not hasattr(inputs, TAPPED):
-            outputs = tap.activation(f"{path}/inputs", outputs)
-        outputs = product(outputs, tap.weight(f"{path}/kernel", kernel))
-        if bias is not None:
-            outputs += bias
-        if fused and layer.activation is not None:
-            outputs = layer.activation(outputs)
-        outputs = tap.activation(f"{path}/outputs", outputs)
-        if not fused:
-            outputs = layer.activation(outputs)
-        outputs = tf.cast(outputs, layer.compute_dtype)
-        if fused:
-            setattr(outputs, TAPPED, True)
-        return outputs
 
     return call

@@ -56,10 +56,12 @@ class TFLiteModel:
     """A .tflite file that runs, without TensorFlow.
 
     Args:
-        path: The file.
+        file: The file, or what it holds.
         threads: CPU threads of an invoke.
+        keep_tensors: See `gate.open_interpreter`.
 
     Attributes:
+        path: The file.
         inputs: Name -> `TensorInfo`.
         outputs: Name -> `TensorInfo`.
         batch_size: Sequences that one invoke answers.
@@ -69,12 +71,14 @@ class TFLiteModel:
         OpGateError: The interpreter lacks one of its ops.
     """
 
-    def __init__(self, path: PathLike, threads: int = 1, *, keep_tensors: bool = False):
-        self.path = Path(path)
+    def __init__(self, file: PathLike | bytes, threads: int = 1, *, keep_tensors: bool = False):
+        self.path = Path("the file") if isinstance(file, bytes) else Path(file)
         if threads < 1:
             raise ConfigError(f"threads must be at least 1. Received: {threads}")
         self.interpreter = gate.open_interpreter(
-            self.path, threads=threads, keep_tensors=keep_tensors
+            file if isinstance(file, bytes) else self.path,
+            threads=threads,
+            keep_tensors=keep_tensors,
         )
         signatures = self.interpreter.get_signature_list()
         key = SIGNATURE if SIGNATURE in signatures else next(iter(signatures), None)

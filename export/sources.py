@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from keras_rnn_zoo.export.reference import (
     sequence_mask,
 )
 from keras_rnn_zoo.export.report import REPORT_FILE
-from keras_rnn_zoo.export.verification import changed_rows, score
+from keras_rnn_zoo.export.verification import changed_rows, losses, score
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.data import Dataset
@@ -338,6 +338,9 @@ class Labelled:
             "after": score(outputs, self.x, self.y, self.task),
             "rows": len(self.x),
             "changed_answers": changed,
+            "losses": [
+                asdict(loss) for loss in losses(self.outputs, outputs, self.x, self.y, self.task)
+            ],
         }
 
 

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_rnn_zoo.errors import ExportError
+from keras_rnn_zoo.export.lowering import FLOAT, Products
 from keras_rnn_zoo.export.rewriting import Expressed, rewritten
-from keras_rnn_zoo.export.tap import Tap
-
-# Where probabilities lie. TFLite's integer LOGISTIC and SOFTMAX answer in these 256 levels alone.
-PROBABILITIES = (0.0, 255 / 256)
-BOUNDS: dict[str | None, tuple[float, float]] = {
-    "sigmoid": PROBABILITIES,
-    "softmax": PROBABILITIES,
-}
 
 
 @dataclass(frozen=True)
@@ -174,58 +164,6 @@ def call_flat(model: Any, inputs: list[Any]) -> list[Any]:
     return list(keras.tree.flatten(model(packed, training=False)))
 
 
-def _caller(model: Any, tap: Tap, integer_io: bool) -> Callable[[list[Any]], list[Any]]:
-    """What calls the model on flat inputs; its own inputs and outputs may pass the tap, too."""
-    import keras
-
-    from keras_rnn_zoo.export.reference import output_activation
-
-    if not integer_io:
-        return lambda inputs: call_flat(model, inputs)
-    specs, names = input_specs(model), output_names(model)
-    bounds = [BOUNDS.get(output_activation(end)) for end in keras.tree.flatten(model.outputs)]
-
-    def call(inputs: list[Any]) -> list[Any]:
-        outputs = call_flat(
-            model,
-            [
-                tap.activation(f"model input {spec.name}", tensor)
-                if spec.dtype == "float32"
-                else tensor
-                for spec, tensor in zip(specs, inputs, strict=True)
-            ],
-        )
-        return [
-            # "/outputs" as at those of a layer: beyond what was seen in calibration is room.
-            tap.activation(f"model output {name}/outputs", output, bound)
-            for name, output, bound in zip(names, outputs, bounds, strict=True)
-        ]
-
-    return call
-
-
-def run_eagerly(
-    model: Any,
-    samples: dict[str, np.ndarray],
-    lowering: str,
-    tap: Tap,
-    *,
-    integer_io: bool = False,
-) -> None:
-    """Runs the rewritten model on real inputs, in batches, for a tap that looks at the values.
-
-    With `integer_io` the tap sees the inputs and outputs of the model itself, too.
-    """
-    import tensorflow as tf
-
-    names = [spec.name for spec in input_specs(model)]
-    count = len(samples[names[0]])
-    call = _caller(model, tap, integer_io)
-    with rewritten(model, lowering, tap):
-        for start in range(0, count, 64):
-            call([tf.constant(samples[name][start : start + 64]) for name in names])
-
-
 def trace(
     model: Any,
     directory: Path,
@@ -233,13 +171,10 @@ def trace(
     lowering: str,
     batch_size: int = 1,
     timesteps: int | None = None,
-    tap: Tap | None = None,
+    products: Products = FLOAT,
     fold: bool = False,
-    integer_io: bool = False,
 ) -> Expressed:
     """Writes the rewritten model as a SavedModel with the signature `serving_default`.
-
-    With `integer_io` its inputs and outputs pass the tap, too.
 
     Returns:
         How each recurrent layer is expressed.
@@ -248,16 +183,14 @@ def trace(
 
     specs = fixed_shapes(model, batch_size, timesteps)
     names = output_names(model)
-    tap = tap or Tap()
-    call = _caller(model, tap, integer_io)
 
     def function(*inputs: Any) -> dict[str, Any]:
-        return dict(zip(names, call(list(inputs)), strict=True))
+        return dict(zip(names, call_flat(model, list(inputs)), strict=True))
 
     module = tf.Module()
     # A function that closes over variables can be saved only by what owns them.
     module.variables_of_the_model = [variable.value for variable in model.variables]
-    with rewritten(model, lowering, tap, fold) as expressed:
+    with rewritten(model, lowering, products, fold) as expressed:
         traced = tf.function(function, autograph=False).get_concrete_function(
             *(tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs)
         )

@@ -7,7 +7,7 @@ because state that a file keeps shows from the second call on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from keras_rnn_zoo.errors import VerificationError, listed, nearest
 from keras_rnn_zoo.export import gate
 from keras_rnn_zoo.export.reference import (
     Reference,
+    Rounding,
     Spec,
     real_steps,
     reference_of,
@@ -56,23 +57,82 @@ class ValuesError(VerificationError):
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The largest differences from the Keras model that a file may show.
+    """How far a file may be from the Keras model.
+
+    Differences are shares of the answers' spread: the standard deviation over the real samples of
+    each column (of logits, where an output ends in a sigmoid or softmax). How large the answers are
+    decides nothing.
 
     Attributes:
-        output: Of probabilities: outputs of a sigmoid or softmax. None: what the logits' may
-            cause, which is half of it, as no sigmoid or softmax is steeper. (Between two labels
-            that are about as likely, a small change of the logits is a large one of the
-            probabilities; it says nothing about the file.)
-        logit: Of what goes into the sigmoid or softmax, and of outputs without one; times the
-            largest absolute value there where that is above 1.
+        average: The average difference, at most.
+        high: The 99 % quantile of the differences, at most.
+        changed: Share of the decisions that may be others.
+        lost: Points of accuracy, or of F1 averaged over the labels, that may be lost.
+        increase: Share by which the mean absolute error of a regression may grow.
+        times: How many times what the mode's rounding of the weights alone does to the answers of
+            the Keras model. More is no rounding: the file is wrong.
+        least: Average difference that is never too many times that.
         reason: Why so much, for the report.
-        average: Of probabilities, on average over all samples and labels; None is no limit.
     """
 
-    output: float | None
-    logit: float
+    average: float
+    high: float
+    changed: float = 0.0
+    lost: float = 0.0
+    increase: float = 0.0
+    times: float = 4.0
+    least: float = 1e-5
     reason: str = ""
-    average: float | None = None
+
+
+# Of made samples, which are few and extreme, and of the 99 % quantile, the estimates are rough.
+ROUGH = 2.0
+# Differences of more standard deviations count as so many: a column that hardly varies would
+# outweigh all others.
+MOST_DEVIATIONS = 10.0
+
+
+@dataclass(frozen=True)
+class OutputParity:
+    """How a file's answers as one output compare with the Keras model's.
+
+    Attributes:
+        name: Of the output.
+        compared: `"logits"`, `"values"` or `"decisions"` (labels as whole numbers).
+        spread: Standard deviation of what is compared, averaged over the columns; 0 where the
+            samples do not make the model answer differently.
+        largest: Largest absolute difference of the output, real and made samples.
+        mean: Mean absolute difference of the output, real and made samples.
+        largest_logit: Largest absolute difference of the logits; None without.
+        average: Average difference on real samples, as a share of the spread.
+        allowed_average: What it may be.
+        high: 99 % quantile of these.
+        allowed_high: What it may be.
+        made: Average difference on made samples, as a share of the spread.
+        allowed_made: What it may be.
+        rounding: What the mode's rounding of the weights does to the average on real samples when
+            the Keras model itself computes with them.
+        changed: Decisions on real samples that are others than the Keras model's; None without.
+        decisions: How many there are: one a sample, or a real time step.
+        allowed_changed: How many may be.
+    """
+
+    name: str
+    compared: str
+    spread: float
+    largest: float
+    mean: float
+    largest_logit: float | None
+    average: float
+    allowed_average: float
+    high: float
+    allowed_high: float
+    made: float | None
+    allowed_made: float | None
+    rounding: float
+    changed: int | None
+    decisions: int | None
+    allowed_changed: int | None
 
 
 @dataclass(frozen=True)
@@ -83,17 +143,21 @@ class Parity:
         inputs: Names of the inputs.
         outputs: Names of the outputs.
         samples: Samples compared, made ones included.
-        invokes: How often each was run in the same interpreter.
+        made: How many were made.
+        left_out: Made samples that were not compared, as the Keras model answers NaN to them.
+        invokes: How often each was run.
         lengths: The different true lengths among them, ascending; empty where no input is a
             sequence.
+        each: Each output by itself.
         max_abs_output: Largest absolute difference of an output, over all invokes.
-        mean_abs_output: Mean absolute difference.
+        mean_abs_output: Mean absolute difference of the output that has the largest.
         max_abs_logit: Largest absolute difference of a logit; None where the file holds no tensor
             that can be compared.
-        allowed_output: The difference allowed where `max_abs_output` is.
-        allowed_logit: The difference allowed where `max_abs_logit` is.
+        allowed_output: The 99 % quantile allowed where `max_abs_output` is, in its own unit.
         max_abs_repeat: Largest absolute difference between invokes of the same sample.
-        changed_answers: Given samples that get another label; None without sigmoid or softmax.
+        changed_answers: Real samples or time steps that get another label; None without labels.
+        amplifies: The Keras model makes so much of a rounding of its weights by one unit in the
+            last place that no two computations of it agree well.
         tolerance: That of the quantization mode, and why.
         passed: All differences are within it.
     """
@@ -101,15 +165,18 @@ class Parity:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     samples: int
+    made: int
+    left_out: int
     invokes: int
     lengths: tuple[int, ...]
+    each: tuple[OutputParity, ...]
     max_abs_output: float
     mean_abs_output: float
     max_abs_logit: float | None
     allowed_output: float
-    allowed_logit: float | None
     max_abs_repeat: float
     changed_answers: int | None
+    amplifies: bool
     tolerance: Tolerance
     passed: bool
 
@@ -118,7 +185,15 @@ class Parity:
         return asdict(self)
 
 
-def verify_tflite(path: PathLike, model: Any, samples: Any, tolerance: Tolerance) -> Parity:
+def verify_tflite(
+    path: PathLike,
+    model: Any,
+    samples: Any,
+    tolerance: Tolerance,
+    *,
+    mode: str = "none",
+    roundings: Mapping[str, Rounding] | None = None,
+) -> Parity:
     """Compares a .tflite file with the Keras model that it was made of.
 
     Args:
@@ -126,6 +201,8 @@ def verify_tflite(path: PathLike, model: Any, samples: Any, tolerance: Tolerance
         model: The built functional or sequential model.
         samples: Encoded real inputs, in any form that `as_samples` takes.
         tolerance: The differences to accept.
+        mode: Name of the quantization mode of the file.
+        roundings: See `reference_of`; `mode` is looked up there.
 
     Returns:
         The differences found.
@@ -136,10 +213,13 @@ def verify_tflite(path: PathLike, model: Any, samples: Any, tolerance: Tolerance
         ExportError: The samples do not fit the model.
         RunError: The file is missing or damaged.
     """
-    return compare_tflite(path, reference_of(model, samples), tolerance)
+    reference = reference_of(model, samples, roundings=roundings)
+    return compare_tflite(path, reference, tolerance, mode=mode)
 
 
-def compare_tflite(path: PathLike, reference: Reference, tolerance: Tolerance) -> Parity:
+def compare_tflite(
+    path: PathLike, reference: Reference, tolerance: Tolerance, *, mode: str = "none"
+) -> Parity:
     """Compares a .tflite file with what the Keras model answered; needs no TensorFlow.
 
     See `verify_tflite`.
@@ -162,6 +242,7 @@ def compare_tflite(path: PathLike, reference: Reference, tolerance: Tolerance) -
         tolerance,
         [{name: np.concatenate(parts) for name, parts in invoke.items()} for invoke in invokes],
         _file_logits(file.path, reference),
+        mode=mode,
     )
 
 
@@ -172,6 +253,8 @@ def compare_values(
     invokes: list[Arrays],
     logits: Arrays | None = None,
     repeat_tolerance: float = REPEAT_TOLERANCE,
+    *,
+    mode: str = "none",
 ) -> Parity:
     """Compares the answers of repeated invokes with the Keras model's.
 
@@ -182,62 +265,46 @@ def compare_values(
         invokes: For each invoke, output name -> answers to all samples.
         logits: Output name -> logits, for those that the file shows.
         repeat_tolerance: The difference between invokes to accept.
+        mode: Name of the quantization mode.
 
     Raises:
         ValuesError: The answers differ by more than the tolerance, change from invoke to invoke,
             or are not finite.
     """
-    differences: list[np.ndarray] = []
     repeat = 0.0
-    # (difference, what is allowed, of what)
-    outputs: list[tuple[float, float, str]] = []
-    inner: list[tuple[float, float, str]] = []
-    averages: list[tuple[float, float, str]] = []
+    each: list[OutputParity] = []
     for spec in reference.outputs:
-        expected = reference.answers[spec.name]
-        worst = 0.0
         for values in (invoke[spec.name] for invoke in invokes):
             if not np.isfinite(values).all():
                 raise ValuesError(f"{name} answers NaN or infinity as '{spec.name}'.")
-            differences.append(np.abs(values.astype(np.float64) - expected).ravel())
-            worst = max(worst, float(differences[-1].max(initial=0)))
             repeat = max(repeat, _largest(values, invokes[0][spec.name]))
-        if spec.activation is None:  # the outputs are the logits
-            outputs.append((worst, tolerance.logit * _scale(expected), f"'{spec.name}'"))
-            inner.append(outputs[-1])
-            continue
-        wanted = reference.logits[spec.name]
-        allowed = tolerance.logit * _scale(wanted)
-        limit = min(1.0, allowed / 2) if tolerance.output is None else tolerance.output
-        outputs.append((worst, limit, f"'{spec.name}'"))
-        if tolerance.average is not None:
-            mean = float(np.mean(differences[-len(invokes) :]))
-            averages.append((mean, tolerance.average, f"'{spec.name}' on average"))
-        if logits and spec.name in logits:
-            found = _largest(logits[spec.name], wanted)
-            inner.append((found, allowed, f"the logits of '{spec.name}'"))
-    broken = [
-        f"{what} by {found:.2g} (allowed {allowed:.2g})"
-        for found, allowed, what in dict.fromkeys(outputs + averages + inner)
-        if not found <= allowed
-    ]
-    largest, largest_inner = max(outputs), max(inner, default=None)
-    everything = np.concatenate(differences)
+        inner = (logits or {}).get(spec.name) if spec.activation is not None else None
+        answers = [invoke[spec.name] for invoke in invokes]
+        each.append(_compare_output(spec, reference, tolerance, mode, answers, inner))
+    worst = max(each, key=lambda output: output.largest)
+    problems = [problem for output in each if (problem := _problem(output, tolerance)) is not None]
+    changed = [output.changed for output in each if output.changed is not None]
+    inner_largest = [output.largest_logit for output in each if output.largest_logit is not None]
+    limit = worst.allowed_high * worst.spread
     parity = Parity(
         inputs=tuple(spec.name for spec in reference.inputs),
         outputs=tuple(spec.name for spec in reference.outputs),
         samples=len(next(iter(reference.x.values()))),
+        made=len(next(iter(reference.x.values()))) - reference.given,
+        left_out=reference.left_out,
         invokes=len(invokes),
         lengths=true_lengths(reference.x),
-        max_abs_output=largest[0],
-        mean_abs_output=float(everything.mean()) if everything.size else 0.0,
-        max_abs_logit=largest_inner[0] if largest_inner else None,
-        allowed_output=largest[1],
-        allowed_logit=largest_inner[1] if largest_inner else None,
+        each=tuple(each),
+        max_abs_output=worst.largest,
+        mean_abs_output=worst.mean,
+        max_abs_logit=max(inner_largest, default=None),
+        # No sigmoid or softmax is steeper than one half.
+        allowed_output=min(1.0, limit / 2) if worst.compared == "logits" else limit,
         max_abs_repeat=repeat,
-        changed_answers=_changed(reference, invokes[0]),
+        changed_answers=max(changed, default=None),
+        amplifies=_amplifies(reference),
         tolerance=tolerance,
-        passed=not broken and repeat <= repeat_tolerance,
+        passed=not problems and repeat <= repeat_tolerance,
     )
     if repeat > repeat_tolerance:
         raise ValuesError(
@@ -245,14 +312,218 @@ def compare_values(
             f"{repeat:.2g} from one invoke to the next. Choose another lowering.",
             parity,
         )
-    if broken:
-        raise ValuesError(
-            f"{name} does not answer what the Keras model answers: it differs in "
-            f"{' and '.join(broken)}, on {parity.samples} samples. Choose another quantization "
-            "or lowering, or give more representative data.",
-            parity,
-        )
+    if problems:
+        wrong = [text for text, is_wrong in problems if is_wrong]
+        what = "; ".join(wrong or [text for text, _ in problems])
+        if wrong:
+            text = f"{name} does not answer what the Keras model answers: {what}"
+        else:
+            text = f"{name} answers too roughly: {what}"
+        raise ValuesError(f"{text}, on {parity.samples} samples. {_advice(mode, parity)}", parity)
     return parity
+
+
+def _compare_output(
+    spec: Spec,
+    reference: Reference,
+    tolerance: Tolerance,
+    mode: str,
+    answers: list[np.ndarray],
+    logits: np.ndarray | None,
+) -> OutputParity:
+    given = slice(reference.given)
+    expected = reference.answers[spec.name]
+    differences = [np.abs(values.astype(np.float64) - expected) for values in answers]
+    largest = max(float(values.max(initial=0)) for values in differences)
+    mean = float(np.mean([values.mean() for values in differences])) if expected.size else 0.0
+    changed, decisions = _changed(spec, reference, answers)
+    by_rounding = [
+        _changed(spec, reference, [_decided(spec, other[spec.name])])[0] or 0
+        for other in reference.disturbed.get(mode, ())
+    ]
+    allowed_changed = None
+    if changed is not None and decisions is not None:
+        expected_share = tolerance.changed * decisions
+        # Of few decisions, one is a large share.
+        allowed_changed = int(
+            expected_share + 2 * np.sqrt(expected_share) + ROUGH * max(by_rounding, default=0)
+        )
+    if expected.dtype.kind not in "f":
+        share = changed / decisions if changed is not None and decisions else 0.0
+        return OutputParity(
+            spec.name,
+            "decisions",
+            0.0,
+            largest,
+            mean,
+            None,
+            share,
+            share,
+            0.0,
+            0.0,
+            None,
+            None,
+            0.0,
+            changed,
+            decisions,
+            allowed_changed,
+        )
+
+    # Without a view of the file's own logits, the outputs have to do.
+    through_logits = spec.activation is not None and logits is not None
+    wanted = reference.logits[spec.name] if through_logits else expected
+    found = [logits] if through_logits and logits is not None else answers
+    wanted, found = (
+        _centred(spec, wanted, through_logits),
+        [_centred(spec, values, through_logits) for values in found],
+    )
+    unit, spread = _units(spec, wanted, reference.given, through_logits)
+    shares = np.mean(
+        [np.minimum(np.abs(v - wanted) / unit, MOST_DEVIATIONS) for v in found], axis=0
+    )
+    rounding, rounding_high, rounding_made = 0.0, 0.0, 0.0
+    for other in reference.disturbed.get(mode, ()):
+        values = other[spec.name]
+        if spec.activation is not None and not through_logits:
+            values = _activated(spec, values)
+        moved = np.abs(_centred(spec, values, through_logits) - wanted) / unit
+        moved = np.minimum(moved, MOST_DEVIATIONS)
+        rounding = max(rounding, _mean(moved[given]))
+        rounding_high = max(rounding_high, _high(moved[given]))
+        rounding_made = max(rounding_made, _mean(moved[reference.given :]))
+    # float32 itself: what an answer is stored in has steps, too.
+    step = float(np.mean(np.spacing(np.abs(wanted).astype(np.float32)) / unit))
+    least = tolerance.least + 2 * step
+    has_made = len(expected) > reference.given
+    return OutputParity(
+        name=spec.name,
+        compared="logits" if through_logits else "values",
+        spread=spread,
+        largest=largest,
+        mean=mean,
+        largest_logit=_largest(logits, reference.logits[spec.name])
+        if through_logits and logits is not None
+        else largest
+        if spec.activation is None
+        else None,
+        average=_mean(shares[given]),
+        allowed_average=min(tolerance.average, max(least, tolerance.times * rounding)),
+        high=_high(shares[given]),
+        allowed_high=min(tolerance.high, max(5 * least, ROUGH * tolerance.times * rounding_high)),
+        made=_mean(shares[reference.given :]) if has_made else None,
+        allowed_made=max(ROUGH * least, ROUGH * tolerance.times * max(rounding_made, rounding / 4))
+        if has_made
+        else None,
+        rounding=rounding,
+        changed=changed,
+        decisions=decisions,
+        allowed_changed=allowed_changed,
+    )
+
+
+def _problem(output: OutputParity, tolerance: Tolerance) -> tuple[str, bool] | None:
+    """Says what is too different, and whether it is more than rounding explains."""
+    name = f"'{output.name}'"
+    if output.compared == "logits":
+        name = f"the logits of {name}"
+    found: list[tuple[str, bool]] = []
+    # The limit of the mode, or that of what the rounding does.
+    for text, value, allowed, cap in (
+        ("on average", output.average, output.allowed_average, tolerance.average),
+        ("in 1 % of the answers", output.high, output.allowed_high, tolerance.high),
+        ("on made samples", output.made, output.allowed_made, None),
+    ):
+        if value is not None and allowed is not None and not value <= allowed:
+            wrong = cap is None or allowed < cap
+            found.append((f"{text} by {value:.2g} (allowed {allowed:.2g})", wrong))
+    if (output.changed or 0) > (output.allowed_changed or 0):
+        text = f"{output.changed} of {output.decisions} decisions"
+        found.append((f"{text} (allowed {output.allowed_changed})", output.compared == "decisions"))
+    if not found:
+        return None
+    wrong = any(is_wrong for _, is_wrong in found)
+    text = f"{name} differ{'' if output.compared == 'logits' else 's'} "
+    text += " and ".join(part for part, is_wrong in found if is_wrong == wrong or not wrong)
+    text += f", in standard deviations of the answers ({output.spread:.2g})"
+    if wrong:
+        text += f"; the rounding of its weights makes {output.rounding:.2g}"
+    return text, wrong
+
+
+def _advice(mode: str, parity: Parity) -> str:
+    if parity.amplifies:
+        return (
+            "The model amplifies rounding: moving its weights by one unit in the last place "
+            "changes its own answers, so no two computations of it agree well. Train it with "
+            "smaller recurrent weights or fewer timesteps."
+        )
+    if mode == "none":
+        return "Choose another lowering, and report this."
+    return (
+        "Quantization 'none' does not round; 'float16' rounds least. More representative data may "
+        "help int8."
+    )
+
+
+def _amplifies(reference: Reference) -> bool:
+    """Whether a unit in the last place of the weights moves answers by 1 % of their spread."""
+    for spec in reference.outputs:
+        wanted = reference.judged(spec.name)
+        if wanted.dtype.kind != "f":
+            continue
+        inner = spec.name in reference.logits
+        wanted = _centred(spec, wanted, inner)
+        unit, _ = _units(spec, wanted, reference.given, inner)
+        for other in reference.disturbed.get("none", ()):
+            moved = np.abs(_centred(spec, other[spec.name], inner) - wanted) / unit
+            if _mean(moved[: reference.given]) > 0.01:
+                return True
+    return False
+
+
+def _centred(spec: Spec, values: np.ndarray, logits: bool) -> np.ndarray:
+    """A softmax does not see what is added to all of its logits."""
+    values = values.astype(np.float64)
+    if logits and spec.activation == "softmax":
+        values = values - values.mean(axis=-1, keepdims=True)
+    return values
+
+
+def _units(spec: Spec, wanted: np.ndarray, given: int, logits: bool) -> tuple[np.ndarray, float]:
+    """Returns the standard deviation of each column (of a softmax, of all), and the average."""
+    axes = tuple(range(wanted.ndim - 1)) if wanted.ndim > 1 else (0,)
+    deviations = wanted[:given].std(axis=axes)
+    if not deviations.any():
+        deviations = wanted.std(axis=axes)
+    if logits and spec.activation == "softmax":
+        deviations = np.full_like(deviations, np.sqrt(np.mean(deviations**2)))
+    spread = float(np.mean(deviations))
+    # A column that never changes is compared with the steps of float32, and with the others.
+    floor = np.maximum(
+        1e-6 * np.abs(wanted).max(axis=axes, initial=0), 1e-3 * deviations.max(initial=0)
+    )
+    return np.maximum(deviations, np.maximum(floor, 1e-30)), spread
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else 0.0
+
+
+def _high(values: np.ndarray) -> float:
+    return float(np.quantile(values, 0.99)) if values.size else 0.0
+
+
+def _activated(spec: Spec, logits: np.ndarray) -> np.ndarray:
+    logits = logits.astype(np.float64)
+    if spec.activation == "sigmoid":
+        return 1 / (1 + np.exp(-logits.clip(-500, 500)))
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _decided(spec: Spec, judged: np.ndarray) -> np.ndarray:
+    """Outputs that make the same decisions as what is judged (logits, where there are any)."""
+    return _activated(spec, judged) if spec.activation is not None else judged
 
 
 def compare_names(name: str, kind: str, expected: list[str], found: list[str]) -> None:
@@ -321,10 +592,6 @@ def _file_logits(path: Path, reference: Reference) -> Arrays:
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def _scale(values: np.ndarray) -> float:
-    return max(1.0, float(np.abs(values).max(initial=0)))
-
-
 def _largest(values: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(values.astype(np.float64) - expected).max(initial=0))
 
@@ -353,19 +620,25 @@ def _decide(outputs: np.ndarray) -> np.ndarray:
     return np.asarray(outputs.argmax(axis=-1))
 
 
-def _changed(reference: Reference, answers: Arrays) -> int | None:
-    counts = []
-    for spec in reference.outputs:
-        if spec.activation == "softmax" or (spec.activation == "sigmoid" and spec.shape[-1] == 1):
-            given = slice(reference.given)
-            counts.append(
-                changed_rows(
-                    reference.answers[spec.name][given],
-                    answers[spec.name][given],
-                    sequence_mask(*(values[given] for values in reference.x.values())),
-                )
-            )
-    return max(counts) if counts else None
+def _changed(
+    spec: Spec, reference: Reference, answers: list[np.ndarray]
+) -> tuple[int | None, int | None]:
+    """Returns how many decisions on real samples are others, and how many there are."""
+    given = slice(reference.given)
+    expected = reference.answers[spec.name][given]
+    if expected.dtype.kind not in "f":  # labels already
+        before, after = expected, [values[given] for values in answers]
+    elif spec.activation == "softmax" or (spec.activation == "sigmoid" and spec.shape[-1] == 1):
+        before, after = _decide(expected), [_decide(values[given]) for values in answers]
+    elif spec.activation == "sigmoid":  # several labels, each for itself
+        before, after = expected > 0.5, [values[given] > 0.5 for values in answers]
+    else:
+        return None, None
+    different = np.max([values != before for values in after], axis=0)
+    real = sequence_mask(*(values[given] for values in reference.x.values()))
+    if real is not None and different.shape[:2] == real.shape:
+        return int(different[real].sum()), int(different[real].size)
+    return int(different.sum()), int(different.size)
 
 
 def score(outputs: np.ndarray, x: np.ndarray, y: np.ndarray, task: str) -> float:
@@ -398,3 +671,125 @@ def evaluate_tflite(path: PathLike, x: np.ndarray, y: np.ndarray, task: str) -> 
         RunError: The file is missing or damaged, or does not take such inputs.
     """
     return score(TFLiteModel(path).predict(x), x, y, task)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a file loses on rows with labels.
+
+    Attributes:
+        measure: `"accuracy"`, `"f1"` (averaged over the labels) or `"mean_absolute_error"`.
+        before: Of the Keras model.
+        after: Of the file.
+        lost: Points of accuracy or F1, or the share by which an error grew; a gain is negative.
+        surely: What is lost at least, with 95 % confidence: of few rows, what was lost may be
+            chance. A bootstrap over the rows (Efron, "Bootstrap methods", 1979).
+    """
+
+    measure: str
+    before: float
+    after: float
+    lost: float
+    surely: float
+
+
+# Draws of rows, and of how many: enough for a quantile of 5 %.
+DRAWS, MOST_ROWS = 200, 20_000
+
+
+def losses(
+    before: np.ndarray, after: np.ndarray, x: np.ndarray, y: np.ndarray, task: str
+) -> list[Loss]:
+    """Compares how well a model and its file do on rows with labels.
+
+    Args:
+        before: What the Keras model answered.
+        after: What the file answered.
+        x: See `score`.
+        y: See `score`.
+        task: See `score`.
+    """
+    generator = np.random.default_rng(0)
+    if task == "regression":
+        wanted = np.reshape(y, before.shape)
+        errors = [
+            np.abs(outputs.astype(np.float64) - wanted).reshape(len(wanted), -1).mean(axis=1)
+            for outputs in (before, after)
+        ]
+        rows, weights = _draws(generator, len(wanted))
+        first, second = (weights @ error[rows] for error in errors)
+        means = [float(error.mean()) for error in errors]
+        growth = means[1] / means[0] - 1 if means[0] else float(means[1] > 0)
+        surely = np.quantile(second / np.maximum(first, 1e-30) - 1, 0.05)
+        return [Loss("mean_absolute_error", *means, growth, float(surely))]
+    labels = np.reshape(y, before.shape[:-1]).astype(np.int64)
+    decided = [_decide(outputs) for outputs in (before, after)]
+    if task == "sequence_labelling":
+        real = real_steps(x)
+        labels, decided = labels[real], [each[real] for each in decided]
+    else:
+        labels, decided = labels.ravel(), [each.ravel() for each in decided]
+    found = []
+    rows, weights = _draws(generator, len(labels))
+    for measure, of in (("accuracy", _accuracies), ("f1", _f1)):
+        once = np.ones((1, len(labels)))
+        scores = [float(of(each, labels, once)[0]) for each in decided]
+        drawn = [of(each[rows], labels[rows], weights) for each in decided]
+        found.append(
+            Loss(
+                measure,
+                *scores,
+                100 * (scores[0] - scores[1]),
+                float(100 * np.quantile(drawn[0] - drawn[1], 0.05)),
+            )
+        )
+    return found
+
+
+def check_losses(name: str, found: Sequence[Mapping[str, Any]], tolerance: Tolerance) -> None:
+    """Refuses a file that surely loses more on rows with labels than its mode may.
+
+    Raises:
+        ValuesError: It does.
+    """
+    for loss in found:
+        error = loss["measure"] == "mean_absolute_error"
+        allowed = tolerance.increase if error else tolerance.lost
+        if loss["surely"] > allowed:
+            if error:
+                text = (
+                    f"its mean absolute error is {loss['after']:.4g}, that of the Keras model "
+                    f"{loss['before']:.4g}: {loss['lost']:.0%} more (allowed {allowed:.0%})"
+                )
+            else:
+                measure = "F1" if loss["measure"] == "f1" else "accuracy"
+                text = (
+                    f"it loses {loss['lost']:.2f} points of {measure} ({loss['before']:.2%} "
+                    f"before, {loss['after']:.2%} after; allowed {allowed:g})"
+                )
+            raise ValuesError(
+                f"{name} answers too roughly: {text}. Another quantization loses less: 'none' does "
+                "not round, 'float16' least."
+            )
+
+
+def _draws(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns rows to draw from, and how often each is drawn, float64 `[draws, rows]`."""
+    rows = np.arange(count)
+    if count > MOST_ROWS:
+        rows = generator.choice(count, MOST_ROWS, replace=False)
+    # Poisson counts stand for the multinomial ones, and need no sorting.
+    return rows, generator.poisson(1.0, (DRAWS, len(rows))).astype(np.float64)
+
+
+def _accuracies(decided: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return weights @ (decided == labels) / np.maximum(weights.sum(axis=1), 1)
+
+
+def _f1(decided: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    scores = []
+    for label in np.unique(labels):
+        hit = weights @ ((decided == label) & (labels == label))
+        every = weights @ ((decided == label).astype(np.float64) + (labels == label))
+        scores.append(2 * hit / np.maximum(every, 1))
+    return np.mean(scores, axis=0)

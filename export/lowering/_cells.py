@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnn_zoo.export.tap import Tap
+from keras_rnn_zoo.export.lowering._products import Products
 
 Tensor = Any
 States = tuple[Tensor, ...]
@@ -31,16 +31,17 @@ class Cell(ABC):
     """One recurrence, ready to be lowered.
 
     Attributes:
-        name: Path of the layer in the model, for messages and for the sites of the tap.
+        name: Path of the layer in the model, for messages.
+        products: What its matrix products will cost.
         state_sizes: Width of each state.
         lead: Sizes of the axes in front of all others: `(2,)` for two cells side by side.
     """
 
     lead: tuple[int, ...] = ()
 
-    def __init__(self, name: str, tap: Tap, state_sizes: tuple[int, ...]):
+    def __init__(self, name: str, products: Products, state_sizes: tuple[int, ...]):
         self.name = name
-        self.tap = tap
+        self.products = products
         self.state_sizes = state_sizes
 
     @property
@@ -64,11 +65,7 @@ class Cell(ABC):
         """Takes rows `[projected]` of the tables that `fold` made, instead of projecting."""
         import tensorflow as tf
 
-        # Quantized like the projected inputs that they hold, not like weights.
-        return tuple(
-            self.tap.activation(f"{self.name}/projected", tf.gather(tf.constant(part), ids))
-            for part in folded
-        )
+        return tuple(tf.gather(tf.constant(part), ids) for part in folded)
 
     def block(
         self, projected: list[Projected], states: States, hold: Hold
@@ -96,8 +93,8 @@ class Cell(ABC):
 class _Gated(Cell):
     """What the three Keras cells share: a kernel, a recurrent kernel and perhaps a bias."""
 
-    def __init__(self, name: str, tap: Tap, layer: Any, states: int):
-        super().__init__(name, tap, (layer.units,) * states)
+    def __init__(self, name: str, products: Products, layer: Any, states: int):
+        super().__init__(name, products, (layer.units,) * states)
         self.units: int = layer.units
         self.activation = layer.activation
         self.kernel = np.asarray(layer.kernel, np.float32)
@@ -111,26 +108,25 @@ class _Gated(Cell):
     def step_weights(self) -> int:
         return int(self.recurrent_kernel.size)
 
-    def _weight(self, site: str, value: np.ndarray) -> Tensor:
+    def _weight(self, name: str, value: np.ndarray) -> Tensor:
         """One constant per graph: a loop's body needs its own, unrolled steps share one."""
         import tensorflow as tf
 
         graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-        if (graph, site) not in self._constants:
-            self._constants[graph, site] = self.tap.weight(f"{self.name}/{site}", value)
-        return self._constants[graph, site]
+        if (graph, name) not in self._constants:
+            self._constants[graph, name] = tf.constant(value)
+        return self._constants[graph, name]
 
     def project(self, inputs: Tensor) -> Projected:
         import tensorflow as tf
 
-        inputs = self.tap.activation(f"{self.name}/inputs", inputs)
         projected = []
         for columns in self.columns:
             kernel = self._weight(f"kernel{_part(columns)}", self.kernel[..., columns])
             product = tf.matmul(inputs, kernel)
             if self.bias is not None:
                 product += self.bias[..., columns]
-            projected.append(self.tap.activation(f"{self.name}/projected", product))
+            projected.append(product)
         return tuple(projected)
 
     def fold(self, table: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -145,7 +141,7 @@ class _Gated(Cell):
 
         part = _part(columns)
         kernel = self._weight(f"recurrent_kernel{part}", self.recurrent_kernel[..., columns])
-        return tf.matmul(self.tap.activation(f"{self.name}/state{part}", state), kernel)
+        return tf.matmul(state, kernel)
 
 
 def _part(columns: slice) -> str:
@@ -155,28 +151,26 @@ def _part(columns: slice) -> str:
 class SimpleRNN(_Gated):
     """h' = activation(x W + b + h R)."""
 
-    def __init__(self, name: str, tap: Tap, layer: Any):
-        super().__init__(name, tap, layer, states=1)
+    def __init__(self, name: str, products: Products, layer: Any):
+        super().__init__(name, products, layer, states=1)
 
     def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
-        recurrent = self.tap.activation(f"{self.name}/recurrent", self._recurrent(states[0]))
-        output = self.activation(projected[0] + recurrent)
+        output = self.activation(projected[0] + self._recurrent(states[0]))
         return output, (output,)
 
 
 class LSTM(_Gated):
     """c' = f c + i activation(g), h' = o activation(c'), with i, f, g, o from x W + b + h R."""
 
-    def __init__(self, name: str, tap: Tap, layer: Any):
-        super().__init__(name, tap, layer, states=2)
+    def __init__(self, name: str, products: Products, layer: Any):
+        super().__init__(name, products, layer, states=2)
         self.recurrent_activation = layer.recurrent_activation
 
     def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
         import tensorflow as tf
 
         hidden, carry = states
-        recurrent = self.tap.activation(f"{self.name}/recurrent", self._recurrent(hidden))
-        i, f, g, o = tf.split(projected[0] + recurrent, 4, axis=-1)
+        i, f, g, o = tf.split(projected[0] + self._recurrent(hidden), 4, axis=-1)
         carry = self.recurrent_activation(f) * carry
         carry += self.recurrent_activation(i) * self.activation(g)
         hidden = self.recurrent_activation(o) * self.activation(carry)
@@ -186,15 +180,15 @@ class LSTM(_Gated):
 class GRU(_Gated):
     """h' = z h + (1 - z) g, with the reset gate before or after the recurrent product of g."""
 
-    def __init__(self, name: str, tap: Tap, layer: Any):
-        super().__init__(name, tap, layer, states=1)
+    def __init__(self, name: str, products: Products, layer: Any):
+        super().__init__(name, products, layer, states=1)
         self.recurrent_activation = layer.recurrent_activation
         self.reset_after: bool = layer.reset_after
         self.recurrent_bias: np.ndarray | None = None
         if self.bias is not None and self.reset_after:
             self.bias, self.recurrent_bias = self.bias
         self._gates, self._candidate = slice(0, 2 * self.units), slice(2 * self.units, None)
-        if not tap.shares_inputs:
+        if not products.shares_inputs:
             # z and r pass one activation; and XNNPACK cuts into even parts only.
             self.columns = (self._gates, self._candidate)
 
@@ -223,16 +217,12 @@ class GRU(_Gated):
 
         x_z, x_r, x_candidate = tf.split(projected[0], 3, axis=-1)
         if self.reset_after:
-            recurrent = self.tap.activation(f"{self.name}/recurrent", self._product(hidden))
-            h_z, h_r, h_candidate = tf.split(recurrent, 3, axis=-1)
+            h_z, h_r, h_candidate = tf.split(self._product(hidden), 3, axis=-1)
             h_candidate = self.recurrent_activation(x_r + h_r) * h_candidate
         else:
-            gates = self._recurrent(hidden, self._gates)
-            gates = self.tap.activation(f"{self.name}/recurrent_gates", gates)
-            h_z, h_r = tf.split(gates, 2, axis=-1)
+            h_z, h_r = tf.split(self._recurrent(hidden, self._gates), 2, axis=-1)
             r = self.recurrent_activation(x_r + h_r)
             h_candidate = self._recurrent(r * hidden, self._candidate)
-            h_candidate = self.tap.activation(f"{self.name}/recurrent_candidate", h_candidate)
         return self.recurrent_activation(x_z + h_z), self.activation(x_candidate + h_candidate)
 
     def _product(self, hidden: Tensor, columns: slice = slice(None)) -> Tensor:
@@ -256,7 +246,7 @@ class Chain(Cell):
 
     def __init__(self, cells: tuple[Cell, ...]):
         sizes = tuple(size for cell in cells for size in cell.state_sizes)
-        super().__init__(cells[-1].name, cells[-1].tap, sizes)
+        super().__init__(cells[-1].name, cells[-1].products, sizes)
         self.cells = cells
 
     @property
@@ -313,7 +303,7 @@ def side_by_side(first: Cell, second: Cell) -> Cell | None:
     """
     if not isinstance(first, _Gated) or type(first) is not type(second):
         return None
-    if first.tap.quantizes:  # XNNPACK has no product of two integer matrices for each direction
+    if not first.products.pairs:
         return None
     mine, others = vars(first), vars(second)
     arrays = {name for name, value in mine.items() if isinstance(value, np.ndarray)}
@@ -338,10 +328,10 @@ class AnyKerasCell(Cell):
     Nothing can be hoisted, and its weights stay in float32 in every quantization mode.
     """
 
-    def __init__(self, name: str, tap: Tap, layer: Any):
+    def __init__(self, name: str, products: Products, layer: Any):
         import keras
 
-        super().__init__(name, tap, tuple(keras.tree.flatten(layer.state_size)))
+        super().__init__(name, products, tuple(keras.tree.flatten(layer.state_size)))
         self.layer = layer
 
     @property
@@ -368,7 +358,7 @@ class AnyKerasCell(Cell):
         return tuple(keras.tree.flatten(self.layer.get_initial_state(batch_size=batch)))
 
 
-def describe(name: str, layer: Any, tap: Tap) -> Cell:
+def describe(name: str, layer: Any, products: Products) -> Cell:
     """Returns the `Cell` for a Keras cell.
 
     Exact types only: a subclass may compute something else in its `call`.
@@ -380,4 +370,4 @@ def describe(name: str, layer: Any, tap: Tap) -> Cell:
         layers.LSTMCell: LSTM,
         layers.GRUCell: GRU,
     }
-    return known.get(type(layer), AnyKerasCell)(name, tap, layer)  # type: ignore[call-arg]
+    return known.get(type(layer), AnyKerasCell)(name, products, layer)  # type: ignore[call-arg]

@@ -61,9 +61,10 @@ class Fused(Lowering):
             return "it is given an initial state, and the op starts from zeros"
         if sequence.return_state:
             return "it returns its states, and the op keeps the cell to itself"
-        if cell.tap.quantizes:
-            # From ranges in the graph it makes an error, or a float op.
-            return "it is to compute in int8, and the converter makes no int8 op of our calibration"
+        if cell.products.integer:
+            return (
+                "it is to compute in int8, and what the op computes within itself is not to be seen"
+            )
         return None
 
     def run(self, cell: Cell, sequence: Sequence) -> Result:
@@ -178,9 +179,9 @@ def _op(cell: LSTM, weights: _Weights, inputs: Tensor) -> Tensor:
         inputs,
         tf.constant(hidden),
         tf.constant(carry),
-        cell.tap.weight(f"{cell.name}/kernel", weights.kernel),
-        cell.tap.weight(f"{cell.name}/recurrent_kernel", weights.recurrent_kernel),
-        cell.tap.weight(f"{cell.name}/bias", weights.bias),
+        tf.constant(weights.kernel),
+        tf.constant(weights.recurrent_kernel),
+        tf.constant(weights.bias),
     )
     return outputs
 

@@ -40,7 +40,7 @@ class Loop(Lowering):
 
     def chains(self, chain: Chain) -> bool:
         """Whether the cache holds the weights of all; else one layer runs after the other."""
-        return chain.weights * chain.tap.weight_bytes <= CACHE_BYTES
+        return chain.weights * chain.products.weight_bytes <= CACHE_BYTES
 
     def run(self, cell: Cell, sequence: Sequence) -> Result:
         """Builds the loops; see the class."""
@@ -57,8 +57,8 @@ class Loop(Lowering):
 
 def block_of(cell: Cell) -> int:
     """How many steps an iteration takes."""
-    weights = max(1, cell.step_weights * cell.tap.weight_bytes)
-    block = min(cell.tap.rows, CACHE_BYTES // weights)
+    weights = max(1, cell.step_weights * cell.products.weight_bytes)
+    block = min(cell.products.rows, CACHE_BYTES // weights)
     return block if block >= FEWEST else 1
 
 
@@ -219,7 +219,7 @@ def _reader(
     ]
     axis = len(cell.lead)
     rows: Projected = (tf.stack(ordered) if cell.lead else ordered[0],)
-    if hoisted := cell.tap.quantizes:
+    if hoisted := cell.products.integer:
         rows = project(rows[0])
 
     def read(step: Tensor, number: int) -> Projected:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
 
+import numpy as np
+
+from keras_rnn_zoo.export import flatbuffer as fb
 from keras_rnn_zoo.export.gate import Weight
-from keras_rnn_zoo.export.tap import Tap
+from keras_rnn_zoo.export.lowering import FLOAT, Products
+from keras_rnn_zoo.export.running import Arrays
 from keras_rnn_zoo.export.verification import Tolerance
 from keras_rnn_zoo.registry import Registry
 
 
 class Quantization(ABC):
-    """A quantization mode.
+    """A quantization mode: what becomes of the float32 file that the converter wrote.
 
     Attributes:
         name: The name on the command line and in `export_tflite(quantization=...)`.
@@ -22,7 +26,7 @@ class Quantization(ABC):
         tolerance: How far the file may be from the Keras model, and why.
         needs_representative_data: Whether ranges of activations are calibrated on real inputs.
         integer_io: Whether the inputs and outputs of the file may be int8.
-        converter_options: Settings of the converter: `optimize`, `float16`.
+        products: What its matrix products cost, for the lowering.
     """
 
     name: ClassVar[str]
@@ -31,27 +35,48 @@ class Quantization(ABC):
     tolerance: ClassVar[Tolerance]
     needs_representative_data: ClassVar[bool] = False
     integer_io: ClassVar[bool] = False
-    converter_options: ClassVar[Mapping[str, Any]] = {}
+    products: ClassVar[Products] = FLOAT
 
-    def tap(self, calibrate: Callable[[Tap], None]) -> Tap:
-        """Returns the tap to trace the model with.
+    def quantized(self, content: bytes, calibration: Arrays | None, integer_io: bool) -> bytes:
+        """Returns a float32 file in this mode; see `apply`."""
+        model = fb.unpack(content)
+        self.apply(model, content, calibration, integer_io)
+        return fb.pack(model)
+
+    @abstractmethod
+    def apply(
+        self, model: fb.Model, content: bytes, calibration: Arrays | None, integer_io: bool
+    ) -> None:
+        """Quantizes a file.
 
         Args:
-            calibrate: Runs the model on the representative data, through the tap it is given.
+            model: The float32 file, which is changed.
+            content: The same as it was written.
+            calibration: Input name -> samples, where the mode needs them.
+            integer_io: Inputs and outputs become int8.
         """
-        return Tap()
 
-    def rough_tap(self, calibrate: Callable[[Tap], None]) -> Tap:
-        """Returns a tap for a file that is measured, and whose answers nobody reads.
+    @abstractmethod
+    def disturbed(self, weight: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Returns a weight as this mode stores it, or as far from it as its rounding is.
 
-        Its size and speed must be those of the real one. Where calibrating takes long, and the
-        ranges change neither, override this.
+        Verification has the Keras model answer with such weights, and so learns how much the model
+        makes of the rounding, before it judges the file.
         """
-        return self.tap(calibrate)
+
+    def disturbed_input(self, values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Returns float inputs as far from what they were as this mode takes them."""
+        return one_place(values, generator)
 
     def why_float32(self, weight: Weight) -> str | None:
         """Says why a weight of a file in this mode is stored in float32; None where all are."""
-        return "the converter left it in float32"
+        return "the op that takes it has no such weights"
+
+
+def one_place(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Moves floats by one unit in the last place, up or down."""
+    up = generator.random(values.shape) < 0.5
+    return np.nextafter(values, np.where(up, np.inf, -np.inf).astype(values.dtype))
 
 
 QUANTIZATIONS: Registry[Quantization] = Registry(

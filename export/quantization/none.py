@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from keras_rnn_zoo.export import flatbuffer as fb
 from keras_rnn_zoo.export.gate import Weight
-from keras_rnn_zoo.export.quantization._base import Quantization, register_quantization
+from keras_rnn_zoo.export.quantization._base import (
+    Quantization,
+    one_place,
+    register_quantization,
+)
+from keras_rnn_zoo.export.running import Arrays
 from keras_rnn_zoo.export.verification import Tolerance
 
 
@@ -14,12 +22,29 @@ class NoQuantization(Quantization):
     file_name = "model.tflite"
     description = "float32 weights and arithmetic"
     tolerance = Tolerance(
-        output=5e-5,
-        logit=1e-4,
-        reason="the same float32 arithmetic in another order, over hundreds of steps that can "
-        "amplify a rounding. Measured on a trained BiLSTM of 200 steps, logits up to 4.3: Keras "
-        "itself is up to 5.1e-5 from float64 arithmetic, and the file up to 2.4e-6",
+        average=0.1,
+        high=0.5,
+        changed=0.001,
+        lost=0.1,
+        increase=0.01,
+        times=12,
+        least=1e-5,
+        reason="the same float32 arithmetic in another order, over hundreds of steps. Measured: 0.6 "
+        "to 5 times what one unit in the last place of each weight does",
     )
+
+    def quantized(self, content: bytes, calibration: Arrays | None, integer_io: bool) -> bytes:
+        """Returns the file as it is."""
+        return content
+
+    def apply(
+        self, model: fb.Model, content: bytes, calibration: Arrays | None, integer_io: bool
+    ) -> None:
+        """Leaves the file as it is."""
+
+    def disturbed(self, weight: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Moves each weight by one unit in its last place, up or down."""
+        return one_place(weight, generator)
 
     def why_float32(self, weight: Weight) -> None:
         """Nothing to say: float32 is the mode."""

@@ -1,0 +1,224 @@
+"""A .tflite file as objects that can be changed, and back.
+
+`gate` reads files of any origin, defensively; this is for files that were just written here. The
+layout is the flatbuffer schema of TensorFlow Lite (`schema.fbs`, version 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+# `ModelT`, `SubGraphT`, `OperatorT` of the schema, which has no types of its own.
+Model = Any
+Graph = Any
+Operator = Any
+
+OPS: dict[str, int] = {
+    name: value for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)
+}
+_OP_NAMES = {value: name for name, value in OPS.items()}
+_DTYPES: dict[Any, int] = {
+    np.dtype("float32"): schema.TensorType.FLOAT32,
+    np.dtype("float16"): schema.TensorType.FLOAT16,
+    np.dtype("int32"): schema.TensorType.INT32,
+    np.dtype("int64"): schema.TensorType.INT64,
+    np.dtype("int8"): schema.TensorType.INT8,
+    np.dtype("bool"): schema.TensorType.BOOL,
+}
+_NUMPY = {value: dtype for dtype, value in _DTYPES.items()}
+FLOAT32: int = schema.TensorType.FLOAT32
+INT8: int = schema.TensorType.INT8
+# Kernels and delegates read constants in place, with instructions that want them aligned.
+ALIGNMENT = 16
+
+
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+    """Aligns the data of buffers, as `force_align` of the schema asks, which Python leaves out."""
+
+    def CreateNumpyVector(self, x: Any) -> Any:
+        if x.dtype != np.uint8:
+            return super().CreateNumpyVector(x)
+        self.StartVector(1, x.size, ALIGNMENT)
+        self.head -= x.size
+        self.Bytes[self.head : self.head + x.size] = x.tobytes()
+        self.vectorNumElems = x.size
+        return self.EndVector()
+
+
+def unpack(content: bytes) -> Model:
+    """Returns the objects of a whole .tflite file."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for graph in model.subgraphs:
+        for operator in graph.operators:  # lists of NumPy views that cannot be written to
+            operator.inputs, operator.outputs = operator.inputs.copy(), operator.outputs.copy()
+    return model
+
+
+def pack(model: Model) -> bytes:
+    """Returns the file; tensors, constants and op codes that nothing uses are left out."""
+    _prune(model)
+    builder = _Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def op_name(model: Model, operator: Operator) -> str:
+    """Returns the name of an op: `"FULLY_CONNECTED"`."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    # Op codes above 127 do not fit the first field, which older writers fill alone.
+    return _OP_NAMES[max(code.deprecatedBuiltinCode, code.builtinCode)]
+
+
+def op(
+    model: Model,
+    name: str,
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    *,
+    version: int = 1,
+    options: Any = None,
+) -> Operator:
+    """Returns a new operator.
+
+    Args:
+        model: The file that it is for.
+        name: `"QUANTIZE"`.
+        inputs: Tensor indices.
+        outputs: Tensor indices.
+        version: The version of the op that has these types and options.
+        options: Of the schema: `schema.MulOptionsT()`; None where the op has none.
+    """
+    operator = schema.OperatorT()
+    operator.inputs, operator.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
+    if options is not None:
+        operator.builtinOptions = options
+        kind = type(options).__name__.removesuffix("T")
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+    set_op(model, operator, name, version)
+    return operator
+
+
+def set_op(model: Model, operator: Operator, name: str, version: int) -> None:
+    """Makes an operator one of that name and version."""
+    for number, code in enumerate(model.operatorCodes):
+        same = max(code.deprecatedBuiltinCode, code.builtinCode) == OPS[name]
+        if same and code.version == version:
+            operator.opcodeIndex = number
+            return
+    code = schema.OperatorCodeT()
+    code.builtinCode, code.version = OPS[name], version
+    code.deprecatedBuiltinCode = min(OPS[name], 127)
+    model.operatorCodes.append(code)
+    operator.opcodeIndex = len(model.operatorCodes) - 1
+
+
+def version_of(model: Model, operator: Operator) -> int:
+    """Returns the version of an operator."""
+    return int(model.operatorCodes[operator.opcodeIndex].version)
+
+
+def shape_of(tensor: Any) -> tuple[int, ...]:
+    """Returns the shape of a `TensorT`."""
+    return tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
+
+
+def add_tensor(graph: Graph, shape: Iterable[int], dtype: Any, quantization: Any = None) -> int:
+    """Adds a tensor that an op computes, without a name; returns its index."""
+    tensor = schema.TensorT()
+    tensor.type = _DTYPES[np.dtype(dtype)]
+    tensor.shape = np.array(list(shape), np.int32)
+    tensor.hasRank = True
+    tensor.buffer = 0
+    tensor.quantization = quantization
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def add_buffer(model: Model, values: np.ndarray) -> int:
+    """Adds what a constant holds; returns the index of the buffer."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
+def add_constant(model: Model, graph: Graph, values: np.ndarray, quantization: Any = None) -> int:
+    """Adds a constant; returns the index of the tensor."""
+    index = add_tensor(graph, values.shape, values.dtype, quantization)
+    graph.tensors[index].buffer = add_buffer(model, values)
+    return index
+
+
+def constant(model: Model, tensor: Any) -> np.ndarray | None:
+    """Returns what a tensor holds, where that is a constant of a type known here."""
+    data = model.buffers[tensor.buffer].data
+    if data is None or not len(data) or tensor.type not in _NUMPY or tensor.isVariable:
+        return None
+    return np.frombuffer(bytes(data), _NUMPY[tensor.type]).reshape(shape_of(tensor))
+
+
+def quantization(scale: float | np.ndarray, zero_point: int = 0, dimension: int = 0) -> Any:
+    """Returns the `QuantizationParametersT` of a tensor: per tensor, or a scale per slice."""
+    parameters = schema.QuantizationParametersT()
+    parameters.scale = np.atleast_1d(np.asarray(scale, np.float32))
+    parameters.zeroPoint = np.full(len(parameters.scale), zero_point, np.int64)
+    parameters.quantizedDimension = dimension
+    return parameters
+
+
+def _moved(indices: Iterable[int], place: dict[int, int]) -> np.ndarray:
+    return np.array([place[int(index)] for index in indices], np.int32)
+
+
+def _prune(model: Model) -> None:
+    codes: dict[int, int] = {}
+    for graph in model.subgraphs:
+        used = {*map(int, graph.inputs), *map(int, graph.outputs)}
+        for operator in graph.operators:
+            codes.setdefault(operator.opcodeIndex, len(codes))
+            operator.opcodeIndex = codes[operator.opcodeIndex]
+            used.update(map(int, operator.inputs))
+            used.update(map(int, operator.outputs))
+            if operator.intermediates is not None:
+                used.update(map(int, operator.intermediates))
+        used.discard(-1)
+        place = {old: new for new, old in enumerate(sorted(used))}
+        place[-1] = -1
+        graph.tensors = [graph.tensors[index] for index in sorted(used)]
+        graph.inputs, graph.outputs = _moved(graph.inputs, place), _moved(graph.outputs, place)
+        for operator in graph.operators:
+            operator.inputs = _moved(operator.inputs, place)
+            operator.outputs = _moved(operator.outputs, place)
+            if operator.intermediates is not None:
+                operator.intermediates = _moved(operator.intermediates, place)
+        for signature in model.signatureDefs or ():
+            if model.subgraphs[signature.subgraphIndex] is graph:
+                for entry in (*(signature.inputs or ()), *(signature.outputs or ())):
+                    entry.tensorIndex = place[entry.tensorIndex]
+    model.operatorCodes = [model.operatorCodes[old] for old in codes]
+
+    # The first buffer is the empty one, by convention.
+    kept = {0: 0}
+    stored: dict[bytes, int] = {}
+    buffers = [model.buffers[0]]
+    users = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    for user in (*users, *(model.metadata or ())):
+        if user.buffer not in kept:
+            buffer = model.buffers[user.buffer]
+            data = b"" if buffer.data is None else bytes(buffer.data)
+            number = stored.get(data) if data else None
+            if number is None:
+                number = len(buffers)
+                buffers.append(buffer)
+                if data:
+                    stored[data] = number
+            kept[user.buffer] = number
+        user.buffer = kept[user.buffer]
+    model.buffers = buffers
+    # An older list of the same buffers, which readers no longer look at.
+    model.metadataBuffer = None

@@ -1,0 +1,193 @@
+"""What is common to the modes: which constants of a file are weights, and smaller forms of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from keras_rnn_zoo.export import flatbuffer as fb
+from keras_rnn_zoo.export.gate import WEIGHT_INPUTS
+
+# Fewer save nothing: what a file says of a tensor takes more bytes.
+FEWEST = 64
+LEVELS = 127
+
+
+class Graph:
+    """One subgraph of a file while its ops are replaced.
+
+    Args:
+        model: The file.
+        number: Of the subgraph.
+        stored: Buffers that were made already, by what they were made of; shared by all subgraphs.
+    """
+
+    def __init__(self, model: fb.Model, number: int, stored: dict[object, int]):
+        self.model = model
+        self.number = number
+        self.graph = model.subgraphs[number]
+        self._stored = stored
+        self._constants: dict[object, int] = {}
+
+    def weights(self, operator: fb.Operator) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields the places among an op's inputs of its float32 weights, and what they hold."""
+        name = fb.op_name(self.model, operator)
+        for place in WEIGHT_INPUTS.get(name, ()):
+            if place < len(operator.inputs) and operator.inputs[place] >= 0:
+                tensor = self.graph.tensors[operator.inputs[place]]
+                values = fb.constant(self.model, tensor)
+                if values is not None and values.dtype == np.float32:
+                    yield place, values
+
+    def constant(
+        self,
+        key: object,
+        values: np.ndarray,
+        quantization: object = None,
+    ) -> int:
+        """Returns the tensor of a constant, one for all that ask with the same key."""
+        if key not in self._constants:
+            if key not in self._stored:
+                self._stored[key] = fb.add_buffer(self.model, values)
+            index = fb.add_tensor(self.graph, values.shape, values.dtype, quantization)
+            self.graph.tensors[index].buffer = self._stored[key]
+            self._constants[key] = index
+        return self._constants[key]
+
+    def tensor(self, of: int, dtype: object, quantization: object = None) -> int:
+        """Adds a tensor of the shape of another one."""
+        return fb.add_tensor(self.graph, fb.shape_of(self.graph.tensors[of]), dtype, quantization)
+
+
+def rounded(values: np.ndarray, axis: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rounds weights to int8, symmetrically: zero is zero.
+
+    Args:
+        values: float32 of any shape.
+        axis: The axis whose slices have a scale each; None for one scale.
+
+    Returns:
+        int8 of the same shape, and the scales, float32.
+    """
+    others = tuple(i for i in range(values.ndim) if i != axis) if axis is not None else None
+    largest = np.abs(values).max(axis=others, keepdims=True, initial=0)
+    scale = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
+    stored = np.clip(np.rint(values / scale), -LEVELS, LEVELS).astype(np.int8)
+    return stored, scale.ravel()
+
+
+def through_dequantize(
+    graph: Graph, operator: fb.Operator, place: int, values: np.ndarray, half: bool = False
+) -> fb.Operator:
+    """Stores a weight smaller; what computes with it sees float32.
+
+    Args:
+        graph: Where the op is.
+        operator: What takes the weight.
+        place: Among its inputs.
+        values: The weight.
+        half: As float16 instead of int8.
+
+    Returns:
+        The DEQUANTIZE to put in front of the op.
+    """
+    index = int(operator.inputs[place])
+    buffer = graph.graph.tensors[index].buffer
+    if half:
+        stored = graph.constant((buffer, "float16"), values.astype(np.float16))
+    else:
+        whole, scale = rounded(values)
+        stored = graph.constant((buffer, "int8"), whole, fb.quantization(scale))
+    operator.inputs[place] = graph.tensor(index, np.float32)
+    version = 3 if half else 2
+    return fb.op(
+        graph.model,
+        "DEQUANTIZE",
+        [stored],
+        [operator.inputs[place]],
+        version=version,
+        options=fb.schema.DequantizeOptionsT(),
+    )
+
+
+def quantize_lookup(graph: Graph, operator: fb.Operator, values: np.ndarray) -> fb.Operator:
+    """Has a GATHER take rows of an int8 table; returns the DEQUANTIZE of the rows."""
+    whole, scale = rounded(values)
+    parameters = fb.quantization(scale)
+    buffer = graph.graph.tensors[operator.inputs[0]].buffer
+    operator.inputs[0] = graph.constant((buffer, "int8"), whole, parameters)
+    rows = int(operator.outputs[0])
+    operator.outputs[0] = graph.tensor(rows, np.int8, parameters)
+    fb.set_op(graph.model, operator, "GATHER", 2)
+    return fb.op(
+        graph.model,
+        "DEQUANTIZE",
+        [operator.outputs[0]],
+        [rows],
+        version=2,
+        options=fb.schema.DequantizeOptionsT(),
+    )
+
+
+# Ops that hand values on as they are.
+LAYOUT = frozenset(
+    [
+        "RESHAPE",
+        "SQUEEZE",
+        "EXPAND_DIMS",
+        "TRANSPOSE",
+        "GATHER",
+        "STRIDED_SLICE",
+        "SLICE",
+        "SPLIT",
+        "CONCATENATION",
+        "PAD",
+        "PACK",
+        "UNPACK",
+        "REVERSE_V2",
+        "SELECT_V2",
+        "GATHER_ND",
+        "PADV2",
+        "TILE",
+        "BROADCAST_TO",
+    ]
+)
+
+
+class Sources:
+    """Finds out whether a tensor is what a user feeds, only cut and ordered otherwise."""
+
+    def __init__(self, model: fb.Model):
+        self.model = model
+        self._makers = [
+            {int(out): operator for operator in graph.operators for out in operator.outputs}
+            for graph in model.subgraphs
+        ]
+        # Subgraph of a loop's body -> the subgraph and the op that run it.
+        self._loops: dict[int, tuple[int, fb.Operator]] = {}
+        for number, graph in enumerate(model.subgraphs):
+            for operator in graph.operators:
+                if fb.op_name(model, operator) == "WHILE":
+                    self._loops[operator.builtinOptions.bodySubgraphIndex] = number, operator
+
+    def is_fed(self, number: int, tensor: int) -> bool:
+        """Whether some of the values of a float32 tensor come straight from a model input."""
+        pending, seen = [(number, tensor)], set()
+        while pending:
+            number, tensor = pending.pop()
+            graph = self.model.subgraphs[number]
+            if (number, tensor) in seen or tensor < 0 or graph.tensors[tensor].type != fb.FLOAT32:
+                continue
+            seen.add((number, tensor))
+            maker = self._makers[number].get(tensor)
+            if maker is not None:
+                if fb.op_name(self.model, maker) in LAYOUT:
+                    pending += [(number, int(index)) for index in maker.inputs]
+            elif tensor in (inputs := [int(index) for index in graph.inputs]):
+                if number == 0:
+                    return True
+                if number in self._loops:
+                    above, loop = self._loops[number]
+                    pending.append((above, int(loop.inputs[inputs.index(tensor)])))
+        return False
