@@ -285,7 +285,7 @@ def compare_values(
     problems = [problem for output in each if (problem := _problem(output, tolerance)) is not None]
     changed = [output.changed for output in each if output.changed is not None]
     inner_largest = [output.largest_logit for output in each if output.largest_logit is not None]
-    limit = worst.allowed_high * worst.spread
+    limit = worst.allowed_high * (worst.spread or worst.largest)
     parity = Parity(
         inputs=tuple(spec.name for spec in reference.inputs),
         outputs=tuple(spec.name for spec in reference.outputs),
@@ -444,7 +444,10 @@ def _problem(output: OutputParity, tolerance: Tolerance) -> tuple[str, bool] | N
     wrong = any(is_wrong for _, is_wrong in found)
     text = f"{name} differ{'' if output.compared == 'logits' else 's'} "
     text += " and ".join(part for part, is_wrong in found if is_wrong == wrong or not wrong)
-    text += f", in standard deviations of the answers ({output.spread:.2g})"
+    if output.spread:
+        text += f", in standard deviations of the answers ({output.spread:.2g})"
+    else:
+        text += ", as a share of the one answer that the model gives to all samples"
     if wrong:
         text += f"; the rounding of its weights makes {output.rounding:.2g}"
     return text, wrong
@@ -473,7 +476,9 @@ def _amplifies(reference: Reference) -> bool:
             continue
         inner = spec.name in reference.logits
         wanted = _centred(spec, wanted, inner)
-        unit, _ = _units(spec, wanted, reference.given, inner)
+        unit, spread = _units(spec, wanted, reference.given, inner)
+        if not spread:
+            continue
         for other in reference.disturbed.get("none", ()):
             moved = np.abs(_centred(spec, other[spec.name], inner) - wanted) / unit
             if _mean(moved[: reference.given]) > 0.01:
@@ -498,6 +503,8 @@ def _units(spec: Spec, wanted: np.ndarray, given: int, logits: bool) -> tuple[np
     if logits and spec.activation == "softmax":
         deviations = np.full_like(deviations, np.sqrt(np.mean(deviations**2)))
     spread = float(np.mean(deviations))
+    if not spread:  # one answer to everything, which is all that there is to compare with
+        return np.full_like(deviations, np.abs(wanted).max(initial=0) or 1.0), 0.0
     # A column that never changes is compared with the steps of float32, and with the others.
     floor = np.maximum(
         1e-6 * np.abs(wanted).max(axis=axes, initial=0), 1e-3 * deviations.max(initial=0)

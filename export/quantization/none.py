@@ -29,8 +29,8 @@ class NoQuantization(Quantization):
         increase=0.01,
         times=12,
         least=1e-5,
-        reason="the same float32 arithmetic in another order, over hundreds of steps. Measured: 0.6 "
-        "to 5 times what one unit in the last place of each weight does",
+        reason="the same float32 arithmetic in another order, over hundreds of steps. Measured: "
+        "0.6 to 5 times what one unit in the last place of the weights does",
     )
 
     def quantized(self, content: bytes, calibration: Arrays | None, integer_io: bool) -> bytes:

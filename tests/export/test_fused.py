@@ -191,11 +191,15 @@ def test_kernels_of_any_size_forget(kernel, quantization, tmp_path):
     )
     samples = generator.normal(size=(8, TIMESTEPS, 40)).astype("float32")
     path = tmp_path / "model.tflite"
-    # The verification fails where one invoke differs from the next.
-    result = export_tflite(
-        model, path, lowering="fused", samples=samples, quantization=quantization
-    )
-    assert result.ops[FUSED] == 1 and result.parity.max_abs_repeat == 0
+    result = export_tflite(model, path, lowering="fused", quantization=quantization, verify=False)
+    assert result.ops[FUSED] == 1
+    file = TFLiteModel(path)
+    first = file.predict(samples)
+    # Invoked row by row: each answer comes after that of another row.
+    np.testing.assert_array_equal(file.predict(samples[::-1])[::-1], first)
+    # What rounding the weights, of 0.4, makes of 32 units and a few steps.
+    rounding = {"none": 1e-5, "float16": 1e-2, "dynamic": 0.2}[quantization]
+    np.testing.assert_allclose(first, model(samples), atol=rounding)
     if quantization == "dynamic":
         assert inspect(path).weights["INT8"] > 32 * 128
 
@@ -308,4 +312,4 @@ def test_calibrated_int8_falls_back(tmp_path):
         representative_data=inputs_for(model),
     )
     assert result.lowering == {"memory": "loop"}
-    assert "calibration" in result.fallbacks["memory"]
+    assert "not to be seen" in result.fallbacks["memory"]

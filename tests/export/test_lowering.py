@@ -229,19 +229,18 @@ def test_large_layers_are_quantized_too(architecture, quantization, batch_size, 
 def test_blocks_are_as_large_as_the_cache_and_the_kernels_of_the_mode_allow():
     from keras import layers
 
+    from keras_rnn_zoo.export.lowering import FLOAT, HYBRID
     from keras_rnn_zoo.export.lowering._cells import Chain, describe
-    from keras_rnn_zoo.export.quantization.dynamic import HybridTap
-    from keras_rnn_zoo.export.tap import Tap
 
-    def cell(units, tap):
+    def cell(units, products):
         made = layers.LSTMCell(units)
         made.build((None, 8))
-        return describe(f"lstm {units}", made, tap)
+        return describe(f"lstm {units}", made, products)
 
-    assert loop.block_of(cell(8, Tap())) == Tap.rows
-    assert loop.block_of(cell(8, HybridTap())) == HybridTap.rows
-    assert loop.block_of(Chain((cell(64, Tap()), cell(64, Tap())))) == 6
-    assert loop.block_of(cell(128, Tap())) == 1
-    assert loop.block_of(cell(128, HybridTap())) == HybridTap.rows
-    small, large = (Chain((cell(units, Tap()),) * 2) for units in (64, 256))
+    assert loop.block_of(cell(8, FLOAT)) == FLOAT.rows
+    assert loop.block_of(cell(8, HYBRID)) == HYBRID.rows
+    assert loop.block_of(Chain((cell(64, FLOAT), cell(64, FLOAT)))) == 6
+    assert loop.block_of(cell(128, FLOAT)) == 1
+    assert loop.block_of(cell(128, HYBRID)) == HYBRID.rows
+    small, large = (Chain((cell(units, FLOAT),) * 2) for units in (64, 256))
     assert (loop.Loop().chains(small), loop.Loop().chains(large)) == (True, False)
