@@ -36,7 +36,7 @@ INFERENCE_TYPES = ("float32", "int8")
 # Enough to see the range of each activation; more changes the ranges little and costs time.
 CALIBRATION_SAMPLES = 256
 # Each is answered by Keras and by the file three times over.
-VERIFICATION_SAMPLES = 32
+VERIFICATION_SAMPLES = 64
 
 
 @dataclass(frozen=True)

@@ -204,12 +204,13 @@ def open_interpreter(file: Path | bytes, *, threads: int = 1, keep_tensors: bool
     from ai_edge_litert.interpreter import Interpreter
 
     name, path = ("The file", "The file") if isinstance(file, bytes) else (file.name, str(file))
+    content = file if isinstance(file, bytes) else read(file)
     try:
         with warnings.catch_warnings():
             # It warns that keeping tensors takes memory, which is what was asked for.
             warnings.simplefilter("ignore")
             interpreter = Interpreter(
-                model_content=file if isinstance(file, bytes) else read(file),
+                model_content=content,
                 num_threads=threads,
                 experimental_preserve_all_tensors=keep_tensors,
             )

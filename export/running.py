@@ -129,6 +129,37 @@ class TFLiteModel:
             used = min(self.batch_size, count - start)
             yield used, {name: array[rows] for name, array in x.items()}
 
+    def answer(self, x: Arrays, invokes: int = 1) -> list[Arrays]:
+        """Answers each batch of inputs several times in a row.
+
+        Args:
+            x: Input name -> samples.
+            invokes: How often; more than once shows state that the file keeps.
+
+        Returns:
+            For each invoke, output name -> answers to all samples.
+
+        Raises:
+            RunError: Inputs that the file does not take.
+        """
+        parts: list[dict[str, list[np.ndarray]]] = [
+            {name: [] for name in self.outputs} for _ in range(invokes)
+        ]
+        for used, batch in self.batches(x):
+            self.set_inputs(batch)
+            for part in parts:
+                for name, values in self.invoke().items():
+                    part[name].append(values[:used])
+        return [
+            {
+                name: np.concatenate(values)
+                if values
+                else np.zeros((0, *self.outputs[name].shape[1:]), np.float32)
+                for name, values in part.items()
+            }
+            for part in parts
+        ]
+
     def predict(self, x: np.ndarray | Arrays) -> Any:
         """Answers encoded inputs, whatever their number.
 
@@ -148,17 +179,7 @@ class TFLiteModel:
                     "arrays by name."
                 )
             x = {next(iter(self.inputs)): np.asarray(x)}
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
-        for used, batch in self.batches(x):
-            self.set_inputs(batch)
-            for name, values in self.invoke().items():
-                parts[name].append(values[:used])
-        answers = {
-            name: np.concatenate(values)
-            if values
-            else np.zeros((0, *self.outputs[name].shape[1:]), np.float32)
-            for name, values in parts.items()
-        }
+        (answers,) = self.answer(dict(x))
         return answers if len(answers) != 1 else next(iter(answers.values()))
 
 

@@ -2,7 +2,12 @@
 
 A file is compared with a `Reference` in the order names, shapes, dtypes, values, on real samples
 and on made ones of every length. Every sample is invoked three times in the same interpreter,
-because state that a file keeps shows from the second call on.
+because state that a file keeps shows from the second call on; and once in a fresh process whose
+memory holds no zeros, because what a file reads and nobody wrote shows there.
+
+How far a file may be from the model is measured against what the answers do (their standard
+deviation over the samples), and against what the mode's rounding of the weights does to the Keras
+model itself: a file that is much farther off than that is wrong, whatever its mode.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from keras_rnn_zoo.export.reference import (
     sequence_mask,
     true_lengths,
 )
+from keras_rnn_zoo.export.isolated import PERTURB, run_isolated
 from keras_rnn_zoo.export.running import Arrays, TensorInfo, tensor_info
 from keras_rnn_zoo.export.running import TFLiteModel as TFLiteModel
 from keras_rnn_zoo.files import PathLike
@@ -228,19 +234,22 @@ def compare_tflite(
     _compare_specs(file.path.name, reference.inputs, file.inputs, "input")
     _compare_specs(file.path.name, reference.outputs, file.outputs, "output")
 
-    invokes: list[dict[str, list[np.ndarray]]] = [
-        {name: [] for name in file.outputs} for _ in range(INVOKES)
-    ]
-    for used, batch in file.batches(reference.x):
-        file.set_inputs(batch)
-        for invoke in invokes:
-            for name, values in file.invoke().items():
-                invoke[name].append(values[:used])
+    invokes = file.answer(reference.x, INVOKES)
+    (elsewhere,) = run_isolated(path, reference.x, perturb=PERTURB)
+    for name, values in elsewhere.items():
+        moved = _largest(np.nan_to_num(values), invokes[0][name])
+        if not np.isfinite(values).all() or moved > REPEAT_TOLERANCE * _size(invokes[0][name]):
+            raise ValuesError(
+                f"{file.path.name} reads memory that nobody wrote: in a process of its own, as "
+                f"'{name}', it answers "
+                + (f"otherwise by {moved:.2g}" if np.isfinite(values).all() else "NaN")
+                + ". Choose another quantization or lowering, and report this."
+            )
     return compare_values(
         file.path.name,
         reference,
         tolerance,
-        [{name: np.concatenate(parts) for name, parts in invoke.items()} for invoke in invokes],
+        invokes,
         _file_logits(file.path, reference),
         mode=mode,
     )
@@ -597,6 +606,10 @@ def _file_logits(path: Path, reference: Reference) -> Arrays:
                 logits = change(logits)
             values.append(np.reshape(logits, file.outputs[name].shape)[:used])
     return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def _size(values: np.ndarray) -> float:
+    return max(1.0, float(np.abs(values).max(initial=0)))
 
 
 def _largest(values: np.ndarray, expected: np.ndarray) -> float:

@@ -40,7 +40,7 @@ class Dynamic(Quantization):
         lost=1.0,
         increase=0.1,
         times=3,
-        least=1e-2,
+        least=4e-3,
         reason="weights and each product's inputs are rounded to 1/127 of their largest value. "
         "Measured: 0.8 to 1.4 times what the Keras model makes of such weights",
     )
