@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def run(request: dict[str, Any]) -> None:
     for which, invoke in enumerate(invokes):
         for number, values in enumerate(invoke.values()):
             answers[f"y_{which}_{number}"] = values
-    with open(request["outputs"], "wb") as stream:
+    with Path(request["outputs"]).open("wb") as stream:
         np.savez(stream, **answers)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from keras_rnn_zoo.errors import VerificationError, listed, nearest
 from keras_rnn_zoo.export import gate
+from keras_rnn_zoo.export.isolated import PERTURB, run_isolated
 from keras_rnn_zoo.export.reference import (
     Reference,
     Rounding,
@@ -30,7 +31,6 @@ from keras_rnn_zoo.export.reference import (
     sequence_mask,
     true_lengths,
 )
-from keras_rnn_zoo.export.isolated import PERTURB, run_isolated
 from keras_rnn_zoo.export.running import Arrays, TensorInfo, tensor_info
 from keras_rnn_zoo.export.running import TFLiteModel as TFLiteModel
 from keras_rnn_zoo.files import PathLike

@@ -243,7 +243,7 @@ def _drop_bias(model: Any, generator: np.random.Generator) -> bool:
 def _drop_head_bias(model: Any, generator: np.random.Generator) -> bool:
     from keras import layers
 
-    head = [layer for layer in model.layers if isinstance(layer, layers.Dense)][0]
+    head = next(layer for layer in model.layers if isinstance(layer, layers.Dense))
     head.bias.assign(np.zeros(head.bias.shape))
     return True
 
@@ -480,7 +480,7 @@ def _kept(made: Subject, x: Arrays) -> Arrays:
     """What a file that keeps its states answers to each row the second time."""
     model = made.build(steps=None)
     model.set_weights(made.model.get_weights())
-    ((key, values),) = x.items()
+    (values,) = x.values()
     outputs = model(np.concatenate([values, values], axis=1), training=False)
     outputs = outputs if isinstance(outputs, list) else [outputs]
     names = _names(made.model)
