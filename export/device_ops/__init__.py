@@ -20,7 +20,6 @@ from contextvars import ContextVar
 from typing import Any
 
 from keras_rnn_zoo.export.device_ops import (
-    branching,
     elementwise,
     images,
     integers,
@@ -32,7 +31,6 @@ from keras_rnn_zoo.export.device_ops._base import REPLACEMENTS
 
 __all__ = [
     "REPLACEMENTS",
-    "branching",
     "elementwise",
     "images",
     "integers",

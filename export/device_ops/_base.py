@@ -44,6 +44,7 @@ def in_wider(op: Any, *inputs: Tensor) -> list[Tensor] | None:
     Whole numbers wrap around when they go back, as those of TensorFlow do.
     """
     import tensorflow as tf
+    from tensorflow.python.framework import op_def_library
 
     wider = dict.fromkeys((tf.int8, tf.int16, tf.uint8, tf.uint16), tf.int32)
     wider |= dict.fromkeys((tf.float16, tf.bfloat16), tf.float32)
@@ -59,10 +60,9 @@ def in_wider(op: Any, *inputs: Tensor) -> list[Tensor] | None:
         for definition in op.op_def.attr
         if definition.type in ("bool", "int", "float") and not definition.name.startswith("_")
     }
-    found = getattr(tf.raw_ops, op.type)(**arguments, **attributes)
+    found = op_def_library.apply_op(op.type, **arguments, **attributes)
     return [
-        tf.cast(ours, theirs.dtype)
-        for ours, theirs in zip(_listed(found), op.outputs, strict=True)
+        tf.cast(ours, theirs.dtype) for ours, theirs in zip(_listed(found), op.outputs, strict=True)
     ]
 
 

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnn_zoo.export.device_ops._base import Tensor, in_float32, in_wider, replaces
+from keras_rnn_zoo.export.device_ops._base import (
+    Tensor,
+    constant,
+    in_float32,
+    in_wider,
+    replaces,
+)
 
 
 def _polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
@@ -21,7 +27,7 @@ def _polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
 
 @replaces("Tan")
 @in_float32
-def tan(op: Any, x: Tensor) -> Tensor:
+def _tan(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     return tf.sin(x) / tf.cos(x)
@@ -29,7 +35,7 @@ def tan(op: Any, x: Tensor) -> Tensor:
 
 @replaces("Atan")
 @in_float32
-def atan(op: Any, x: Tensor) -> Tensor:
+def _atan(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     return tf.atan2(x, tf.ones_like(x))
@@ -37,7 +43,7 @@ def atan(op: Any, x: Tensor) -> Tensor:
 
 @replaces("Asin")
 @in_float32
-def asin(op: Any, x: Tensor) -> Tensor:
+def _asin(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     return tf.atan2(x, tf.sqrt((1 - x) * (1 + x)))
@@ -45,7 +51,7 @@ def asin(op: Any, x: Tensor) -> Tensor:
 
 @replaces("Acos")
 @in_float32
-def acos(op: Any, x: Tensor) -> Tensor:
+def _acos(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     return tf.atan2(tf.sqrt((1 - x) * (1 + x)), x)
@@ -53,7 +59,7 @@ def acos(op: Any, x: Tensor) -> Tensor:
 
 @replaces("Cosh")
 @in_float32
-def cosh(op: Any, x: Tensor) -> Tensor:
+def _cosh(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     # Half of each exponential, so that the largest finite answers are not infinite on the way.
@@ -63,7 +69,7 @@ def cosh(op: Any, x: Tensor) -> Tensor:
 
 @replaces("Sinh")
 @in_float32
-def sinh(op: Any, x: Tensor) -> Tensor:
+def _sinh(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     log2 = math.log(2)
@@ -74,7 +80,7 @@ def sinh(op: Any, x: Tensor) -> Tensor:
 
 @replaces("Asinh")
 @in_float32
-def asinh(op: Any, x: Tensor) -> Tensor:
+def _asinh(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     size = tf.abs(x)
@@ -87,7 +93,7 @@ def asinh(op: Any, x: Tensor) -> Tensor:
 
 @replaces("Acosh")
 @in_float32
-def acosh(op: Any, x: Tensor) -> Tensor:
+def _acosh(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     above = x - 1
@@ -97,7 +103,7 @@ def acosh(op: Any, x: Tensor) -> Tensor:
 
 @replaces("Atanh")
 @in_float32
-def atanh(op: Any, x: Tensor) -> Tensor:
+def _atanh(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     return 0.5 * (tf.math.log1p(x) - tf.math.log1p(-x))
@@ -167,7 +173,7 @@ _ERFINV_FAR = (
 )
 
 
-def _erf(x: Tensor) -> Tensor:
+def _error_function(x: Tensor) -> Tensor:
     import tensorflow as tf
 
     x = tf.clip_by_value(x, -4.0, 4.0)
@@ -177,13 +183,13 @@ def _erf(x: Tensor) -> Tensor:
 
 @replaces("Erf")
 @in_float32
-def erf(op: Any, x: Tensor) -> Tensor:
-    return _erf(x)
+def _erf(op: Any, x: Tensor) -> Tensor:
+    return _error_function(x)
 
 
 @replaces("Erfc")
 @in_float32
-def erfc(op: Any, x: Tensor) -> Tensor:
+def _erfc(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     size = tf.maximum(tf.abs(x), 1.0)
@@ -191,12 +197,12 @@ def erfc(op: Any, x: Tensor) -> Tensor:
     square = inverse * inverse
     tail = tf.where(size < 2, _polynomial(square, _ERFC_NEAR), _polynomial(square, _ERFC_FAR))
     tail = tf.exp(-size * size) * inverse * tail
-    return tf.where(tf.abs(x) < 1, 1 - _erf(x), tf.where(x < 0, 2 - tail, tail))
+    return tf.where(tf.abs(x) < 1, 1 - _error_function(x), tf.where(x < 0, 2 - tail, tail))
 
 
 @replaces("Erfinv")
 @in_float32
-def erfinv(op: Any, x: Tensor) -> Tensor:
+def _erfinv(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     w = -tf.math.log((1 - x) * (1 + x))
@@ -207,7 +213,7 @@ def erfinv(op: Any, x: Tensor) -> Tensor:
 
 @replaces("BesselI0")
 @in_float32
-def bessel_i0(op: Any, x: Tensor) -> Tensor:
+def _bessel_i0(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
     fit = np.polynomial.chebyshev.chebinterpolate
@@ -238,16 +244,15 @@ def _chebyshev(x: Tensor, coefficients: np.ndarray) -> Tensor:
 
 
 @replaces("FloorDiv")
-@in_float32
-def floor_div(op: Any, x: Tensor, y: Tensor) -> Tensor:
+def _floor_div(op: Any, x: Tensor, y: Tensor) -> Any:
     """As TensorFlow computes it; TFLite's FLOOR_DIV stops at a division by zero."""
     import tensorflow as tf
 
-    return tf.floor(x / y)
+    return tf.floor(x / y) if x.dtype == tf.float32 else in_wider(op, x, y)
 
 
 @replaces("IsInf")
-def is_inf(op: Any, x: Tensor) -> Tensor:
+def _is_inf(op: Any, x: Tensor) -> Tensor:
     """The converter writes infinite constants as the largest finite number, here as well."""
     import tensorflow as tf
 
@@ -255,19 +260,17 @@ def is_inf(op: Any, x: Tensor) -> Tensor:
 
 
 @replaces("Equal", "NotEqual")
-def equal(op: Any, x: Tensor, y: Tensor) -> Tensor | None:
-    """Comparison with infinity, as above; and of what TFLite compares in wider numbers only."""
+def _equal(op: Any, x: Tensor, y: Tensor) -> Any:
+    """Comparison with infinity, as above."""
     import tensorflow as tf
 
-    for one, other in ((x, y), (y, x)):
-        value = tf.get_static_value(other) if x.dtype.is_floating else None
-        if value is not None and np.size(value) and np.isinf(value).all():
-            if (value > 0).all():
-                found = one > one.dtype.max
-            elif (value < 0).all():
-                found = one < one.dtype.min
-            else:
-                continue
-            found = tf.broadcast_to(found, op.outputs[0].shape)
-            return found if op.type == "Equal" else tf.logical_not(found)
-    return in_wider(op, x, y)
+    value = constant(y) if x.dtype == tf.float32 and y.shape.num_elements() == 1 else None
+    if value is None or not np.isinf(value).all():
+        return in_wider(op, x, y)
+    positive = np.ravel(value)[0] > 0
+    if op.type == "Equal":
+        found = x > x.dtype.max if positive else x < x.dtype.min
+    else:  # not the opposite, which the converter has NaN answer as well
+        finite = x <= x.dtype.max if positive else x >= x.dtype.min
+        found = tf.logical_or(finite, tf.math.is_nan(x))
+    return tf.broadcast_to(found, op.outputs[0].shape)

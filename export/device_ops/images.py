@@ -10,7 +10,7 @@ from keras_rnn_zoo.export.device_ops._base import Tensor, constant, in_float32, 
 
 
 @replaces("MaxPool3D", "AvgPool3D")
-def pool(op: Any, x: Tensor) -> Tensor | None:
+def _pool(op: Any, x: Tensor) -> Tensor | None:
     """Pools planes, then what came of them: a maximum or mean of a box is one of its layers'."""
     import tensorflow as tf
 
@@ -33,7 +33,7 @@ def pool(op: Any, x: Tensor) -> Tensor | None:
 
 
 @replaces("ResizeBicubic")
-def resize_bicubic(op: Any, images: Tensor, size: Tensor) -> Tensor | None:
+def _resize_bicubic(op: Any, images: Tensor, size: Tensor) -> Tensor | None:
     import tensorflow as tf
 
     wanted = constant(size)
@@ -52,7 +52,7 @@ def resize_bicubic(op: Any, images: Tensor, size: Tensor) -> Tensor | None:
 
 
 @replaces("ScaleAndTranslate")
-def scale_and_translate(
+def _scale_and_translate(
     op: Any, images: Tensor, size: Tensor, scale: Tensor, translation: Tensor
 ) -> Tensor | None:
     import tensorflow as tf
@@ -99,7 +99,7 @@ def _mapped(images: Tensor, resized: Any) -> Tensor:
 
 @replaces("RGBToHSV")
 @in_float32
-def rgb_to_hsv(op: Any, images: Tensor) -> Tensor:
+def _rgb_to_hsv(op: Any, images: Tensor) -> Tensor:
     import tensorflow as tf
 
     red, green, blue = tf.unstack(images, axis=-1)
@@ -123,7 +123,7 @@ def rgb_to_hsv(op: Any, images: Tensor) -> Tensor:
 
 @replaces("HSVToRGB")
 @in_float32
-def hsv_to_rgb(op: Any, images: Tensor) -> Tensor:
+def _hsv_to_rgb(op: Any, images: Tensor) -> Tensor:
     import tensorflow as tf
 
     hue, saturation, value = tf.unstack(images, axis=-1)

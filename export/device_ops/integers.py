@@ -12,7 +12,7 @@ SIGN = np.int32(-(2**31))
 
 
 @replaces("BitwiseAnd")
-def bitwise_and(op: Any, x: Tensor, y: Tensor) -> Any:
+def _bitwise_and(op: Any, x: Tensor, y: Tensor) -> Any:
     import tensorflow as tf
 
     return _and(x, y) if x.dtype == tf.int32 else in_wider(op, x, y)
@@ -34,7 +34,7 @@ def _and(x: Tensor, y: Tensor) -> Tensor:
 
 
 @replaces("BitwiseOr")
-def bitwise_or(op: Any, x: Tensor, y: Tensor) -> Any:
+def _bitwise_or(op: Any, x: Tensor, y: Tensor) -> Any:
     import tensorflow as tf
 
     if x.dtype != tf.int32:
@@ -43,7 +43,7 @@ def bitwise_or(op: Any, x: Tensor, y: Tensor) -> Any:
 
 
 @replaces("Invert")
-def invert(op: Any, x: Tensor) -> Any:
+def _invert(op: Any, x: Tensor) -> Any:
     import tensorflow as tf
 
     if x.dtype != tf.int32:
@@ -52,7 +52,7 @@ def invert(op: Any, x: Tensor) -> Any:
 
 
 @replaces("LeftShift")
-def left_shift(op: Any, x: Tensor, y: Tensor) -> Any:
+def _left_shift(op: Any, x: Tensor, y: Tensor) -> Any:
     import tensorflow as tf
 
     if x.dtype != tf.int32:
@@ -62,21 +62,21 @@ def left_shift(op: Any, x: Tensor, y: Tensor) -> Any:
 
 
 @replaces("BiasAdd")
-def bias_add(op: Any, x: Tensor, y: Tensor) -> Tensor | None:
-    """What `keras.ops.add` makes of a vector, and layers with channels first of their bias.
+def _bias_add(op: Any, x: Tensor, y: Tensor) -> Tensor | None:
+    """What `keras.ops.add` makes of a vector; the converter knows it for float32 alone.
 
-    The converter knows it for floats, and with channels first for images alone.
+    And, where channels come first, for images alone.
     """
     import tensorflow as tf
 
     first = op.get_attr("data_format") == b"NCHW"
-    if x.dtype.is_floating and not (first and len(x.shape) != 4):
+    if x.dtype == tf.float32 and not (first and len(x.shape) != 4):
         return None
     return x + (tf.reshape(y, [-1, *[1] * (len(x.shape) - 2)]) if first else y)
 
 
 @replaces("Abs")
-def absolute(op: Any, x: Tensor) -> Any:
+def _absolute(op: Any, x: Tensor) -> Any:
     import tensorflow as tf
 
     return tf.maximum(x, -x) if x.dtype == tf.int64 else in_wider(op, x)

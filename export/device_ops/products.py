@@ -8,7 +8,7 @@ from keras_rnn_zoo.export.device_ops._base import Tensor, replaces, sizes
 
 
 @replaces("Cross")
-def cross(op: Any, x: Tensor, y: Tensor) -> Tensor:
+def _cross(op: Any, x: Tensor, y: Tensor) -> Tensor:
     import tensorflow as tf
 
     a, b = (tf.unstack(vector, axis=-1) for vector in (x, y))
@@ -17,7 +17,7 @@ def cross(op: Any, x: Tensor, y: Tensor) -> Tensor:
 
 
 @replaces("Einsum")
-def einsum(op: Any, *operands: Tensor) -> Tensor | None:
+def _einsum(op: Any, *operands: Tensor) -> Tensor | None:
     """Rids an equation of what the converter cannot turn into matrix products.
 
     That is a label twice in one operand (a diagonal), a label that one operand alone has and that
@@ -41,14 +41,18 @@ def einsum(op: Any, *operands: Tensor) -> Tensor | None:
             term = "".join(label for label in term if label in others)
         terms.append((term, x))
     whole = [term for term, _ in terms]
-    free = [set(term) & set(output) - set("".join(whole[:n] + whole[n + 1 :]))
-            for n, term in enumerate(whole)]
+    free = [
+        set(term) & set(output) - set("".join(whole[:n] + whole[n + 1 :]))
+        for n, term in enumerate(whole)
+    ]
     if all(free) and whole == labels:
         return None
     if all(free) and len(terms) == 2:
         return tf.einsum(f"{','.join(whole)}->{output}", *(x for _, x in terms))
     # Entry by entry: the labels in one order, those that are summed over at the end.
-    order = output + "".join(dict.fromkeys(l for l in "".join(whole) if l not in output))
+    order = output + "".join(
+        dict.fromkeys(label for label in "".join(whole) if label not in output)
+    )
     product = None
     for term, x in terms:
         places = [term.index(label) for label in order if label in term]
@@ -72,7 +76,7 @@ def _diagonal(term: str, x: Tensor, label: str) -> tuple[str, Tensor]:
 
 
 @replaces("Conv2D")
-def convolution(op: Any, x: Tensor, kernel: Tensor) -> Tensor | None:
+def _convolution(op: Any, x: Tensor, kernel: Tensor) -> Tensor | None:
     """Channels first; the converter mistakes the rank where Keras has a convolution of one axis."""
     import tensorflow as tf
 
@@ -82,11 +86,16 @@ def convolution(op: Any, x: Tensor, kernel: Tensor) -> Tensor | None:
     def last(values: list[int]) -> list[int]:
         return [values[0], *values[2:], values[1]]
 
-    result = tf.raw_ops.Conv2D(
-        input=tf.transpose(x, [0, 2, 3, 1]),
+    # A convolution of one axis has images of one row, which the converter loses on the way.
+    flat = x.shape[2] == op.outputs[0].shape[2] == 1
+    x = tf.transpose(tf.squeeze(x, 2), [0, 2, 1]) if flat else tf.transpose(x, [0, 2, 3, 1])
+    x = tf.raw_ops.Conv2D(
+        input=tf.expand_dims(x, 1) if flat else x,
         filter=kernel,
         strides=last(op.get_attr("strides")),
         padding=op.get_attr("padding").decode(),
         dilations=last(op.get_attr("dilations")),
     )
-    return tf.transpose(result, [0, 3, 1, 2])
+    if not flat:
+        return tf.transpose(x, [0, 3, 1, 2])
+    return tf.expand_dims(tf.transpose(tf.squeeze(x, 1), [0, 2, 1]), 2)

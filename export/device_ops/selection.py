@@ -10,7 +10,7 @@ from keras_rnn_zoo.export.device_ops._base import Tensor, constant, replaces, si
 
 
 @replaces("Cumprod")
-def cumulative_product(op: Any, x: Tensor, axis: Tensor) -> Tensor | None:
+def _cumulative_product(op: Any, x: Tensor, axis: Tensor) -> Tensor | None:
     """In log2(n) products (Hillis and Steele, "Data parallel algorithms", 1986)."""
     import tensorflow as tf
 
@@ -40,7 +40,7 @@ def cumulative_product(op: Any, x: Tensor, axis: Tensor) -> Tensor | None:
 
 
 @replaces("LowerBound", "UpperBound")
-def bound(op: Any, sequences: Tensor, values: Tensor) -> Tensor | None:
+def _bound(op: Any, sequences: Tensor, values: Tensor) -> Tensor | None:
     """`[rows, n]` ascending, `[rows, m]` -> how many entries lie below each value."""
     import tensorflow as tf
 
@@ -50,7 +50,7 @@ def bound(op: Any, sequences: Tensor, values: Tensor) -> Tensor | None:
 
 
 @replaces("InTopKV2")
-def in_top_k(op: Any, predictions: Tensor, targets: Tensor, k: Tensor) -> Tensor:
+def _in_top_k(op: Any, predictions: Tensor, targets: Tensor, k: Tensor) -> Tensor:
     import tensorflow as tf
 
     classes = predictions.shape[-1]
@@ -62,7 +62,7 @@ def in_top_k(op: Any, predictions: Tensor, targets: Tensor, k: Tensor) -> Tensor
 
 
 @replaces("DenseBincount")
-def bincount(op: Any, x: Tensor, size: Tensor, weights: Tensor) -> Tensor | None:
+def _bincount(op: Any, x: Tensor, size: Tensor, weights: Tensor) -> Tensor | None:
     import tensorflow as tf
 
     count = _fixed(size)
@@ -96,7 +96,7 @@ def _fixed(size: Tensor) -> int | None:
 
 
 @replaces("MatrixDiagPartV3")
-def diagonal(op: Any, x: Tensor, k: Tensor, padding: Tensor) -> Tensor | None:
+def _diagonal(op: Any, x: Tensor, k: Tensor, padding: Tensor) -> Tensor | None:
     import tensorflow as tf
 
     offsets = constant(k)
@@ -111,7 +111,7 @@ def diagonal(op: Any, x: Tensor, k: Tensor, padding: Tensor) -> Tensor | None:
 
 
 @replaces("ExtractImagePatches")
-def patches(op: Any, images: Tensor) -> Tensor | None:
+def _patches(op: Any, images: Tensor) -> Tensor | None:
     import tensorflow as tf
 
     if not sizes(images):
@@ -121,9 +121,12 @@ def patches(op: Any, images: Tensor) -> Tensor | None:
     )
     _, rows, columns, _ = op.outputs[0].shape
     if op.get_attr("padding") == b"SAME":
-        fields = ((rows - 1) * down + (high - 1) * dilate + 1, images.shape[1]), (
-            (columns - 1) * right + (wide - 1) * spread + 1,
-            images.shape[2],
+        fields = (
+            ((rows - 1) * down + (high - 1) * dilate + 1, images.shape[1]),
+            (
+                (columns - 1) * right + (wide - 1) * spread + 1,
+                images.shape[2],
+            ),
         )
         missing = [max(0, field - size) for field, size in fields]
         paddings = [[n // 2, n - n // 2] for n in missing]
