@@ -74,7 +74,8 @@ REMEDIES = (
     Remedy(
         r"(?m)^\(.*\bf64\b|xf64>",
         "it computes in float64 with {}, which TensorFlow Lite does not",
-        "Compute in float32: keras.ops.cast(x, 'float32').",
+        "Compute in float32, keras.ops.cast(x, 'float32'), and leave out what makes float64 of it, "
+        "such as keras.ops.nextafter.",
     ),
     Remedy(
         r"tf\.TensorList|tf\.\w*(?:Bincount|CTC)\w*' op|(?m:^\(.*tensor<[^>]*[?*]x)|tensor list",
@@ -107,8 +108,9 @@ REMEDIES = (
     Remedy(
         r"(?ms)cannot be traced.*^keras\.src\.ops\.\w+\.(\w+)$",
         "Keras itself runs {} in no graph, in model.predict neither",
-        "Write it with other keras.ops: keras.ops.any(keras.ops.equal(x[..., None], values), "
-        "axis=-1) for keras.ops.isin, say.",
+        "Write it otherwise: keras.ops.any(keras.ops.equal(x[..., None], values), axis=-1) instead "
+        "of keras.ops.isin, keras.ops.quantile of keras.ops.nan_to_num(x) instead of nanquantile, "
+        "a layer Conv2DTranspose instead of keras.ops.conv_transpose.",
     ),
     Remedy(
         r"OperatorNotAllowedInGraphError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -200,6 +201,58 @@ def _erfc(op: Any, x: Tensor) -> Tensor:
     return tf.where(tf.abs(x) < 1, 1 - _error_function(x), tf.where(x < 0, 2 - tail, tail))
 
 
+@replaces("Mul")
+def _multiply(op: Any, x: Tensor, y: Tensor) -> Any:
+    """Gives the error function back where it makes a GELU, which the converter knows as a whole.
+
+    That is `0.5 * x * erfc(-x / sqrt(2))`, or `0.5 * x * (1 + erf(x / sqrt(2)))`.
+    """
+    if x.dtype == y.dtype == "float32" and x.op.type == "Mul":
+        erfc, (plus_one, rest) = _original(y, "Erfc"), _operands(y, "AddV2", 1)
+        erf = _original(rest, "Erf") if plus_one else None
+        half, features = _operands(x, "Mul", 0.5)
+        if half and erfc is not None and _scale(erfc.op.inputs[0], features, -1):
+            return x * erfc
+        if half and erf is not None and _scale(erf.op.inputs[0], features, 1):
+            return x * (1 + erf)
+    return in_wider(op, x, y)
+
+
+def _original(tensor: Tensor, kind: str) -> Tensor | None:
+    """Returns the output of the op of that kind that a tensor stands in for."""
+    name = tensor.op.name.rpartition("/")[0]
+    with contextlib.suppress(KeyError, ValueError):
+        found = tensor.graph.get_operation_by_name(name)
+        return found.outputs[0] if found.type == kind else None
+    return None
+
+
+def _operands(tensor: Tensor, kind: str, value: float) -> tuple[bool, Tensor]:
+    """Whether a tensor is `value` and something, and what that is."""
+    if tensor.op.type == kind:
+        for one, other in (tensor.op.inputs, reversed(tensor.op.inputs)):
+            known = _static(one)
+            if known is not None and np.size(known) == 1 and np.isclose(known, value):
+                return True, other
+    return False, tensor
+
+
+def _static(tensor: Tensor) -> Any:
+    import tensorflow as tf
+
+    return tf.get_static_value(tensor)
+
+
+def _scale(tensor: Tensor, features: Tensor, sign: int) -> bool:
+    """Whether a tensor is the features, times the sign, over the square root of 2."""
+    over, inner = _operands(tensor, "Mul", math.sqrt(0.5))
+    if not over:
+        over, inner = _operands(tensor, "RealDiv", math.sqrt(2))
+    while over and inner.op.type == "Neg":
+        sign, inner = -sign, inner.op.inputs[0]
+    return over and sign > 0 and inner.name == features.name
+
+
 @replaces("Erfinv")
 @in_float32
 def _erfinv(op: Any, x: Tensor) -> Tensor:
@@ -216,7 +269,7 @@ def _erfinv(op: Any, x: Tensor) -> Tensor:
 def _bessel_i0(op: Any, x: Tensor) -> Tensor:
     import tensorflow as tf
 
-    fit = np.polynomial.chebyshev.chebinterpolate
+    fit: Any = np.polynomial.chebyshev.chebinterpolate
     # Smooth are i0(x) exp(-x) up to 8, and from there to 100, where float32 ends, the same times
     # sqrt(x) as a function of 8 / x.
     near = fit(lambda u: np.i0(4 * (u + 1)) * np.exp(-4 * (u + 1)), 18)

@@ -6,7 +6,7 @@ from keras_rnn_zoo.export.device_ops._base import in_wider, replaces
 
 COMPARISONS = ("Greater", "GreaterEqual", "Less", "LessEqual")
 ARITHMETIC = (
-    *("Add", "AddV2", "Sub", "Mul", "RealDiv", "FloorMod", "Maximum", "Minimum", "Pow"),
+    *("Add", "AddV2", "Sub", "RealDiv", "FloorMod", "Maximum", "Minimum", "Pow"),
     *("SquaredDifference", "DivNoNan", "BitwiseXor", "RightShift"),
 )
 FUNCTIONS = (

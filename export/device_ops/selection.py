@@ -82,7 +82,7 @@ def _fixed(size: Tensor) -> int | None:
     value = constant(size)
     if value is not None:
         return int(value)
-    limits = {}
+    limits: dict[str, int] = {}
     while size.op.type in ("Minimum", "Maximum"):
         known = [(constant(tensor), tensor) for tensor in size.op.inputs]
         values = [value for value, _ in known if value is not None]

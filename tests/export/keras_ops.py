@@ -46,7 +46,8 @@ logical_and(isreal(x),x>0) nan_to_num real(x)+1 imag(x)*x+x*2 conj(x)+1 conjugat
 copy(x)+1 erf erf(x*3) erfc(x*3) erf(x*0.01) erfinv(clip(x*0.4,-0.999,0.999)) sinh(x*0.01)
 sinh(x*8) cosh(x*8) arcsinh(x*1000000) arcsinh(x*0.01) tan(x*2) i0(x*5) erfc erfinv(0.9*tanh(x))
 logical_not(x>0) sigmoid relu relu6 silu swish softplus softsign elu selu celu gelu
-gelu(x,approximate=False) leaky_relu hard_sigmoid hard_silu hard_swish hard_tanh hard_shrink
+gelu(x,approximate=False) 0.5*x*(1+erf(x/2**0.5)) 0.5*erfc(-x/2**0.5)
+0.5*x*erfc(-y*0.7071067811865476) leaky_relu hard_sigmoid hard_silu hard_swish hard_tanh hard_shrink
 soft_shrink tanh_shrink log_sigmoid sparse_sigmoid sparse_plus squareplus threshold(x,0.5,-1.0)
 softmax log_softmax sparsemax glu softmax(x,axis=1) log_softmax(x,axis=1) softmax(x,axis=(1,2))
 sparsemax(x,axis=1) glu(x,axis=1) round(x,decimals=1) isclose(x,y) allclose(x,y)
@@ -335,7 +336,7 @@ RandomSaturation(0.1)(image)+1 RandomSharpness(0.1)(image)+1 RandomShear(0.1,0.1
 RandomInvert()(image)+1 RandomErasing()(image)+1 RandomGaussianBlur()(image)+1
 RandomPerspective()(image)+1 RandomPosterization(4)(image)+1 RandomColorDegeneration(0.1)(image)+1
 RandomColorJitter()(image)+1 RandomElasticTransform()(image)+1 RandAugment()(image)+1
-AugMix()(image)+1 AutoContrast()(image) Equalization()(image) Solarization(0.1)(image)
+AugMix()(image)+1 AutoContrast()(image) Equalization()(image)+1 Solarization(0.1)(image)+1
 ContrastLimitedAdaptiveHistogramEqualization()(image)
 Pipeline([Rescaling(2.0),Rescaling(3.0)])(image)
 """

@@ -167,7 +167,8 @@ def test_everything_that_is_replaced_is_tried_here_or_is_arithmetic_in_few_bits(
         *narrow.REDUCTIONS,
         *narrow.PRODUCTS,
     }
-    assert set(REPLACEMENTS) - few_bits == set(FLOATS) | set(EXACT) - {"AddV2"} | {"Conv2D"}
+    tried = set(FLOATS) | set(EXACT) - {"AddV2"} | {"Mul", "Conv2D"}  # those two in the table
+    assert set(REPLACEMENTS) - few_bits == tried
 
 
 def test_no_other_thread_and_nothing_later_sees_the_replacements():
@@ -204,6 +205,27 @@ def test_gradients_are_those_of_the_op_itself():
     with substituted():
         found, _ = traced(gradient, x)
     np.testing.assert_allclose(found, 1 / np.cos(x) ** 2, rtol=1e-5)
+
+
+def test_exact_gelu_stays_an_op_of_its_own():
+    x = np.linspace(-3, 3, 99).astype("float32")
+    for gelu in (
+        lambda x: ops().gelu(x, approximate=False),
+        lambda x: 0.5 * x * (1 + tf().math.erf(x / 2**0.5)),
+    ):
+        with substituted():
+            found, types = traced(gelu, x)
+        assert types & {"Erf", "Erfc"}
+        np.testing.assert_allclose(found, gelu(tf().constant(x)), atol=5e-7)
+    for other in (  # the same but for a sign, a factor, another variable
+        lambda x: 0.5 * x * (1 + tf().math.erf(-x / 2**0.5)),
+        lambda x: 0.5 * x * (1 + tf().math.erf(x / 1.5)),
+        lambda x: 0.5 * (x + 1) * tf().math.erfc(-x * 0.5**0.5),
+        lambda x: x * tf().math.erfc(-x * 0.5**0.5),
+        lambda x: 0.5 * tf().math.erfc(-x * 0.5**0.5),
+    ):
+        with substituted():
+            assert not traced(other, x)[1] & {"Erf", "Erfc"}
 
 
 # ------------------------------------------------------------------------------- in the file

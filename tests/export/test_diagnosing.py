@@ -204,7 +204,7 @@ def branch(x):
         (int64, "64-bit integers in 'tf.BitwiseAnd'", "cast(x, 'int32')"),
         (complex64, "complex numbers in 'tf.MatrixInverse'", "real and imaginary parts"),
         (python, "calls Python code", "Write it with keras.ops"),
-        (open_sizes, "size is not known ahead", "--timesteps"),
+        (open_sizes, "size is not known ahead", "keras.ops.where(condition, x, 0)"),
         (branch, "branches or loops in Python", "keras.ops.cond"),
     ],
 )

@@ -62,6 +62,12 @@ def lstm(x):
     return keras.layers.LSTM(2)(x)
 
 
+def conv_transpose(x):
+    import keras
+
+    return keras.layers.Conv1DTranspose(2, 3)(x)
+
+
 def drawn(x):
     import keras
 
@@ -209,7 +215,9 @@ TRIED = {
         [
             lambda: plain(
                 lambda x: ops().any(ops().equal(x[..., None], np.array([0, 1], "float32")), axis=-1)
-            )
+            ),
+            lambda: plain(lambda x: ops().quantile(ops().nan_to_num(x), 0.3, axis=-1)),
+            lambda: plain(conv_transpose),
         ],
     ),
     "branch in Python": (
