@@ -67,11 +67,12 @@ def diagnosed(
         nodes = search.run(settings["batch_size"], settings["timesteps"])
     if nodes:  # whose sizes are all known
         settings = {**settings, "timesteps": None}
-    reason, advice = remedy(search.error)
+    blamed = list({id(node.operation): node.operation for node in nodes}.values())
+    reason, advice = remedy(search.error, blamed[0] if len(blamed) == 1 else None)
     if nodes:
         what = title(nodes)
         text = f"{what[0].upper()}{what[1:]} cannot be converted"
-        if len({id(node.operation) for node in nodes}) > 1:
+        if len(blamed) > 1:
             text += " together"
             reason = re.sub(r"\bit\b", "the model", reason)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 from keras_rnn_zoo.errors import ConversionError, OpGateError, listed
 
@@ -39,7 +40,8 @@ REMEDIES = (
         "Try fewer timesteps, or lowering='loop', which converts fastest.",
     ),
     Remedy(
-        r"!tf_type\.string|tf\.(?:As)?String|lookup table|HashTable|untracked. resource",
+        r"!tf_type\.string|tf\.(?:As)?String|tf\.SparseCross|lookup table|HashTable"
+        r"|untracked. resource",
         "it works on text or looks words up, which a .tflite file of builtin ops cannot",
         "Encode text before the model, and export the part that takes numbers.",
     ),
@@ -49,25 +51,44 @@ REMEDIES = (
         "Write it with keras.ops.",
     ),
     Remedy(
+        r"'tf\.(?:Stateless|Parameterized|Truncated)?(?:Random|Multinomial)\w*'",
+        "it draws random numbers with {}, and a .tflite file has none",
+        "Draw them outside the model, and make them one of its inputs.",
+    ),
+    Remedy(
         r"(?m)^\(.*complex<",
         "it computes with complex numbers in {}",
-        "Compute real and imaginary parts apart in float32, or ahead of the model.",
+        "Compute real and imaginary parts apart in float32 (a Fourier transform is a product with "
+        "matrices of cosines and sines), or ahead of the model.",
+    ),
+    Remedy(
+        r"'tf\.\w*(?:Svd|Qr|Lu|Cholesky|SelfAdjointEig|Determinant|MatrixInverse|Solve)\w*' op",
+        "it decomposes or inverts a matrix with {}, for which TensorFlow Lite has no op",
+        "Do that ahead of the model, and make the result one of its weights or inputs.",
+    ),
+    Remedy(
+        r"'tf\.\w*Case' op",
+        "it chooses among more than two branches, and TensorFlow Lite knows if and else alone",
+        "Use keras.ops.where or keras.ops.cond, one within the other, instead of keras.ops.switch.",
     ),
     Remedy(
         r"(?m)^\(.*\bf64\b|xf64>",
         "it computes in float64 with {}, which TensorFlow Lite does not",
-        "Compute in float32: keras.ops.cast(x, 'float32').",
+        "Compute in float32, keras.ops.cast(x, 'float32'), and leave out what makes float64 of it, "
+        "such as keras.ops.nextafter.",
+    ),
+    Remedy(
+        r"tf\.TensorList|tf\.\w*(?:Bincount|CTC)\w*' op|(?m:^\(.*tensor<[^>]*[?*]x)|tensor list",
+        "it makes tensors whose size is not known ahead",
+        "Keep all entries: keras.ops.where(condition, x, 0) instead of a boolean mask or "
+        "keras.ops.nonzero, keras.ops.sum(keras.ops.one_hot(x, n), axis=-2) instead of "
+        "keras.ops.bincount, keras.ops.argmax(x, axis=-1) and the rest after the model instead of "
+        "keras.ops.ctc_decode.",
     ),
     Remedy(
         r"(?m)^\((?!.*f32).*i64>",
         "it computes with 64-bit integers in {}, which TensorFlow Lite does not",
         "Compute in int32 or float32: keras.ops.cast(x, 'int32').",
-    ),
-    Remedy(
-        r"tf\.TensorList|(?m:^\(.*tensor<[^>]*[?*]x)|tensor list",
-        "it makes tensors whose size is not known ahead",
-        "Give the model fixed sizes (timesteps=..., on the command line --timesteps), and have the "
-        "layer use no tf.map_fn, tf.TensorArray, boolean mask or loop of its own.",
     ),
     Remedy(
         r"neither a custom op nor a flex op|needs (?:TensorFlow|custom) ops",
@@ -85,6 +106,13 @@ REMEDIES = (
         "Export a model whose answer depends on what it is given.",
     ),
     Remedy(
+        r"(?ms)cannot be traced.*^keras\.src\.ops\.\w+\.(\w+)$",
+        "Keras itself runs {} in no graph, in model.predict neither",
+        "Write it otherwise: keras.ops.any(keras.ops.equal(x[..., None], values), axis=-1) instead "
+        "of keras.ops.isin, keras.ops.quantile of keras.ops.nan_to_num(x) instead of nanquantile, "
+        "a layer Conv2DTranspose instead of keras.ops.conv_transpose.",
+    ),
+    Remedy(
         r"OperatorNotAllowedInGraphError",
         "its call() branches or loops in Python on what a tensor holds",
         "Use keras.ops.where, keras.ops.cond or keras.ops.while_loop there.",
@@ -98,11 +126,18 @@ REMEDIES = (
 )
 
 
-def remedy(error: Failure) -> tuple[str, str]:
-    """Returns why a conversion failed, in plain words, and what helps."""
+def remedy(error: Failure, operation: Any = None) -> tuple[str, str]:
+    """Returns why a conversion failed, in plain words, and what helps.
+
+    Args:
+        error: How it failed.
+        operation: The layer or `keras.ops` call to blame, where it is one.
+    """
     log = error.log if isinstance(error, ConversionError) else ""
     operands = re.findall(r"see current operation: .*?:( \(tensor.*)", log)
-    text = "\n".join([str(error), *(line.strip() for line in operands), log])
+    kind = type(operation)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    text = "\n".join([str(error), *(line.strip() for line in operands), log, name])
     for known in REMEDIES:
         found = re.search(known.pattern, text)
         if found:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ExportError
+from keras_rnn_zoo.export.device_ops import substituted
 from keras_rnn_zoo.export.lowering import FLOAT, LOWERINGS, Lowering, Products
 from keras_rnn_zoo.export.lowering._base import Lookup, Result, Sequence
 from keras_rnn_zoo.export.lowering._cells import Cell, Chain, describe, side_by_side
@@ -130,7 +131,8 @@ def rewritten(
             if call is not None:
                 layer.__dict__["call"] = call
                 patched.append(layer)
-        yield expressed
+        with substituted():
+            yield expressed
     finally:
         for layer in patched:
             del layer.__dict__["call"]
