@@ -18,7 +18,7 @@ from keras_rnn_zoo.export.rewriting import Expressed
 from keras_rnn_zoo.export.running import TFLiteModel
 from keras_rnn_zoo.export.samples import Samples, synthetic_samples
 from keras_rnn_zoo.export.tap import Tap
-from keras_rnn_zoo.export.tracing import run_eagerly, trace
+from keras_rnn_zoo.export.tracing import Timesteps, run_eagerly, trace
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Form:
     lowering: str
     fold: bool = False
     batch_size: int = 1
-    timesteps: int | None = None
+    timesteps: Timesteps = None
     integer_io: bool = False
 
     def attempt(self, part: Any, seconds: float) -> None:
