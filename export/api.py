@@ -23,12 +23,19 @@ from keras_rnn_zoo.export import choosing, verification
 from keras_rnn_zoo.export.choosing import Candidate, Choice
 from keras_rnn_zoo.export.converting import DEFAULT_TIMEOUT
 from keras_rnn_zoo.export.diagnosing import diagnosed
+from keras_rnn_zoo.export.keras_model import Prepared, prepared
 from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS, Quantization
 from keras_rnn_zoo.export.reference import Rounding, reference_of
-from keras_rnn_zoo.export.samples import Samples, as_samples, synthetic_samples, token_inputs
+from keras_rnn_zoo.export.samples import (
+    Samples,
+    as_samples,
+    sizes_of,
+    synthetic_samples,
+    token_inputs,
+)
 from keras_rnn_zoo.export.targets import TARGETS, Target
-from keras_rnn_zoo.export.tracing import fixed_shapes, input_specs
+from keras_rnn_zoo.export.tracing import Timesteps, fixed_shapes, input_specs, renamed
 from keras_rnn_zoo.export.writing import Form, Written, write
 
 INFERENCE_TYPES = ("float32", "int8")
@@ -74,6 +81,9 @@ class TFLiteResult:
         unquantized: The weights that stayed in float32 in a mode that quantizes. Biases are none.
         parity: How the file's answers compare with the Keras model's; None with `verify=False`.
         synthetic: The samples were random, because none were given.
+        names: Keras' name of an input or output -> its name in the file, where they differ.
+        notes: What differs from the Keras model as it is, one sentence each: another dtype policy,
+            states that it would keep.
     """
 
     path: Path
@@ -89,6 +99,8 @@ class TFLiteResult:
     folded: tuple[str, ...] = ()
     choice: Choice | None = None
     target: str = "litert"
+    names: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def export_tflite(
@@ -99,7 +111,7 @@ def export_tflite(
     representative_data: Any = None,
     samples: Any = None,
     batch_size: int = 1,
-    timesteps: int | None = None,
+    timesteps: Timesteps = None,
     target: str = "litert",
     lowering: str | Sequence[str] | None = None,
     fold_embedding: bool | None = None,
@@ -112,12 +124,14 @@ def export_tflite(
 ) -> TFLiteResult:
     """Writes a Keras model as a .tflite file of builtin ops and proves it on real samples.
 
-    Takes any built functional or sequential model that holds SimpleRNN, LSTM, GRU, RNN,
-    Bidirectional or CellLoop layers, at any depth. The model itself is not changed. The file
-    appears at `path` only when it holds builtin ops alone and answers what the model answers.
+    Takes any built model, functional, sequential or subclassed, that holds SimpleRNN, LSTM, GRU,
+    RNN, Bidirectional or CellLoop layers, at any depth. The model itself is not changed. The file
+    computes in float32, whatever the model's dtype policy, and starts from zero states in every
+    call; it appears at `path` only when it holds builtin ops alone and answers what the model
+    answers.
 
     Args:
-        model: A built `keras.Model`.
+        model: A built `keras.Model`; one with a `call` of its own was called on data before.
         path: File to write; one that exists is replaced.
         quantization: `None` or `"none"` (float32), `"float16"`, `"dynamic"` (int8 weights) or
             `"int8"` (int8 weights and matrix products, calibrated).
@@ -127,7 +141,9 @@ def export_tflite(
         samples: Inputs to verify on, in the same forms; the representative data where none are
             given, and random inputs where there is neither.
         batch_size: Sequences that one call of the file answers.
-        timesteps: Number of time steps where the model's input leaves it open.
+        timesteps: Number of time steps where the model's inputs leave it open; by input name where
+            they differ, `{"left": 20, "right": 30}`, and by axis where that is not the second one,
+            `{"line": {2: 40}}`. Samples say it, too.
         target: The client that the file is for: see `keras_rnn_zoo.export.TARGETS`. It decides
             which lowerings and quantizations there are, and what the file may hold.
         lowering: How recurrences are expressed: see `keras_rnn_zoo.export.LOWERINGS`; None for
@@ -178,6 +194,54 @@ def export_tflite(
     choosing.candidates(lowering, fold_embedding, 1, target)
     client = TARGETS.get(target)
     client.check_quantization(mode.name)
+    given = representative_data if samples is None else samples
+    with prepared(model, given, timesteps) as ready:
+        for note in ready.notes:
+            teller(progress)(note)
+        return _export(
+            ready,
+            path,
+            mode,
+            client,
+            given,
+            representative_data,
+            batch_size,
+            timesteps,
+            lowering,
+            fold_embedding,
+            size_limit,
+            inference_type,
+            verify,
+            tolerance,
+            diagnose,
+            progress,
+        )
+
+
+def _export(
+    ready: Prepared,
+    path: Path,
+    mode: Quantization,
+    client: Target,
+    given: Any,
+    representative_data: Any,
+    batch_size: int,
+    timesteps: Timesteps,
+    lowering: str | Sequence[str] | None,
+    fold_embedding: bool | None,
+    size_limit: int,
+    inference_type: str,
+    verify: bool,
+    tolerance: verification.Tolerance | None,
+    diagnose: bool | files.PathLike,
+    progress: bool | Progress,
+) -> TFLiteResult:
+    """Does what `export_tflite` says, for what `prepared` made of its model."""
+    model, target = ready.model, client.name
+    proof = None
+    if given is not None:
+        proof = as_samples(model, given, limit=VERIFICATION_SAMPLES, timesteps=timesteps)
+        timesteps = sizes_of(model, proof, timesteps)
     specs = fixed_shapes(model, batch_size, timesteps)
     longest = max((int(spec.shape[1] or 1) for spec in specs if len(spec.shape) > 1), default=1)
     considered = choosing.candidates(lowering, fold_embedding, longest, target)
@@ -186,10 +250,7 @@ def export_tflite(
     )
     if form.integer_io:
         check_integer_inputs(model)
-    given = representative_data if samples is None else samples
-    if given is not None:
-        proof = as_samples(model, given, limit=VERIFICATION_SAMPLES, timesteps=timesteps)
-    else:
+    if proof is None:
         proof = synthetic_samples(model, timesteps)
     calibration = None
     if mode.needs_representative_data:
@@ -259,6 +320,8 @@ def export_tflite(
         parity=parity,
         synthetic=given is None,
         target=target,
+        names=renamed(model),
+        notes=ready.notes,
     )
 
 

@@ -17,7 +17,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,7 @@ from keras_rnn_zoo.export.verification import check_losses, compare_tflite
 from keras_rnn_zoo.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
-    pass
+    from keras_rnn_zoo.export.tracing import Timesteps
 
 FORMAT = 1
 FORMATS = ("tflite", "saved_model")
@@ -154,75 +154,120 @@ class Bundle:
         return known[quantization]
 
     def predict(
-        self, x: Sequence[Any] | np.ndarray, quantization: str | None = None
+        self,
+        x: Sequence[Any] | np.ndarray | Mapping[str, np.ndarray],
+        quantization: str | None = None,
     ) -> list[dict[str, Any]]:
         """Answers raw inputs, without TensorFlow.
 
         Args:
             x: Texts, rows of token ids or features, as the model was trained on; for a bundle of
-                a bare `.keras` file, encoded inputs `[samples, ...]`.
+                a bare `.keras` file, encoded inputs `[samples, ...]`, of several inputs a dict of
+                them by name (Keras' or that of the files).
             quantization: Which file answers; None takes the first, float32.
 
         Returns:
             One answer for each input: see `Preprocessor.decode`; `{"values": [...]}` for a bundle
-            of a bare `.keras` file.
+            of a bare `.keras` file, `{"values": {output name: [...]}}` where it has several
+            outputs.
 
         Raises:
             DataError: An input cannot be encoded; the message names its row.
             UnknownNameError: The bundle has no such file.
         """
         if self.preprocessor is not None:
-            encoded = self.preprocessor.encode_inputs(x)
-        else:
-            encoded = self._plain(x)
-        outputs = self._answer(encoded, quantization)
-        if self.preprocessor is not None:
-            return self.preprocessor.decode(outputs, encoded)
-        return [{"values": np.asarray(row, dtype=np.float64).tolist()} for row in outputs]
-
-    def _answer(self, encoded: np.ndarray, quantization: str | None) -> np.ndarray:
-        if quantization is None and not self.quantizations:
-            from keras_rnn_zoo.export import saved_model
-
-            serve = saved_model.load_signature(self.path / SAVED_MODEL)
+            encoded = self.preprocessor.encode_inputs(x)  # type: ignore[arg-type]
             name = self.report["model"]["inputs"][0]["name"]
-            (outputs,) = saved_model.serve_batches(serve, {name: encoded}).values()
-            return np.asarray(outputs)
+            (outputs,) = self._answer({name: encoded}, quantization).values()
+            return self.preprocessor.decode(outputs, encoded)
+        answers = self._answer(self._plain(x, quantization), quantization)
+        rows = {
+            name: np.asarray(values, dtype=np.float64).tolist() for name, values in answers.items()
+        }
+        if len(rows) == 1:
+            return [{"values": row} for row in next(iter(rows.values()))]
+        return [
+            {"values": dict(zip(rows, row, strict=True))}
+            for row in zip(*rows.values(), strict=True)
+        ]
+
+    def _model(self, quantization: str | None) -> TFLiteModel | None:
+        """The file that answers; None where a SavedModel is all there is."""
+        if quantization is None and not self.quantizations:
+            return None
         path = self.file(quantization)
         if path.name not in self._models:
             self._models[path.name] = TFLiteModel(path)
-        model = self._models[path.name]
-        if len(model.outputs) != 1:
-            raise RunError(
-                f"{path.name} has several outputs ({listed(model.outputs)}): run it with "
-                "keras_rnn_zoo.export.TFLiteModel."
-            )
-        return np.asarray(model.predict(encoded))
+        return self._models[path.name]
 
-    def _plain(self, x: Sequence[Any] | np.ndarray) -> np.ndarray:
-        inputs = self.report["model"]["inputs"]
-        if len(inputs) != 1:
+    def _answer(self, encoded: Arrays, quantization: str | None) -> Arrays:
+        model = self._model(quantization)
+        if model is None:
+            from keras_rnn_zoo.export import saved_model
+
+            serve = saved_model.load_signature(self.path / SAVED_MODEL)
+            batch = self.report["model"]["inputs"][0]["shape"][0]
+            return saved_model.serve_batches(serve, encoded, batch)
+        answers = model.predict(encoded)
+        return answers if isinstance(answers, dict) else {next(iter(model.outputs)): answers}
+
+    def _plain(
+        self, x: Sequence[Any] | np.ndarray | Mapping[str, np.ndarray], quantization: str | None
+    ) -> Arrays:
+        """Brings encoded inputs into the shapes and dtypes that the file takes, by name."""
+        model = self._model(quantization)
+        specs = {spec["name"]: spec for spec in self.report["model"]["inputs"]}
+        shapes = {
+            name: tuple(spec["shape"] if model is None else model.inputs[name].shape)
+            for name, spec in specs.items()
+        }
+        if not isinstance(x, Mapping):
+            if len(specs) != 1:
+                raise DataError(
+                    f"The model has {len(specs)} inputs: give an array for each, by name (a dict, "
+                    f"or an .npz file): {listed(specs)}."
+                )
+            x = {next(iter(specs)): x}  # type: ignore[dict-item]
+        known = self.report.get("names", {})
+        x = {known.get(name, name) if name not in specs else name: rows for name, rows in x.items()}
+        if set(x) != set(specs):
+            wrong = sorted(set(x) ^ set(specs))
+            near = next((nearest(name, specs) for name in wrong if name not in specs), "")
             raise DataError(
-                f"The model has {len(inputs)} inputs: run its files with "
-                "keras_rnn_zoo.export.TFLiteModel."
+                f"The model takes the inputs {listed(specs)}. Missing or unknown: {listed(wrong)}."
+                f"{near}"
             )
-        (spec,) = inputs
-        what = (
-            f"The bundle was made of a bare .keras file, so it takes encoded inputs: "
-            f"{spec['dtype']} of shape {['samples', *spec['shape'][1:]]}. Received: "
-        )
-        try:
-            array = np.asarray(x)
-        except ValueError:
-            raise DataError(f"{what}ragged rows. Pad them.") from None
-        if array.dtype.kind not in "fiub":
-            raise DataError(f"{what}{array.dtype}. Export the run that 'train' wrote for texts.")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise DataError(f"{what}NaN or infinity.")
-        try:
-            return array.astype(spec["dtype"]).reshape((len(array), *spec["shape"][1:]))
-        except (ValueError, TypeError):
-            raise DataError(f"{what}{list(array.shape)}.") from None
+        arrays = {name: _plain(spec, shapes[name], x[name]) for name, spec in specs.items()}
+        counts = {name: len(array) for name, array in arrays.items()}
+        if len(set(counts.values())) > 1:
+            raise DataError(f"Every input must have the same number of rows. Received: {counts}.")
+        return arrays
+
+
+def _plain(spec: dict[str, Any], shape: tuple[int | None, ...], x: Any) -> np.ndarray:
+    sizes = ["?" if size is None else size for size in shape[1:]]
+    what = (
+        "The bundle was made of a bare .keras file, so it takes encoded inputs: "
+        f"{spec['dtype']} of shape {['samples', *sizes]} as '{spec['name']}'. Received: "
+    )
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise DataError(f"{what}ragged rows. Pad them.") from None
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{what}{array.dtype}. Export the run that 'train' wrote for texts.")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError(f"{what}NaN or infinity.")
+    fits = array.ndim == len(shape) and all(
+        size in (None, actual) for size, actual in zip(shape[1:], array.shape[1:], strict=True)
+    )
+    try:
+        array = array.astype(spec["dtype"])
+        if fits:
+            return array
+        return array.reshape((len(array), *shape[1:]))  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        raise DataError(f"{what}{list(array.shape)}.") from None
 
 
 # -------------------------------------------------------------------------------------- writing
@@ -241,7 +286,7 @@ def export_bundle(
     representative_data: Any = None,
     samples: int = 128,
     batch_size: int = 1,
-    timesteps: int | None = None,
+    timesteps: Timesteps = None,
     target: str = "litert",
     lowering: str | Sequence[str] | None = None,
     fold_embedding: bool | None = None,
@@ -269,7 +314,8 @@ def export_bundle(
             `load_data` takes it. Instead of those of the run or the data.
         samples: How many rows to verify on.
         batch_size: Sequences that one call of a .tflite file answers.
-        timesteps: Number of time steps where a `.keras` file leaves it open.
+        timesteps: Number of time steps where a `.keras` file leaves it open, of all inputs or by
+            name, as `export_tflite` takes it; the representative data or the data say it, too.
         target: The client that the .tflite files are for: a name of `TARGETS`.
         lowering: How recurrences are expressed: a name of `LOWERINGS`, None for what the target
             prefers, or `"auto"`, or several names: then each file is written in each way, and
@@ -294,11 +340,15 @@ def export_bundle(
         DataError: The data cannot be read, or do not fit the model.
         OutputError: `output` holds something, or cannot be written.
     """
+    from keras_rnn_zoo.data import Dataset
     from keras_rnn_zoo.export.api import (
         check_inference_type,
         check_integer_inputs,
         roundings,
     )
+    from keras_rnn_zoo.export.keras_model import prepared
+    from keras_rnn_zoo.export.samples import as_samples, sizes_of
+    from keras_rnn_zoo.export.tracing import fixed_shapes, renamed
 
     say = teller(progress)
     formats = _chosen("format", formats, FORMATS)
@@ -335,20 +385,26 @@ def export_bundle(
 
     say(f"Loading the model of {source}")
     model = opened.load_model()
-    if inference_type == "int8":
-        check_integer_inputs(model)
     if timesteps is None and opened.preprocessor is not None:
         timesteps = opened.preprocessor.timesteps
-    if "tflite" in formats:
-        from keras_rnn_zoo.export.tracing import fixed_shapes
-
-        fixed_shapes(model, batch_size, timesteps)
-    calibration, check = choose_rows(opened, model, dataset, test, representative_data, timesteps)
-    task = infer_task(opened, model)
-
-    with files.new_directory(output) as directory:
+    known = representative_data if not isinstance(representative_data, Dataset) else None
+    with (
+        prepared(model, known, timesteps) as ready,
+        files.new_directory(output) as directory,
+    ):
+        model = ready.model
+        if inference_type == "int8":
+            check_integer_inputs(model)
+        calibration, check = choose_rows(
+            opened, model, dataset, test, representative_data, timesteps
+        )
+        first = as_samples(model, check.x, limit=samples, timesteps=timesteps)
+        timesteps = sizes_of(model, first, timesteps)
+        if "tflite" in formats:
+            fixed_shapes(model, batch_size, timesteps)
+        task = infer_task(opened, model)
         say(f"Answering {samples} samples with Keras")
-        reference = reference_of(model, _first(model, check.x, samples), roundings=roundings(modes))
+        reference = reference_of(model, first, roundings=roundings(modes))
         reference.save(directory / REFERENCE_FILE)
         if check.y is not None:
             say(f"Answering {len(check.y):,} rows with labels; each file will answer them too")
@@ -401,6 +457,8 @@ def export_bundle(
                 f"was written. {reasons}"
             )
         report = _report(opened, model, reference, check, labelled, entries, target, command)
+        report["names"] = renamed(model)
+        report["notes"] = list(ready.notes)
         report["sha256"] = {
             str(file.relative_to(directory)): _sha256(file) for file in _files(directory)
         }
@@ -436,12 +494,6 @@ def _chosen(kind: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
     return names
 
 
-def _first(model: Any, x: Any, count: int) -> Arrays:
-    from keras_rnn_zoo.export.samples import as_samples
-
-    return as_samples(model, x, limit=count)
-
-
 def _write_tflite(
     directory: Path,
     model: Any,
@@ -450,7 +502,7 @@ def _write_tflite(
     reference: Reference,
     labelled: Labelled | None,
     batch_size: int,
-    timesteps: int | None,
+    timesteps: Timesteps,
     target: str,
     lowering: str | Sequence[str] | None,
     fold_embedding: bool | None,

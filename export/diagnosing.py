@@ -25,13 +25,13 @@ from keras_rnn_zoo.export.minimizing import (
     SECONDS,
     Attempt,
     Search,
-    graph_of,
     part_of,
     path_of,
     title,
 )
 from keras_rnn_zoo.export.progress import Progress
 from keras_rnn_zoo.export.remedies import Failure, named_ops, one_line, remedy
+from keras_rnn_zoo.export.tracing import graph_of
 from keras_rnn_zoo.provenance import provenance
 
 KIND = "keras-rnn-zoo export failure"

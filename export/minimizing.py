@@ -16,7 +16,7 @@ from typing import Any
 from keras_rnn_zoo.errors import ConversionError, OpGateError
 from keras_rnn_zoo.export.progress import Progress
 from keras_rnn_zoo.export.remedies import Failure, named_ops, one_line
-from keras_rnn_zoo.export.tracing import fixed_shapes, input_specs
+from keras_rnn_zoo.export.tracing import Timesteps, fixed_shapes, graph_of, input_specs
 
 # A search ends after so many seconds (and the try that runs then) or so many tries. A part of a
 # model converts in less than a second; what takes TRY_SECONDS hangs, and waiting for it again and
@@ -67,12 +67,12 @@ class Search:
         self._tries = tries
         self._hangs = HANGS
 
-    def run(self, batch_size: int = 1, timesteps: int | None = None) -> list[Node]:
+    def run(self, batch_size: int = 1, timesteps: Timesteps = None) -> list[Node]:
         """Returns the calls of the layers to blame; none where no part of the model fails.
 
         Args:
             batch_size: Sequences that one call of the file answers.
-            timesteps: Number of time steps where the model leaves it open.
+            timesteps: Sizes that the model leaves open.
         """
         fixed = fixed_shapes(self._model, batch_size, timesteps)
         shapes = [
@@ -159,12 +159,6 @@ class Search:
     def _tell(self, line: str) -> None:
         self.lines.append(line)
         self._say(f"  {line}")
-
-
-def graph_of(operation: Any) -> Any:
-    """Returns the graph of a functional or sequential model; None for everything else."""
-    graph = getattr(operation, "_functional", None) or operation
-    return graph if hasattr(graph, "_nodes_by_depth") else None
 
 
 def _nodes(graph: Any) -> list[Node]:

@@ -19,7 +19,7 @@ import numpy as np
 from keras_rnn_zoo.errors import ExportError, RunError
 from keras_rnn_zoo.export.running import Arrays
 from keras_rnn_zoo.export.samples import as_samples
-from keras_rnn_zoo.export.tracing import call_flat, input_specs, output_names
+from keras_rnn_zoo.export.tracing import call_flat, graph_of, input_specs, output_names
 from keras_rnn_zoo.files import PathLike
 
 # Samples that Keras answers at once.
@@ -166,7 +166,7 @@ def reference_of(
     """Runs a Keras model on samples, for its files to be compared with.
 
     Args:
-        model: A built functional or sequential model; it is not changed.
+        model: A built `keras.Model`; it is not changed.
         samples: Encoded inputs, in any form that `as_samples` takes.
         made: Add samples of other lengths, made of the given ones: see `make_lengths`.
         roundings: Quantization mode -> what its rounding does. The model answers with weights and
@@ -175,6 +175,15 @@ def reference_of(
     Raises:
         ExportError: The samples do not fit the model, or the model answers NaN.
     """
+    from keras_rnn_zoo.export.keras_model import prepared
+
+    with prepared(model, samples, compare=False) as ready:
+        return _reference_of(ready.model, samples, made, roundings or {})
+
+
+def _reference_of(
+    model: Any, samples: Any, made: bool, roundings: Mapping[str, Rounding]
+) -> Reference:
     x = as_samples(model, samples)
     given = len(next(iter(x.values())))
     if made:
@@ -197,7 +206,7 @@ def reference_of(
         {name: values[finite] for name, values in group.items()} for group in (x, answers, logits)
     )
     disturbed = {}
-    for mode, rounding in (roundings or {}).items():
+    for mode, rounding in roundings.items():
         every = []
         for seed in SEEDS:
             changed, inner = probe.answers(x, rounding, np.random.default_rng(seed))
@@ -349,6 +358,8 @@ def _head(output: Any) -> _Head | None:
     operation = history.operation
     inputs = list(operation._inbound_nodes[history.node_index].input_tensors)
     if isinstance(operation, keras.Model):  # a model used as a layer
+        if graph_of(operation) is None:
+            return None
         inner = _head(keras.tree.flatten(operation.outputs)[history.tensor_index])
         if inner is None:
             return None

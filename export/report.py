@@ -65,8 +65,16 @@ def _summary(report: Mapping[str, Any]) -> str:
     if samples["longest"] is not None:
         text += f", {samples['shortest']} to {samples['longest']} time steps long"
     text += ", three invokes each in the same interpreter."
+    text += "".join(f" {line}" for line in told(report))
     target = report.get("target", "litert")
     return text if target == "litert" else f"For the target {target}. {text}"
+
+
+def told(report: Mapping[str, Any]) -> list[str]:
+    """Returns what differs from the Keras model as it is, a sentence each."""
+    renamed = ", ".join(f"'{name}' is {new}" for name, new in report.get("names", {}).items())
+    names = [f"In the files, {renamed}: TensorFlow takes no other names."] if renamed else []
+    return [*report.get("notes", ()), *names]
 
 
 def _legend(report: Mapping[str, Any]) -> str:

@@ -110,7 +110,7 @@ def rewritten(
 
     Raises:
         UnknownNameError: No such lowering.
-        ExportError: A layer that cannot be exported: stateful, ...
+        ExportError: A layer gets a sequence of an unknown size, once it is called.
     """
     from keras.layers import Embedding
 
@@ -241,12 +241,6 @@ def _recurrent_call(
     if not _is_recurrent(layer):
         return None
     path = _path(layer)
-    if getattr(layer, "stateful", False):
-        raise ExportError(
-            f"Layer '{path}' is stateful, and a .tflite file that keeps state between calls is "
-            "not supported. Rebuild the model with stateful=False and the same weights, and pass "
-            "initial_state as an input if a state must be carried."
-        )
     keras_cells = _cells(layer)
     cells = [
         describe(path if len(keras_cells) == 1 else f"{path}/{number}", cell, products)

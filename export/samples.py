@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ExportError, listed, nearest
-from keras_rnn_zoo.export.tracing import InputSpec, input_specs, refuse_text
+from keras_rnn_zoo.export.tracing import (
+    InputSpec,
+    Timesteps,
+    how_to_size,
+    input_specs,
+    refuse_text,
+    sized,
+)
 
 Samples = dict[str, np.ndarray]
 
@@ -20,18 +27,19 @@ def as_samples(
     *,
     what: str = "samples",
     limit: int | None = None,
-    timesteps: int | None = None,
+    timesteps: Timesteps = None,
 ) -> Samples:
     """Brings inputs into the form name -> array `[samples, ...]`, checked against the model.
 
     Args:
         model: A built functional or sequential model.
         data: An array `[samples, ...]` (one input), a list of arrays (one an input), a dict of
-            arrays by input name, or a callable that yields one sample after the other as a list
-            or dict of arrays of batch 1, as the TFLite converter's `representative_dataset`.
+            arrays by input name (Keras' or the signature's), or a callable that yields one sample
+            after the other as a list or dict of arrays of batch 1, as the TFLite converter's
+            `representative_dataset`.
         what: What the inputs are for, for messages.
         limit: Take at most so many samples, evenly spread.
-        timesteps: Size of axis 1 where the model leaves it open.
+        timesteps: Sizes that the model leaves open: see `tracing.sized`.
 
     Returns:
         One array for each input, with the dtype of the input.
@@ -39,7 +47,7 @@ def as_samples(
     Raises:
         ExportError: Inputs that the model does not take: names, shapes, NaN, token ids.
     """
-    specs = input_specs(model)
+    specs = sized(model, timesteps)
     if callable(data):
         data = _collect(specs, data, what)
     arrays = _by_name(specs, data, what)
@@ -51,7 +59,8 @@ def as_samples(
         )
     rows = _spread(counts.pop(), limit)
     samples = {
-        spec.name: _checked(spec, arrays[spec.name][rows], what, timesteps) for spec in specs
+        spec.name: _checked(spec, own.shape, arrays[spec.name][rows], what)
+        for spec, own in zip(specs, input_specs(model), strict=True)
     }
     for name, vocabulary in _vocabularies(model).items():
         low, high = samples[name].min(initial=0), samples[name].max(initial=0)
@@ -71,27 +80,38 @@ def token_inputs(model: Any) -> set[str]:
     return whole | set(_vocabularies(model))
 
 
-def synthetic_samples(model: Any, timesteps: int | None = None, count: int = 8) -> Samples:
+def sizes_of(model: Any, samples: Samples, timesteps: Timesteps = None) -> Timesteps:
+    """Returns the sizes that the model leaves open, as samples say them; else what is given."""
+    open_sizes = {
+        spec.name: {
+            axis: int(samples[spec.name].shape[axis])
+            for axis, size in enumerate(spec.shape)
+            if axis and size is None
+        }
+        for spec in input_specs(model)
+    }
+    return {name: sizes for name, sizes in open_sizes.items() if sizes} or timesteps
+
+
+def synthetic_samples(model: Any, timesteps: Timesteps = None, count: int = 8) -> Samples:
     """Returns random inputs, the same each time, for a model that came without data.
 
     Token ids (whole numbers, and whatever goes straight into an embedding) are drawn below the
     vocabulary of the model's smallest embedding and padded on the right with zeros to different
     lengths; everything else is standard normal.
     """
-    specs = input_specs(model)
+    specs = sized(model, timesteps)
     refuse_text(specs)
     vocabulary = min((layer.input_dim for layer in _embeddings(model)), default=2)
     tokens = token_inputs(model)
     generator = np.random.default_rng(0)
     samples: Samples = {}
     for spec in specs:
-        sizes = [count, *spec.shape[1:]]
-        if len(sizes) > 1 and sizes[1] is None:
-            sizes[1] = timesteps
-        shape = [size for size in sizes if size is not None]
-        if len(shape) < len(sizes):
+        shape = [count, *(size for size in spec.shape[1:] if size is not None)]
+        if len(shape) < len(spec.shape):
             raise ExportError(
-                f"Input '{spec.name}' has the shape {spec.shape}. Pass timesteps=... for axis 1."
+                f"Input '{spec.name}' has the shape {spec.shape}. Pass {how_to_size(spec)}, or "
+                "samples of that size."
             )
         values: np.ndarray
         if spec.name in tokens:
@@ -141,6 +161,8 @@ def _collect(specs: list[InputSpec], generator: Callable[[], Iterable[Any]], wha
 def _by_name(specs: list[InputSpec], data: Any, what: str) -> Samples:
     names = [spec.name for spec in specs]
     if isinstance(data, Mapping):
+        own = {spec.original: spec.name for spec in specs} | {name: name for name in names}
+        data = {own.get(name, name): array for name, array in data.items()}
         if set(data) != set(names):
             wrong = sorted(set(map(str, data)) ^ set(names))
             near = (nearest(name, names) for name in wrong if name not in names)
@@ -177,10 +199,10 @@ def _spread(count: int, limit: int | None) -> np.ndarray:
     return np.linspace(0, count - 1, limit).round().astype(int)
 
 
-def _checked(spec: InputSpec, array: np.ndarray, what: str, timesteps: int | None) -> np.ndarray:
-    wanted = list(spec.shape[1:])
-    if wanted and wanted[0] is None:
-        wanted[0] = timesteps
+def _checked(
+    spec: InputSpec, own: tuple[int | None, ...], array: np.ndarray, what: str
+) -> np.ndarray:
+    wanted = spec.shape[1:]
     fits = array.ndim == len(spec.shape) and all(
         size in (None, actual) for size, actual in zip(wanted, array.shape[1:], strict=True)
     )
@@ -189,6 +211,12 @@ def _checked(spec: InputSpec, array: np.ndarray, what: str, timesteps: int | Non
         raise ExportError(
             f"The {what} for input '{spec.name}' must have the shape [{shape}]. Received: "
             f"{list(array.shape)}"
+            + (
+                ". The model leaves that size open: leave timesteps (--timesteps) out, or give it "
+                f"by name, {{'{spec.name}': ...}} ({spec.name}=N)."
+                if own != spec.shape
+                else ""
+            )
         )
     if not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
         raise ExportError(

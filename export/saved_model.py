@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,17 @@ import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import ExportError, RunError, listed
+from keras_rnn_zoo.export.keras_model import prepared
 from keras_rnn_zoo.export.reference import Reference, reference_of
 from keras_rnn_zoo.export.running import SIGNATURE, Arrays
 from keras_rnn_zoo.export.samples import synthetic_samples
-from keras_rnn_zoo.export.tracing import call_flat, input_specs, output_names
+from keras_rnn_zoo.export.tracing import (
+    Timesteps,
+    call_flat,
+    input_specs,
+    output_names,
+    renamed,
+)
 from keras_rnn_zoo.export.verification import (
     INVOKES,
     Parity,
@@ -47,6 +54,8 @@ class SavedModelResult:
         inputs: Names of the inputs of `serving_default`.
         outputs: Names of its outputs.
         parity: How its answers compare with the Keras model's; None with `verify=False`.
+        names: Keras' name of an input or output -> its name here, where they differ.
+        notes: What differs from the Keras model as it is, one sentence each.
     """
 
     path: Path
@@ -54,6 +63,8 @@ class SavedModelResult:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     parity: Parity | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def export_saved_model(
@@ -61,7 +72,7 @@ def export_saved_model(
     path: files.PathLike,
     *,
     samples: Any = None,
-    timesteps: int | None = None,
+    timesteps: Timesteps = None,
     verify: bool = True,
 ) -> SavedModelResult:
     """Writes a Keras model as a SavedModel and proves it on what was written.
@@ -70,11 +81,12 @@ def export_saved_model(
     name, for any number of sequences at once.
 
     Args:
-        model: A built functional or sequential `keras.Model`; it is not changed.
+        model: A built `keras.Model`, whatever its dtype policy; it is not changed.
         path: A new or empty directory.
         samples: Encoded inputs to verify on: an array `[samples, ...]`, a list or a dict of arrays
             for several inputs; random ones where none are given.
-        timesteps: Number of time steps of the random inputs where the model leaves it open.
+        timesteps: Number of time steps of the random inputs where the model leaves it open, or by
+            input name.
         verify: Reload the directory and compare its answers with the model's.
 
     Returns:
@@ -85,24 +97,26 @@ def export_saved_model(
         VerificationError: The SavedModel answers something else than the model.
         OutputError: `path` holds something, or cannot be written.
     """
-    specs = input_specs(model)
-    reference = None
     files.check_new_directory(path)
-    if verify:
-        given = synthetic_samples(model, timesteps) if samples is None else samples
-        from keras_rnn_zoo.export.api import roundings
+    with prepared(model, samples, timesteps) as ready:
+        reference = None
+        if verify:
+            given = synthetic_samples(ready.model, timesteps) if samples is None else samples
+            from keras_rnn_zoo.export.api import roundings
 
-        reference = reference_of(model, given, roundings=roundings([]))
-    with files.new_directory(path) as directory:
-        write_saved_model(model, directory)
-        parity = compare_saved_model(directory, reference) if reference is not None else None
-    return SavedModelResult(
-        path=Path(path),
-        bytes=directory_bytes(path),
-        inputs=tuple(spec.name for spec in specs),
-        outputs=tuple(output_names(model)),
-        parity=parity,
-    )
+            reference = reference_of(ready.model, given, roundings=roundings([]))
+        with files.new_directory(path) as directory:
+            write_saved_model(ready.model, directory)
+            parity = compare_saved_model(directory, reference) if reference is not None else None
+        return SavedModelResult(
+            path=Path(path),
+            bytes=directory_bytes(path),
+            inputs=tuple(spec.name for spec in input_specs(ready.model)),
+            outputs=tuple(output_names(ready.model)),
+            parity=parity,
+            names=renamed(ready.model),
+            notes=ready.notes,
+        )
 
 
 def write_saved_model(model: Any, directory: Path) -> None:

@@ -23,6 +23,7 @@ from keras_rnn_zoo.export.verification import changed_rows, losses, score
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.data import Dataset
+    from keras_rnn_zoo.export.tracing import Timesteps
     from keras_rnn_zoo.preprocessing import Preprocessor
     from keras_rnn_zoo.run import Run
 
@@ -173,8 +174,6 @@ def read_representative(
         DataError: The file is missing, damaged, or holds what the model was not trained on.
         ExportError: It holds texts, and the source brings no vocabulary.
     """
-    from keras_rnn_zoo.data.arrays import read_arrays
-
     path = Path(file)
     if path.suffix.lower() in (".npy", ".npz"):
         if not path.exists():
@@ -183,17 +182,50 @@ def read_representative(
                 f"No such file: '{file}'.{nearest(str(file), near)} Give encoded inputs (.npy, "
                 ".npz), or rows as --data takes them."
             )
-        try:
-            arrays = read_arrays(path)
-        except OSError as error:
-            raise DataError(f"Cannot read {file}: {error.strerror or error}.") from error
-        if not arrays:
-            raise DataError(f"{file} holds no arrays. Write it with numpy.savez.")
+        arrays = _read_arrays(path)
         if len(arrays) == 1:
             return next(iter(arrays.values()))
         if not ({"x", "y"} <= set(arrays) or {"x_train", "y_train"} <= set(arrays)):
             return arrays
     return read_data(source, file, None, text_column, label_column)[0]
+
+
+def read_encoded(file: files.PathLike, inputs: int = 1) -> Any:
+    """Reads encoded inputs to predict from.
+
+    Args:
+        file: A `.npy` file, or an `.npz` file with an array for each input; of one input it may be
+            called `x` or `x_test`.
+        inputs: How many inputs the model has.
+
+    Returns:
+        An array, or name -> array.
+
+    Raises:
+        DataError: The file is missing or damaged, or holds no arrays.
+    """
+    from keras_rnn_zoo.data import load_inputs
+
+    path = Path(file)
+    if path.suffix.lower() not in (".npy", ".npz") or not path.is_file():
+        return load_inputs(path)
+    arrays = _read_arrays(path)
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    named = [name for name in ("x", "x_test") if name in arrays and inputs == 1]
+    return arrays[named[0]] if named else arrays
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    from keras_rnn_zoo.data.arrays import read_arrays
+
+    try:
+        arrays = read_arrays(path)
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+    if not arrays:
+        raise DataError(f"{path} holds no arrays. Write it with numpy.savez.")
+    return arrays
 
 
 def choose_rows(
@@ -202,7 +234,7 @@ def choose_rows(
     dataset: Dataset | None,
     test: Dataset | None,
     representative_data: Any,
-    timesteps: int | None,
+    timesteps: Timesteps,
 ) -> tuple[Any, Rows]:
     """Returns the encoded inputs to calibrate on (or None) and the rows to check on.
 
@@ -218,7 +250,7 @@ def choose_rows(
     def encoded(split: Any, origin: str, labels: bool = True) -> Rows:
         preprocessor = source.preprocessor
         if preprocessor is None:
-            return _encode_plain(model, split, origin)
+            return _encode_plain(model, split, origin, timesteps)
         x = preprocessor.encode_inputs(split.x, strict=False)
         return Rows(x, preprocessor.encode_labels(split.y, split.x) if labels else None, origin)
 
@@ -258,11 +290,11 @@ def choose_rows(
     return calibration, check
 
 
-def _encode_plain(model: Any, split: Any, origin: str) -> Rows:
+def _encode_plain(model: Any, split: Any, origin: str, timesteps: Timesteps) -> Rows:
     """Takes data as they are, for a model that came without preprocessing."""
-    from keras_rnn_zoo.export.tracing import input_specs
+    from keras_rnn_zoo.export.tracing import sized
 
-    specs = input_specs(model)
+    specs = sized(model, timesteps)
     if len(specs) != 1:
         raise ExportError(
             f"The model has {len(specs)} inputs ({listed(spec.name for spec in specs)}), which "

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import keyword
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from keras_rnn_zoo.errors import ExportError
+import numpy as np
+
+from keras_rnn_zoo.errors import ExportError, listed, nearest
 from keras_rnn_zoo.export.lowering import FLOAT, Products
 from keras_rnn_zoo.export.rewriting import Expressed, rewritten
+
+# Sizes that a model leaves open: of every input, or by its name; by axis if it is no time axis.
+Timesteps: TypeAlias = int | Mapping[str, int | Mapping[int, int]] | None
 
 
 @dataclass(frozen=True)
@@ -19,11 +28,13 @@ class InputSpec:
         name: Its name in the signature.
         shape: Static shape, batch included; None where the model leaves a size open.
         dtype: NumPy name of its type.
+        original: Its name in the Keras model.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+    original: str
 
 
 def input_specs(model: Any) -> list[InputSpec]:
@@ -56,15 +67,29 @@ def input_specs(model: Any) -> list[InputSpec]:
             "it with keras.Input); wrap a subclassed model: "
             "keras.Model(inputs, model(inputs)) with inputs = keras.Input(...)."
         )
-    names = _unique([_plain(tensor.name) for tensor in inputs])
+    originals = [tensor.name for tensor in inputs]
+    originals = _keys(getattr(model, "_inputs_struct", None), originals)
     return [
-        InputSpec(name, tuple(tensor.shape), str(tensor.dtype))
-        for name, tensor in zip(names, inputs, strict=True)
+        InputSpec(name, tuple(tensor.shape), str(tensor.dtype), original)
+        for name, tensor, original in zip(
+            legal_names(originals, "input"), inputs, originals, strict=True
+        )
     ]
 
 
 def output_names(model: Any) -> list[str]:
-    """Returns one unique name for each output of the model, from the layers that make them."""
+    """Returns one unique name for each output of the model: its key, or the layer that makes it."""
+    return legal_names(_original_outputs(model), "output")
+
+
+def renamed(model: Any) -> dict[str, str]:
+    """Returns Keras' name of an input or output -> its name in the signature, where they differ."""
+    pairs = [(spec.original, spec.name) for spec in input_specs(model)]
+    pairs += zip(_original_outputs(model), output_names(model), strict=True)
+    return {original: name for original, name in pairs if original != name}
+
+
+def _original_outputs(model: Any) -> list[str]:
     import keras
 
     outputs = keras.tree.flatten(model.outputs)
@@ -72,20 +97,61 @@ def output_names(model: Any) -> list[str]:
     names = getattr(model, "output_names", None) or [model.layers[-1].name]
     if len(names) != len(outputs):
         names = [f"output_{number}" for number in range(len(outputs))]
-    return _unique([_plain(name) for name in names])
+    return _keys(getattr(model, "_outputs_struct", None), names)
 
 
-def _plain(name: str) -> str:
-    return name.split(":")[0].replace("/", "_")
+def _keys(structure: Any, names: list[str]) -> list[str]:
+    """Returns the names of flat tensors: the keys where the structure holds dicts."""
+    import keras
+
+    if structure is None:
+        return list(names)
+    keys = [
+        "_".join(key for key in path if isinstance(key, str))
+        for path, _ in keras.tree.flatten_with_path(structure)
+    ]
+    return [key or name for key, name in zip(keys, names, strict=True)]
 
 
-def _unique(names: list[str]) -> list[str]:
-    seen: dict[str, int] = {}
+def legal_names(names: list[str], kind: str) -> list[str]:
+    """Returns for each name one that TensorFlow and Python keyword arguments take, all different.
+
+    Args:
+        names: Any names; those that are legal stay as they are.
+        kind: `"input"` or `"output"`: what the name of one without a letter begins with.
+    """
+    # TensorFlow does not tell upper from lower case.
+    taken = {name.lower() for name in names if _legal(name, kind) == name}
+    kept: set[str] = set()
     unique = []
     for name in names:
-        count = seen[name] = seen.get(name, 0) + 1
-        unique.append(name if count == 1 else f"{name}_{count - 1}")
+        legal = found = _legal(name, kind)
+        number = 0
+        while found.lower() in kept or (found.lower() in taken and (found != name or number)):
+            number += 1
+            found = f"{legal}_{number}"
+        kept.add(found.lower())
+        unique.append(found)
     return unique
+
+
+def _legal(name: str, kind: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        letters = unicodedata.normalize("NFKD", name)
+        letters = "".join(letter for letter in letters if not unicodedata.combining(letter))
+        name = re.sub(r"[^A-Za-z0-9_]+", "_", letters).strip("_") or kind
+        if name[0].isdigit():
+            name = f"{kind}_{name}"
+    # An argument of TensorFlow's own functions is called self.
+    return f"{name}_" if keyword.iskeyword(name) or name == "self" else name
+
+
+def graph_of(operation: Any) -> Any:
+    """Returns the graph of a functional or sequential model; None for everything else."""
+    graph = getattr(operation, "_functional", None) or operation
+    # A model with a call of its own may do anything with its layers.
+    own = not type(operation).call.__module__.startswith("keras.")
+    return graph if hasattr(graph, "_nodes_by_depth") and not own else None
 
 
 def refuse_text(specs: list[InputSpec]) -> None:
@@ -103,13 +169,13 @@ def refuse_text(specs: list[InputSpec]) -> None:
             )
 
 
-def fixed_shapes(model: Any, batch_size: int, timesteps: int | None) -> list[InputSpec]:
+def fixed_shapes(model: Any, batch_size: int, timesteps: Timesteps) -> list[InputSpec]:
     """Returns the inputs with every size fixed.
 
     Args:
         model: A built functional or sequential model.
         batch_size: Sequences that one call of the file answers.
-        timesteps: Size of axis 1 where the model leaves it open.
+        timesteps: Sizes that the model leaves open: see `sized`.
 
     Raises:
         ExportError: A size is open and not given, or given and contradicted by the model; or the
@@ -118,39 +184,103 @@ def fixed_shapes(model: Any, batch_size: int, timesteps: int | None) -> list[Inp
     fixed = []
     specs = input_specs(model)
     refuse_text(specs)
-    if timesteps is not None:
-        _check_timesteps(model, specs, timesteps)
-    for spec in specs:
-        shape = list(spec.shape)
-        if shape[0] not in (None, batch_size):
+    for own, spec in zip(specs, sized(model, timesteps), strict=True):
+        if own.shape[0] not in (None, batch_size):
             raise ExportError(
-                f"Input '{spec.name}' of model '{model.name}' has a fixed batch size of "
-                f"{shape[0]}. Received: batch_size={batch_size}. Pass batch_size={shape[0]}."
+                f"Input '{own.name}' of model '{model.name}' has a fixed batch size of "
+                f"{own.shape[0]}. Received: batch_size={batch_size}. Pass "
+                f"batch_size={own.shape[0]}."
             )
-        shape[0] = batch_size
-        if len(shape) > 1 and shape[1] is None:
-            shape[1] = timesteps
-        if None in shape:
+        if None in spec.shape[1:]:
             raise ExportError(
-                f"Input '{spec.name}' of model '{model.name}' has the shape {spec.shape}: a file "
-                "for a device has fixed sizes. Pass timesteps=... for axis 1, or build the model "
-                "with fixed sizes."
+                f"Input '{own.name}' of model '{model.name}' has the shape {own.shape}, and a file "
+                f"for a device has fixed sizes. Pass {how_to_size(own)}, or samples of that size."
             )
-        fixed.append(InputSpec(spec.name, tuple(shape), spec.dtype))
+        fixed.append(replace(spec, shape=(batch_size, *spec.shape[1:])))
     return fixed
 
 
-def _check_timesteps(model: Any, specs: list[InputSpec], timesteps: int) -> None:
-    if timesteps < 1:
-        raise ExportError(f"timesteps must be at least 1. Received: {timesteps}")
+def how_to_size(spec: InputSpec) -> str:
+    """Returns what to pass for the sizes that an input leaves open."""
+    axes = [axis for axis, size in enumerate(spec.shape) if axis and size is None]
+    if len(axes) == 1:
+        python, line = "...", "N"
+    else:
+        python = f"{{'{spec.name}': {{{', '.join(f'{axis}: ...' for axis in axes)}}}}}"
+        line = ",".join(f"{spec.name}:{axis}=N" for axis in axes)
+    return f"timesteps={python} (on the command line --timesteps {line})"
+
+
+def sized(model: Any, timesteps: Timesteps) -> list[InputSpec]:
+    """Returns the inputs with the sizes that are given for what the model leaves open.
+
+    Args:
+        model: A built functional or sequential model.
+        timesteps: Number of time steps (axis 1, or the only axis that is open) of every input that
+            leaves it open; or input name -> that, or input name -> axis -> size.
+
+    Raises:
+        ExportError: An unknown input, or a size that the model contradicts.
+    """
+    specs = input_specs(model)
+    if timesteps is None:
+        return specs
+    if isinstance(timesteps, Mapping):
+        return _sized_by_name(model, specs, timesteps)
     lengths = {spec.name: spec.shape[1] for spec in specs if len(spec.shape) > 1}
-    if lengths and None not in lengths.values() and timesteps not in lengths.values():
+    if not any(_open_axis(spec) for spec in specs) and timesteps not in lengths.values():
         fixed = ", ".join(f"'{name}' {length}" for name, length in lengths.items())
         raise ExportError(
             f"Model '{model.name}' has fixed time steps (input {fixed}). Received: "
             f"timesteps={timesteps}. Leave timesteps out, or build and train the model with "
             f"timesteps={timesteps}."
         )
+    return [
+        _with_size(spec, axis, timesteps) if (axis := _open_axis(spec)) else spec for spec in specs
+    ]
+
+
+def _sized_by_name(
+    model: Any, specs: list[InputSpec], timesteps: Mapping[str, int | Mapping[int, int]]
+) -> list[InputSpec]:
+    known = {spec.original: spec for spec in specs} | {spec.name: spec for spec in specs}
+    for name in timesteps:
+        if name not in known:
+            raise ExportError(
+                f"Model '{model.name}' has no input '{name}' to give a size for."
+                f"{nearest(name, known)} Its inputs: {listed(spec.name for spec in specs)}."
+            )
+    given = {known[name].name: sizes for name, sizes in timesteps.items()}
+    result = []
+    for spec in specs:
+        sizes = given.get(spec.name, {})
+        if not isinstance(sizes, Mapping):
+            sizes = {_open_axis(spec) or 1: sizes}
+        for axis, size in sizes.items():
+            spec = _with_size(spec, axis, size)
+        result.append(spec)
+    return result
+
+
+def _open_axis(spec: InputSpec) -> int | None:
+    """The axis that a number of time steps alone means: the first, or the only one open."""
+    axes = [axis for axis, size in enumerate(spec.shape) if axis and size is None]
+    return axes[0] if axes and (axes[0] == 1 or len(axes) == 1) else None
+
+
+def _with_size(spec: InputSpec, axis: int, size: int) -> InputSpec:
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        raise ExportError(
+            f"timesteps must be at least 1, a whole number. Received for input '{spec.name}': "
+            f"{size!r}"
+        )
+    if not 0 < axis < len(spec.shape) or spec.shape[axis] not in (None, size):
+        raise ExportError(
+            f"Input '{spec.name}' has the shape {spec.shape}. Received: the size {size} for axis "
+            f"{axis}. Only the sizes that are None can be chosen, that of the batch aside: it is "
+            "batch_size."
+        )
+    return replace(spec, shape=(*spec.shape[:axis], int(size), *spec.shape[axis + 1 :]))
 
 
 def call_flat(model: Any, inputs: list[Any]) -> list[Any]:
@@ -170,7 +300,7 @@ def trace(
     *,
     lowering: str,
     batch_size: int = 1,
-    timesteps: int | None = None,
+    timesteps: Timesteps = None,
     products: Products = FLOAT,
     fold: bool = False,
 ) -> Expressed:

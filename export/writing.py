@@ -16,7 +16,7 @@ from keras_rnn_zoo.export.reference import make_lengths, paddings
 from keras_rnn_zoo.export.remedies import untraceable
 from keras_rnn_zoo.export.rewriting import Expressed
 from keras_rnn_zoo.export.samples import Samples, synthetic_samples
-from keras_rnn_zoo.export.tracing import trace
+from keras_rnn_zoo.export.tracing import Timesteps, trace
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Form:
     lowering: str
     fold: bool = False
     batch_size: int = 1
-    timesteps: int | None = None
+    timesteps: Timesteps = None
     integer_io: bool = False
 
     def attempt(self, part: Any, seconds: float) -> None:

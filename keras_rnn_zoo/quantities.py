@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from keras_rnn_zoo.errors import ConfigError, listed
 
@@ -75,3 +76,39 @@ def duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{round(seconds) // 60} min {round(seconds) % 60:02} s"
     return f"{round(seconds / 60) // 60} h {round(seconds / 60) % 60:02} min"
+
+
+def parse_timesteps(value: Any) -> int | dict[str, int | dict[int, int]]:
+    """Returns the sizes in text such as 80, left=20,right=30 or line:2=40.
+
+    Args:
+        value: A number of time steps for every input, or one by input name, or a size by input
+            name and axis.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    text = str(value).strip()
+    if "=" not in text:
+        return _steps(text, text)
+    sizes: dict[str, int | dict[int, int]] = {}
+    for part in text.split(","):
+        target, _, size = part.rpartition("=")
+        name, colon, axis = target.strip().rpartition(":")
+        if not (colon and axis.strip().isdigit()):
+            sizes[target.strip()] = _steps(size, text)
+            continue
+        known = sizes.setdefault(name.strip(), {})
+        if isinstance(known, dict):
+            known[int(axis)] = _steps(size, text)
+    return sizes
+
+
+def _steps(number: str, text: str) -> int:
+    try:
+        return int(number)
+    except ValueError:
+        raise ConfigError(
+            "timesteps is a whole number, such as 80, or one by input name, such as "
+            f"left=20,right=30, or by name and axis, such as line:2=40. Received: {text!r}"
+        ) from None

@@ -77,9 +77,11 @@ class Fused(Lowering):
         batch, _, features = sequence.inputs.shape
         _, order, places = order_of_steps(sequence)
         inputs = sequence.inputs
-        if order is not None and sequence.lookup is not None:
+        if sequence.mask is None:
+            inputs = tf.reverse(inputs, [1]) if sequence.go_backwards else inputs
+        elif sequence.lookup is not None:
             inputs = sequence.lookup.vectors(tf.gather(sequence.lookup.ids, order, batch_dims=1))
-        elif order is not None:
+        else:
             inputs = tf.gather(inputs, order, batch_dims=1)
 
         weights = _Weights.of(cell)

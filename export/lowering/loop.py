@@ -219,8 +219,13 @@ def _reader(
     ]
     axis = len(cell.lead)
     rows: Projected = (tf.stack(ordered) if cell.lead else ordered[0],)
+    shape = rows[0].shape
     if hoisted := cell.products.integer:
         rows = project(rows[0])
+    elif not cell.lead and shape[1] > 1:
+        # A RESHAPE refuses an input that was resized, of which GATHER would read a part only.
+        flat = [timesteps, shape[1] * shape[2]] if len(shape) > 2 else [*shape, 1]
+        rows = (tf.reshape(rows[0], flat),)
 
     def read(step: Tensor, number: int) -> Projected:
         steps = step + tf.range(number)
@@ -228,6 +233,8 @@ def _reader(
             steps = tf.minimum(steps, timesteps - 1)
         # GATHER: STRIDED_SLICE, as rows[step] would be, takes ten times as long.
         some = tuple(tf.gather(part, steps, axis=axis) for part in rows)
-        return some if hoisted else project(some[0])
+        if hoisted:
+            return some
+        return project(tf.reshape(some[0], [*shape[:axis], number, *shape[axis + 1 :]]))
 
     return read

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from keras_rnn_zoo.errors import ConfigError, listed, nearest
-from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds
+from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds, parse_timesteps
 from keras_rnn_zoo.tasks import TASKS
 
 if TYPE_CHECKING:
-    ParamType = click.ParamType[float]
+    ParamType = click.ParamType[Any]
 else:  # generic from click 8.3 on
     ParamType = click.ParamType
 
@@ -30,13 +30,11 @@ class Quantity(ParamType):
         parse: Takes the text, returns a number, or raises `ConfigError`.
     """
 
-    def __init__(self, name: str, parse: Callable[[Any], float]):
+    def __init__(self, name: str, parse: Callable[[Any], Any]):
         self.name = name
         self._parse = parse
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Returns the number; see `click.ParamType.convert`."""
         try:
             return self._parse(value)
@@ -46,6 +44,7 @@ class Quantity(ParamType):
 
 BYTES = Quantity("size", parse_bytes)
 MILLISECONDS = Quantity("time", parse_milliseconds)
+TIMESTEPS = Quantity("timesteps", parse_timesteps)
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -9,6 +9,7 @@ import click
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._options import (
     BYTES,
+    TIMESTEPS,
     columns_options,
     json_option,
     names,
@@ -65,7 +66,13 @@ from keras_rnn_zoo.cli._options import (
     metavar="N",
     help="Sequences that one call of a .tflite file answers.",
 )
-@click.option("--timesteps", type=int, metavar="N", help="Where a .keras file leaves them open.")
+@click.option(
+    "--timesteps",
+    type=TIMESTEPS,
+    metavar="N",
+    help="Where a .keras file leaves them open: a number; one by input, left=20,right=30; or by "
+    "input and axis, line:2=40.  [default: those of --representative-data or --data]",
+)
 @click.option(
     "--target",
     default="litert",
@@ -169,7 +176,7 @@ def show(report: dict[str, Any]) -> None:
                 out.NOTHING if changed is None else f"{changed:,} of {scored['rows']:,}",
             ]
         rows.append(row)
-    from keras_rnn_zoo.export.report import left_in_float32
+    from keras_rnn_zoo.export.report import left_in_float32, told
 
     for loss in report["verdict"]["losses"]:
         click.echo(loss)
@@ -177,6 +184,8 @@ def show(report: dict[str, Any]) -> None:
     for entry in report["files"]:
         for text in left_in_float32(entry, most=3):
             click.echo(f"{entry['file']}, left in float32: {text}")
+    for text in told(report):
+        click.echo(text)
     if labelled:
         before = out.figure(labelled["measure"], labelled["keras"])
         click.echo(f"The Keras model itself: {before} on {labelled['rows']:,} rows")

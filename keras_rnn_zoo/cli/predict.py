@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     "--input",
     "file",
     metavar="FILE",
-    help="A table with a text column, a .txt file with a text per line, an .npz file with x, or - "
-    "for lines on stdin.",
+    help="A table with a text column, a .txt file with a text per line, an .npz file with x (of a "
+    "model with several inputs: with an array for each), or - for lines on stdin.",
 )
 @click.option(
     "--text-column", default="text", metavar="NAME", help="Column of a table with the texts."
@@ -68,10 +68,14 @@ def _answers(
     with out.working():
         from keras_rnn_zoo.export.bundle import Bundle
         from keras_rnn_zoo.export.report import REPORT_FILE
-        from keras_rnn_zoo.export.sources import open_source
+        from keras_rnn_zoo.export.sources import open_source, read_encoded
 
         bundle = Bundle.load(source) if (Path(source) / REPORT_FILE).is_file() else None
         if bundle is not None:
+            if bundle.preprocessor is None and file not in (None, "-"):
+                encoded = read_encoded(file, len(bundle.report["model"]["inputs"]))
+                answers = bundle.predict(encoded, quantize)
+                return answers, [None] * len(answers)
             inputs = _inputs(bundle.preprocessor, texts, file, text_column)
             return bundle.predict(inputs, quantize), inputs
         run = open_source(Path(source)).run
@@ -116,7 +120,10 @@ def _inputs(
 def _line(answer: dict[str, Any], given: Any) -> str:
     """Returns an answer in one line: what, how sure, and the text that it is about."""
     if "values" in answer:
-        return "  ".join(f"{value:.6g}" for value in answer["values"])
+        values = answer["values"]
+        if isinstance(values, dict):
+            return "  ".join(f"{name}: {_numbers(part)}" for name, part in values.items())
+        return _numbers(values)
     if "labels" in answer:
         return " ".join(answer["labels"])
     line = f"{answer['label']}  {100 * answer['score']:.1f} %"
@@ -124,3 +131,11 @@ def _line(answer: dict[str, Any], given: Any) -> str:
         text = " ".join(given.split())
         line += "  " + (text if len(text) <= 60 else text[:57] + "...")
     return line
+
+
+def _numbers(values: Any) -> str:
+    """Returns numbers in one line; those of each time step apart."""
+    if not isinstance(values, list):
+        return f"{values:.6g}"
+    nested = any(isinstance(value, list) for value in values)
+    return ("; " if nested else "  ").join(map(_numbers, values))

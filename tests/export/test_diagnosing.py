@@ -443,11 +443,8 @@ def test_interruption_of_the_search_leaves_nothing(tmp_path, stand_in):
 def test_mistakes_before_any_work_write_nothing(tmp_path):
     import keras
 
-    stateful = keras.Sequential([keras.Input(batch_shape=(1, 6, 4)), keras.layers.LSTM(2)])
-    stateful.layers[0].stateful = True
     text = keras.Sequential([keras.Input((), dtype="string"), keras.layers.Identity()])
     for model, settings, reason in (
-        (stateful, {}, "is stateful"),
         (recurrent(timesteps=None), {}, "timesteps"),
         (recurrent(), {"batch_size": 0}, "batch_size"),
         (recurrent(), {"samples": np.ones((2, 3))}, "shape"),

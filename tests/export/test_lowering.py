@@ -90,16 +90,6 @@ def test_timesteps_that_the_model_contradicts_are_refused(timesteps, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_stateful_layer_is_refused_by_name(tmp_path):
-    import keras
-
-    inputs = keras.Input(batch_shape=(1, 4, 3))
-    model = keras.Model(inputs, keras.layers.LSTM(4, stateful=True, name="memory")(inputs))
-    with pytest.raises(ExportError, match=r"memory.*stateful"):
-        export_tflite(model, tmp_path / "model.tflite")
-    assert not list(tmp_path.iterdir())
-
-
 def test_unknown_lowering_names_the_nearest(tmp_path):
     with pytest.raises(UnknownNameError, match="Did you mean 'unrolled'"):
         export_tflite(build("simple_rnn"), tmp_path / "model.tflite", lowering="unroled")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keras_rnn_zoo.errors import ConfigError
-from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds
+from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds, parse_timesteps
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,22 @@ def test_an_unknown_unit_is_answered_with_those_that_are_known(parse, text, know
 def test_a_part_of_a_byte_is_no_size(text):
     with pytest.raises(ConfigError, match=r"whole number"):
         parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        ("80", 80),
+        ("left=20,right=30", {"left": 20, "right": 30}),
+        ("line:1=8, line:2=40, right=3", {"line": {1: 8, 2: 40}, "right": 3}),
+        ("a:b=4", {"a:b": 4}),
+    ],
+)
+def test_timesteps_of_all_inputs_or_of_each(text, sizes):
+    assert parse_timesteps(text) == sizes
+
+
+@pytest.mark.parametrize("text", ["", "many", "left", "left=", "left=20;30", "4.5", "a=1,b"])
+def test_timesteps_that_are_none(text):
+    with pytest.raises(ConfigError, match="left=20,right=30"):
+        parse_timesteps(text)
