@@ -218,7 +218,7 @@ def choose_rows(
     def encoded(split: Any, origin: str, labels: bool = True) -> Rows:
         preprocessor = source.preprocessor
         if preprocessor is None:
-            return _encode_plain(model, split, origin)
+            return _encode_plain(model, split, origin, timesteps)
         x = preprocessor.encode_inputs(split.x, strict=False)
         return Rows(x, preprocessor.encode_labels(split.y, split.x) if labels else None, origin)
 
@@ -258,7 +258,7 @@ def choose_rows(
     return calibration, check
 
 
-def _encode_plain(model: Any, split: Any, origin: str) -> Rows:
+def _encode_plain(model: Any, split: Any, origin: str, timesteps: int | None) -> Rows:
     """Takes data as they are, for a model that came without preprocessing."""
     from keras_rnn_zoo.export.tracing import input_specs
 
@@ -275,7 +275,7 @@ def _encode_plain(model: Any, split: Any, origin: str) -> Rows:
     else:
         rows = [np.asarray(row) for row in split.x]
         steps = spec.shape[1] if len(spec.shape) > 1 else None
-        steps = steps or max(len(row) for row in rows)
+        steps = steps or timesteps or max(len(row) for row in rows)
         x = np.zeros((len(rows), steps, *rows[0].shape[1:]), spec.dtype)
         for target, row in zip(x, rows, strict=True):
             target[: len(row)] = row[:steps]
