@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.api import export_tflite as export_tflite
     from keras_rnn_zoo.export.bundle import Bundle as Bundle
     from keras_rnn_zoo.export.bundle import export_bundle as export_bundle
+    from keras_rnn_zoo.export.checking import benchmark_file as benchmark_file
+    from keras_rnn_zoo.export.checking import verify_file as verify_file
     from keras_rnn_zoo.export.lowering import LOWERINGS as LOWERINGS
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS as QUANTIZATIONS
     from keras_rnn_zoo.export.saved_model import export_saved_model as export_saved_model
@@ -32,9 +34,11 @@ _EXPORTS = {
     "TFLiteResult": "api",
     "Tolerance": "verification",
     "Unquantized": "api",
+    "benchmark_file": "checking",
     "export_bundle": "bundle",
     "export_saved_model": "saved_model",
     "export_tflite": "api",
+    "verify_file": "checking",
 }
 
 __all__ = sorted(_EXPORTS)

@@ -1,4 +1,7 @@
-"""A process of its own that runs one .tflite file: see `isolated`. It knows no TensorFlow."""
+"""A process of its own that handles .tflite files of any origin: see `isolated`.
+
+It knows no TensorFlow, except to look at a SavedModel.
+"""
 
 from __future__ import annotations
 
@@ -6,52 +9,143 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeAlias
 
 from keras_rnn_zoo.errors import ZooError
-from keras_rnn_zoo.export.running import TFLiteModel
+from keras_rnn_zoo.export import gate
+from keras_rnn_zoo.export.isolated import load, store
+from keras_rnn_zoo.export.running import Arrays, TFLiteModel
+
+Answer: TypeAlias = tuple[Any, list[Arrays]]
+
+# The file that was run last, for the next inputs: what it was, and its interpreter.
+_last: tuple[Any, TFLiteModel] | None = None
 
 
-def run(request: dict[str, Any]) -> None:
-    """Runs the file on the stored inputs and stores the answers."""
-    file = TFLiteModel(request["file"], request["threads"])
-    with np.load(request["inputs"], allow_pickle=False) as stored:
-        names = json.loads(str(stored["names"]))
-        x = {name: stored[f"x_{number}"] for number, name in enumerate(names)}
-    invokes = file.answer(x, request["invokes"])
-    answers: dict[str, Any] = {"names": np.array(json.dumps(list(file.outputs)))}
-    for which, invoke in enumerate(invokes):
-        for number, values in enumerate(invoke.values()):
-            answers[f"y_{which}_{number}"] = values
-    with Path(request["outputs"]).open("wb") as stream:
-        np.savez(stream, **answers)
+def _open(path: str, threads: int) -> TFLiteModel:
+    global _last
+    content = gate.read(Path(path))
+    key = (path, threads, hash(content))
+    if _last is None or _last[0] != key:
+        _last = None
+        _last = (key, TFLiteModel(path, threads))
+    return _last[1]
+
+
+def _answer(path: str, x: Arrays, invokes: int, threads: int) -> Answer:
+    return None, _open(path, threads).answer(x, invokes)
+
+
+def _describe(path: str, x: None) -> Answer:
+    """What `TFLiteModel.inputs` and `outputs` hold."""
+    file = _open(path, 1)
+    return {
+        kind: [asdict(info) for info in tensors.values()]
+        for kind, tensors in (("inputs", file.inputs), ("outputs", file.outputs))
+    }, []
+
+
+def _benchmark(path: str, x: Arrays | None, **values: Any) -> Answer:
+    from keras_rnn_zoo.export.latency import benchmark_tflite
+
+    return benchmark_tflite(path, x, **values), []
+
+
+def _verify(path: str, x: None, reference: str, tolerance: dict[str, Any], mode: str) -> Answer:
+    from keras_rnn_zoo.export.reference import Reference
+    from keras_rnn_zoo.export.verification import Tolerance, compare_tflite
+
+    gate.check_builtin_only(path)
+    parity = compare_tflite(path, Reference.load(reference), Tolerance(**tolerance), mode=mode)
+    return parity.to_dict(), []
+
+
+def _verify_saved_model(path: str, x: None, reference: str) -> Answer:
+    from keras_rnn_zoo.export.reference import Reference
+    from keras_rnn_zoo.export.saved_model import compare_saved_model
+
+    # TensorFlow computes in many threads, and all samples at once.
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return compare_saved_model(path, Reference.load(reference)).to_dict(), []
+
+
+ACTIONS: dict[str, Callable[..., Answer]] = {
+    "answer": _answer,
+    "describe": _describe,
+    "benchmark": _benchmark,
+    "verify": _verify,
+    "verify_saved_model": _verify_saved_model,
+}
+
+
+def _respond(request: dict[str, Any]) -> dict[str, Any]:
+    """Does what a request says; returns the answer to it."""
+    file = request["file"]
+    try:
+        x = load(request["inputs"])[0] if request["inputs"] is not None else None
+        result, arrays = ACTIONS[request["action"]](file, x, **request["values"])
+        if arrays:
+            store(request["outputs"], arrays)
+        return {"result": result}
+    except ZooError as error:
+        return {"error": str(error), "type": type(error).__name__}
+    except MemoryError:
+        message = f"{file} asks for too much memory. Take a complete copy, or export it again."
+    except Exception as error:  # whatever a damaged file makes the interpreter raise
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        message = (
+            f"{file} cannot be run: {reason.rstrip('.')}. Take a complete copy, or export it again."
+        )
+    return {"error": message, "type": "RunError"}
+
+
+def _limit(seconds: float, memory: int) -> None:
+    """Has the kernel end this process where a file takes more than any right one."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        # Where memory runs out, this process goes, not the one that asked.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+    from ai_edge_litert.interpreter import Interpreter
+
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # in C++, too
+    invoke, set_at = Interpreter.invoke, time.monotonic()
+
+    def timed(interpreter: Any) -> None:
+        nonlocal set_at
+        invoke(interpreter)
+        # What comes to an end may take its time, however many invokes there are. Seldom, as
+        # latencies are measured here.
+        if (now := time.monotonic()) > set_at + min(1.0, seconds / 4):
+            set_at = now
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+
+    Interpreter.invoke = timed
 
 
 def main() -> None:
-    """Does what the request says, a JSON object as the only argument."""
-    request = json.loads(sys.argv[1])
-    # A file that asks for more is damaged, or too large for what it is said to be.
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
+    """Answers requests, a JSON object a line, until there are no more."""
+    settings = json.loads(sys.argv[1])
     # What the interpreter prints is not the answer.
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    try:
-        run(request)
-    except ZooError as error:
-        print(json.dumps({"error": str(error)}), file=answer)
-    except MemoryError:
-        print(json.dumps({"error": f"{request['file']} asks for too much memory."}), file=answer)
-    except Exception as error:  # whatever a damaged file makes the interpreter raise
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        print(json.dumps({"error": f"{request['file']} cannot be run: {reason}"}), file=answer)
-    else:
-        print(json.dumps({"ok": True}), file=answer)
-    answer.flush()
+    # Ctrl-C is for the process that asked, which ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _limit(settings["seconds"], settings["memory"])
+    for line in sys.stdin:
+        signal.setitimer(signal.ITIMER_PROF, settings["seconds"])
+        answer = _respond(json.loads(line))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        print(json.dumps(answer, default=lambda value: value.item()), file=answers, flush=True)
     # Without the interpreter's clean-up, which a damaged file may crash.
     os._exit(0)
 

@@ -38,7 +38,9 @@ from keras_rnn_zoo.errors import (
     nearest,
 )
 from keras_rnn_zoo.export import gate
+from keras_rnn_zoo.export.checking import benchmark_file, compare_isolated
 from keras_rnn_zoo.export.choosing import AUTO, SIZE_LIMIT, candidates
+from keras_rnn_zoo.export.isolated import Isolated
 from keras_rnn_zoo.export.latency import benchmark_tflite
 from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
@@ -90,7 +92,7 @@ class Bundle:
         self.path = path
         self.report = report
         self.preprocessor = preprocessor
-        self._models: dict[str, TFLiteModel] = {}
+        self._process = Isolated()
 
     @classmethod
     def load(cls, path: files.PathLike) -> Bundle:
@@ -115,18 +117,32 @@ class Bundle:
                     f"{path} has the format {report['format']}, and this keras-rnn-zoo reads up "
                     f"to {FORMAT}. Install a newer keras-rnn-zoo."
                 )
-            for entry in report["files"]:
-                entry["file"], entry["format"], entry["quantization"]
-            report["sha256"].items()
+            _check_report(report)
+            for name in (*(entry["file"] for entry in report["files"]), *report["sha256"]):
+                files.inside(path, name)
             preprocessing = report["preprocessing"]
+            preprocessor = None
+            if preprocessing is not None:
+                preprocessor = Preprocessor.from_dict(preprocessing, path)
+                steps = report["model"]["inputs"][0]["shape"][1]
+                if steps not in (None, preprocessor.timesteps):
+                    raise ValueError(f"timesteps={preprocessor.timesteps}")
         except RunError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            RecursionError,
+        ) as error:
+            reason = " ".join(f"{error.__class__.__name__}: {error}".split())[:200]
             raise RunError(
-                f"{file} is damaged ({error.__class__.__name__}: {error}). Take a complete copy, "
-                "or export again."
+                f"{file} is damaged ({reason}). Take a complete copy, or export again."
             ) from error
-        return cls(path, report, preprocessing and Preprocessor.from_dict(preprocessing, path))
+        return cls(path, report, preprocessor)
 
     @property
     def quantizations(self) -> dict[str, Path]:
@@ -191,36 +207,34 @@ class Bundle:
             for row in zip(*rows.values(), strict=True)
         ]
 
-    def _model(self, quantization: str | None) -> TFLiteModel | None:
+    def _tflite(self, quantization: str | None) -> Path | None:
         """The file that answers; None where a SavedModel is all there is."""
         if quantization is None and not self.quantizations:
             return None
-        path = self.file(quantization)
-        if path.name not in self._models:
-            self._models[path.name] = TFLiteModel(path)
-        return self._models[path.name]
+        return self.file(quantization)
 
     def _answer(self, encoded: Arrays, quantization: str | None) -> Arrays:
-        model = self._model(quantization)
-        if model is None:
+        path = self._tflite(quantization)
+        if path is None:
             from keras_rnn_zoo.export import saved_model
 
             serve = saved_model.load_signature(self.path / SAVED_MODEL)
             batch = self.report["model"]["inputs"][0]["shape"][0]
             return saved_model.serve_batches(serve, encoded, batch)
-        answers = model.predict(encoded)
-        return answers if isinstance(answers, dict) else {next(iter(model.outputs)): answers}
+        # It may come from anywhere.
+        (answers,) = self._process.answer(path, encoded)
+        return answers
 
     def _plain(
         self, x: Sequence[Any] | np.ndarray | Mapping[str, np.ndarray], quantization: str | None
     ) -> Arrays:
         """Brings encoded inputs into the shapes and dtypes that the file takes, by name."""
-        model = self._model(quantization)
+        path = self._tflite(quantization)
         specs = {spec["name"]: spec for spec in self.report["model"]["inputs"]}
-        shapes = {
-            name: tuple(spec["shape"] if model is None else model.inputs[name].shape)
-            for name, spec in specs.items()
-        }
+        shapes = {name: tuple(spec["shape"]) for name, spec in specs.items()}
+        if path is not None and any(None in shape[1:] for shape in shapes.values()):
+            described, _ = self._process.ask(path, "describe")
+            shapes |= {info["name"]: tuple(info["shape"]) for info in described["inputs"]}
         if not isinstance(x, Mapping):
             if len(specs) != 1:
                 raise DataError(
@@ -268,6 +282,35 @@ def _plain(spec: dict[str, Any], shape: tuple[int | None, ...], x: Any) -> np.nd
         return array.reshape((len(array), *shape[1:]))  # type: ignore[arg-type]
     except (ValueError, TypeError):
         raise DataError(f"{what}{list(array.shape)}.") from None
+
+
+def _check_report(report: Any) -> None:
+    """Looks at all of a report that is used later.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: Something is missing, or of another type.
+    """
+
+    def take(value: Any, kind: Any) -> Any:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{value!r}")
+        return value
+
+    take(report["format"], int)
+    for entry in take(report["files"], list):
+        take(entry["file"], str)
+        is_tflite = {"tflite": True, "saved_model": False}[entry["format"]]
+        take(entry["quantization"], str if is_tflite else str | None)
+    for name, digest in report["sha256"].items():
+        take(name, str), take(digest, str)
+    for spec in take(report["model"]["inputs"], list):
+        take(spec["name"], str)
+        np.dtype(take(spec["dtype"], str))
+        for size in take(spec["shape"], list):
+            take(size, int | None)
+    if not report["model"]["inputs"] or not report["files"]:
+        raise ValueError("no inputs or no files")
+    take(report["preprocessing"], dict | None)
 
 
 # -------------------------------------------------------------------------------------- writing
@@ -756,7 +799,8 @@ def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) ->
             damaged[name] = f"{name} is missing"
         elif _sha256(file) != digest:
             damaged[name] = f"{name} is not the file that was exported: its SHA-256 differs"
-    reference = Reference.load(bundle.path / REFERENCE_FILE)
+    place = files.inside(bundle.path, REFERENCE_FILE)
+    reference = Reference.load(place)
     checked: list[dict[str, Any]] = []
     for entry in bundle.report["files"]:
         name = entry["file"]
@@ -767,7 +811,7 @@ def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) ->
         parity = None
         if problem is None:
             try:
-                parity = _verify(bundle.path / name, entry, reference).to_dict()
+                parity = _verify(bundle.path / name, entry, place)
             except (ExportError, RunError) as error:
                 problem = str(error)
         checked.append(
@@ -793,14 +837,11 @@ def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) ->
     return {"passed": not failed, "text": text, "files": checked}
 
 
-def _verify(path: Path, entry: dict[str, Any], reference: Reference) -> Any:
+def _verify(path: Path, entry: dict[str, Any], reference: Path) -> dict[str, Any]:
     if entry["format"] == "saved_model":
-        from keras_rnn_zoo.export import saved_model
-
-        return saved_model.compare_saved_model(path, reference)
-    gate.check_builtin_only(path)
-    mode = QUANTIZATIONS.get(entry["quantization"])
-    return compare_tflite(path, reference, mode.tolerance, mode=mode.name)
+        with Isolated() as process:
+            return dict(process.ask("verify_saved_model", path, reference=str(reference))[0])
+    return compare_isolated(path, reference, QUANTIZATIONS.get(entry["quantization"]))
 
 
 def benchmark_bundle(
@@ -835,14 +876,12 @@ def benchmark_bundle(
         raise RunError(f"{bundle.path} holds no .tflite file. Export with --format tflite.")
     names = list(bundle.quantizations) if quantize is None else list(quantize)
     chosen = {name: bundle.file(name) for name in names}
-    reference = Reference.load(bundle.path / REFERENCE_FILE)
+    reference = Reference.load(files.inside(bundle.path, REFERENCE_FILE))
     samples = {name: values[: reference.given] for name, values in reference.x.items()}
     rows = []
     for name, file in chosen.items():
         say(f"Measuring {file.name}")
-        measured = benchmark_tflite(
-            file, samples, threads=threads, repeats=repeats, seconds=seconds
-        )
+        measured = benchmark_file(file, samples, threads=threads, repeats=repeats, seconds=seconds)
         rows.append(
             {"file": file.name, "quantization": name, "bytes": file.stat().st_size, **measured}
         )

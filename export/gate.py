@@ -5,6 +5,7 @@ The layout is the flatbuffer schema of TensorFlow Lite (`schema.fbs`, version 3)
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -113,13 +114,8 @@ def inspect(path: PathLike) -> FileInfo:
     """
     path = Path(path)
     content = read(path)
-    with_schema = _schema()
-    try:
-        return _inspect(path, content, with_schema)
-    except RunError:
-        raise
-    except Exception as error:  # a damaged flatbuffer fails in whatever way its bytes say
-        raise _damaged(path) from error
+    with _reading(path):
+        return _inspect(path, content, _schema())
 
 
 def check_builtin_only(path: PathLike) -> FileInfo:
@@ -237,18 +233,30 @@ def logit_source(path: PathLike, output: int) -> tuple[int, list[Callable[[Any],
     Returns:
         The index of the tensor, and the changes of layout that lie between it and the output, to
         be applied in turn; None where the output is not made by a LOGISTIC or SOFTMAX.
+
+    Raises:
+        RunError: The file is missing, no .tflite file, or damaged.
     """
-    model = _schema().Model.GetRootAs(read(Path(path)), 0)
+    path = Path(path)
+    content = read(path)
+    with _reading(path):
+        return _logit_source(content, output)
+
+
+def _logit_source(content: bytes, output: int) -> tuple[int, list[Callable[[Any], Any]]] | None:
+    count = _Counter(content)
+    model = _schema().Model.GetRootAs(content, 0)
     graph = model.Subgraphs(0)
     producers = {
         operator.Outputs(j): operator
-        for operator in _all(graph.OperatorsLength, graph.Operators)
-        for j in range(operator.OutputsLength())
+        for operator in (graph.Operators(i) for i in range(count(graph.OperatorsLength())))
+        for j in range(count(operator.OutputsLength()))
     }
     layout: list[Callable[[Any], Any]] = []
     index = output
     while index in producers:
-        operator = producers[index]
+        # An op that reads what comes of it is damage, and would be followed for ever.
+        operator = producers.pop(index)
         name = _op_name(model.OperatorCodes(operator.OpcodeIndex()))
         source = operator.Inputs(0)
         if name in ("LOGISTIC", "SOFTMAX"):
@@ -275,8 +283,37 @@ def _schema() -> Any:
     return schema_py_generated
 
 
-def _damaged(path: Path) -> RunError:
-    return RunError(f"{path} is damaged. Take a complete copy, or export it again.")
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns what a damaged flatbuffer raises into a `RunError`."""
+    try:
+        yield
+    except Exception as error:  # it fails in whatever way its bytes say
+        raise RunError(f"{path} is damaged. Take a complete copy, or export it again.") from error
+
+
+class _Counter:
+    """Ends the walk through a file that claims to hold more than it has bytes.
+
+    Vectors of a damaged file may overlap, each as long as the file: to walk them all would take for
+    ever, or all memory.
+    """
+
+    def __init__(self, content: bytes):
+        self._left = len(content)
+
+    def __call__(self, length: int) -> int:
+        """Returns the length of a vector that is walked next."""
+        if not 0 <= length <= self._left:
+            raise ValueError("more items than bytes")
+        self._left -= length
+        return length
+
+    def text(self, content: bytes | None) -> str:
+        """Returns a string of the file."""
+        content = content or b""
+        self(len(content))
+        return content.decode("utf-8")
 
 
 @cache
@@ -295,9 +332,9 @@ def _op_name(code: Any) -> str | None:
     return _names("BuiltinOperator").get(number)
 
 
-def _label(tensor: Any) -> str:
+def _label(counted: _Counter, tensor: Any) -> str:
     # Of ops that became one the converter joins the names.
-    return str(tensor.Name().decode("utf-8")).split(";")[0]
+    return counted.text(tensor.Name()).split(";")[0]
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
@@ -313,12 +350,7 @@ def _transpose(order: list[int]) -> Callable[[Any], Any]:
 
 
 def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
-    def counted(length: int) -> int:
-        # A vector longer than the file is damage, and walking it would take for ever.
-        if not 0 <= length <= len(content):
-            raise _damaged(path)
-        return length
-
+    counted = _Counter(content)
     model = schema.Model.GetRootAs(content, 0)
     codes = []
     for i in range(counted(model.OperatorCodesLength())):
@@ -326,7 +358,7 @@ def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
         name = _op_name(code)
         if name == CUSTOM:
             custom = code.CustomCode()
-            codes.append((CUSTOM, custom.decode("utf-8") if custom else "(unnamed)"))
+            codes.append((CUSTOM, counted.text(custom) or "(unnamed)"))
         elif name is None:
             number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
             codes.append(("", f"op code {number}"))
@@ -363,23 +395,25 @@ def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
             size = _stored_bytes(model.Buffers(buffer)) if buffer else 0
             if size and buffer not in stored:
                 stored.add(buffer)
-                weights[dtype] += counted(size)
+                if size > len(content):
+                    raise ValueError("a constant larger than the file")
+                weights[dtype] += size
         if g == 0:
             outputs = [graph.Outputs(j) for j in range(counted(graph.OutputsLength()))]
             uncomputed = [
-                graph.Tensors(j).Name().decode("utf-8") for j in outputs if j not in computed
+                counted.text(graph.Tensors(j).Name()) for j in outputs if j not in computed
             ]
 
     signatures = {}
     for i in range(counted(model.SignatureDefsLength())):
         signature = model.SignatureDefs(i)
-        signatures[signature.SignatureKey().decode("utf-8")] = {
+        signatures[counted.text(signature.SignatureKey())] = {
             "inputs": [
-                signature.Inputs(j).Name().decode("utf-8")
+                counted.text(signature.Inputs(j).Name())
                 for j in range(counted(signature.InputsLength()))
             ],
             "outputs": [
-                signature.Outputs(j).Name().decode("utf-8")
+                counted.text(signature.Outputs(j).Name())
                 for j in range(counted(signature.OutputsLength()))
             ],
         }
@@ -396,11 +430,11 @@ def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
         signatures=signatures,
         variables=variables,
         uncomputed=tuple(uncomputed),
-        float32_weights=_float32_weights(model, schema.TensorType.FLOAT32),
+        float32_weights=_float32_weights(model, schema.TensorType.FLOAT32, counted),
     )
 
 
-def _float32_weights(model: Any, float32: int) -> tuple[Weight, ...]:
+def _float32_weights(model: Any, float32: int, counted: _Counter) -> tuple[Weight, ...]:
     found: dict[int, Weight] = {}
     for graph in _all(model.SubgraphsLength, model.Subgraphs):
         for operator in _all(graph.OperatorsLength, graph.Operators):
@@ -408,13 +442,12 @@ def _float32_weights(model: Any, float32: int) -> tuple[Weight, ...]:
             for place in WEIGHT_INPUTS.get(op, ()):
                 tensor = graph.Tensors(operator.Inputs(place))
                 size = _stored_bytes(model.Buffers(tensor.Buffer()))
-                if not size or tensor.Type() != float32:
+                if not size or tensor.Type() != float32 or tensor.Buffer() in found:
                     continue
-                name = _label(tensor)
+                name = _label(counted, tensor)
                 if name.startswith("arith."):  # merged constants have no name of their own
-                    name = _label(graph.Tensors(operator.Outputs(0)))
-                weight = Weight(name, str(op), _shape(tensor), size)
-                found.setdefault(tensor.Buffer(), weight)
+                    name = _label(counted, graph.Tensors(operator.Outputs(0)))
+                found[tensor.Buffer()] = Weight(name, str(op), _shape(tensor), size)
     return tuple(found.values())
 
 

@@ -139,13 +139,21 @@ class Reference:
                     )
                     for mode, count in spec.get("disturbed", {}).items()
                 }
+                given = int(spec["given"])
+                counts = {len(v) for group in (x, answers, logits) for v in group.values()}
+                if (
+                    [len(x), len(answers)] != [len(inputs), len(outputs)]
+                    or len(counts) != 1
+                    or not 0 < given <= min(counts)
+                ):
+                    raise ValueError("not one answer to each sample")
                 return cls(
                     inputs,
                     outputs,
                     x,
                     answers,
                     logits,
-                    given=int(spec["given"]),
+                    given=given,
                     disturbed=disturbed,
                     left_out=int(spec.get("left_out", 0)),
                 )

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_rnn_zoo.errors import OutputError
+from keras_rnn_zoo.errors import OutputError, RunError
 
 PathLike = str | os.PathLike[str]
 
@@ -45,6 +45,33 @@ def explained(path: PathLike) -> Iterator[None]:
         raise
     except OSError as error:
         raise _explain(error, Path(path)) from error
+
+
+def inside(directory: PathLike, name: object) -> Path:
+    """Returns the place of a file that the description of its directory names.
+
+    Args:
+        directory: A run or a bundle, of any origin.
+        name: What its description says.
+
+    Raises:
+        RunError: It is no name of something inside of the directory, links followed.
+    """
+    path = None
+    if isinstance(name, str) and not Path(name).is_absolute() and ".." not in Path(name).parts:
+        path = Path(directory) / name
+        try:
+            path.exists()  # names that no file can have
+            if Path(directory).resolve() not in path.resolve().parents:
+                path = None
+        except (OSError, ValueError, RuntimeError):
+            path = None
+    if path is None:
+        raise RunError(
+            f"{directory} is damaged: it names {str(name)[:100]!r}, which is no file inside of it. "
+            "Take a complete copy, without links that lead elsewhere."
+        )
+    return path
 
 
 def _umask() -> int:

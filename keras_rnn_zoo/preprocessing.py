@@ -7,6 +7,7 @@ needs numpy alone, so that it also works beside a `.tflite` file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ import numpy as np
 
 from keras_rnn_zoo.data import Dataset, infer_task
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError, listed, nearest
-from keras_rnn_zoo.files import PathLike, write_text
+from keras_rnn_zoo.files import PathLike, inside, write_text
+from keras_rnn_zoo.tasks import TASKS
 from keras_rnn_zoo.vocabulary import TOKEN_PATTERN, Vocabulary, check_size
 
 SIDES = ("post", "pre")
@@ -377,21 +379,23 @@ class Preprocessor:
             RunError: A value or the vocabulary is missing or damaged.
         """
         try:
-            name = values["vocabulary"]
-            labels = values["labels"]
-            return cls(
+            name, labels = values["vocabulary"], values["labels"]
+            if not isinstance(labels, list | None):
+                raise TypeError(f"labels={_short(labels)}")
+            made = cls(
                 kind=values["kind"],
                 task=values["task"],
-                timesteps=int(values["timesteps"]),
+                timesteps=values["timesteps"],
                 padding=values["padding"],
                 truncating=values["truncating"],
-                vocabulary=Vocabulary.load(Path(directory) / name) if name else None,
+                vocabulary=Vocabulary.load(inside(directory, name)) if name is not None else None,
                 vocabulary_size=values["vocabulary_size"],
                 features=values["features"],
                 labels=tuple(labels) if labels else None,
                 scaling=values["scaling"],
-                outputs=int(values["outputs"]),
+                outputs=values["outputs"],
             )
+            made._check()
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, RunError):
                 raise
@@ -399,6 +403,43 @@ class Preprocessor:
                 f"The preprocessing of {directory} is damaged ({error!r}). Take a complete copy, "
                 "or train again."
             ) from error
+        return made
+
+    def _check(self) -> None:
+        """Refuses what `fit` never makes: it would fail anywhere, later.
+
+        Raises:
+            ValueError: A value is of the wrong type, or contradicts another.
+        """
+
+        def count(value: object) -> bool:
+            return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+        numbers: list[Any] = []
+        if self.scaling is not None:
+            numbers = [*self.scaling["mean"], *self.scaling["scale"]]
+        tokens = self.kind != "features"
+        labels = self.labels or ()
+        wanted = {"regression": 0, "binary": 2}.get(self.task, self.outputs)
+        right = {
+            "kind": self.kind in ("text", "tokens", "features"),
+            "task": self.task in TASKS,
+            "timesteps": count(self.timesteps),
+            "padding": self.padding in SIDES,
+            "truncating": self.truncating in SIDES,
+            "vocabulary": self.vocabulary is not None or self.kind != "text",
+            "vocabulary_size": count(self.vocabulary_size) == tokens,
+            "features": count(self.features) != tokens,
+            "labels": len(labels) == wanted and all(isinstance(label, str) for label in labels),
+            "scaling": all(
+                isinstance(number, (int, float)) and math.isfinite(number) for number in numbers
+            )
+            and (not numbers or (not tokens and len(numbers) == 2 * (self.features or 0))),
+            "outputs": count(self.outputs),
+        }
+        for name, is_right in right.items():
+            if not is_right:
+                raise ValueError(f"{name}={_short(getattr(self, name))}")
 
     def save(self, directory: PathLike) -> None:
         """Writes `vocab.txt` and `labels.txt` where there are any."""

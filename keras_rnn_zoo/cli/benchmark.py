@@ -1,19 +1,29 @@
-"""`keras-rnn-zoo benchmark`: how fast a bundle's files are on this machine."""
+"""`keras-rnn-zoo benchmark`: how fast files are on this machine."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
 from keras_rnn_zoo.cli import _output as out
+from keras_rnn_zoo.cli._group import fail
 from keras_rnn_zoo.cli._options import json_option, names
 
 
-@click.command("benchmark", short_help="Measure how fast the files of a bundle are.")
-@click.argument("bundle")
+@click.command("benchmark", short_help="Measure how fast a bundle or a .tflite file is.")
+@click.argument("source")
+@click.option(
+    "--data",
+    metavar="FILE",
+    help="Encoded inputs for a .tflite file: a .npy file, or an .npz file with an array for each "
+    "input.  [default: full-length ones]",
+)
 @click.option(
     "--quantize",
     metavar="NAMES",
-    help="Quantization modes to measure, separated by commas.  [default: all that it has]",
+    help="Quantization modes of a bundle to measure, separated by commas.  [default: all that it "
+    "has]",
 )
 @click.option("--threads", type=int, default=1, metavar="N", help="CPU threads of an invoke.")
 @click.option(
@@ -24,29 +34,45 @@ from keras_rnn_zoo.cli._options import json_option, names
 )
 @json_option
 def command(
-    bundle: str,
+    source: str,
+    data: str | None,
     quantize: str | None,
     threads: int,
     repeats: int | None,
     seconds: float,
     as_json: bool,
 ) -> None:
-    """Measure the latency of the .tflite files of BUNDLE, on its own samples.
+    """Measure the latency of SOURCE: the .tflite files of a bundle, on its own samples, or one.
 
     \b
     keras-rnn-zoo benchmark bundle
+    keras-rnn-zoo benchmark model.tflite --data rows.npz
     """
+    bare = not Path(source).is_dir()
+    if not bare and data is not None:
+        fail(f"--data is for a .tflite file, and {source} is a directory. Leave it out.")
+    if bare and quantize is not None:
+        fail(f"--quantize chooses files of a bundle, and {source} is none. Leave it out.")
     with out.working():
-        from keras_rnn_zoo.export.bundle import benchmark_bundle
+        if bare:
+            from keras_rnn_zoo.export.checking import benchmark_file
 
-        rows = benchmark_bundle(
-            bundle,
-            quantize=names(quantize),
-            threads=threads,
-            repeats=repeats,
-            seconds=seconds,
-            progress=True,
-        )
+            measured = benchmark_file(
+                source, data, threads=threads, repeats=repeats, seconds=seconds
+            )
+            file = Path(source)
+            rows = [{"file": file.name, "bytes": file.stat().st_size, **measured}]
+        else:
+            from keras_rnn_zoo.export.bundle import benchmark_bundle
+
+            rows = benchmark_bundle(
+                source,
+                quantize=names(quantize),
+                threads=threads,
+                repeats=repeats,
+                seconds=seconds,
+                progress=True,
+            )
     if as_json:
         out.emit(rows)
         return

@@ -1,31 +1,89 @@
-"""`keras-rnn-zoo verify`: is a bundle still what was exported?"""
+"""`keras-rnn-zoo verify`: does a file answer what the Keras model answers?"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from keras_rnn_zoo.cli import _output as out
-from keras_rnn_zoo.cli._options import json_option
+from keras_rnn_zoo.cli._group import fail
+from keras_rnn_zoo.cli._options import columns_options, json_option
 from keras_rnn_zoo.errors import VerificationError
 
 
-@click.command("verify", short_help="Check that a bundle is what was exported.")
-@click.argument("bundle")
+@click.command("verify", short_help="Check that a bundle or a .tflite file answers right.")
+@click.argument("source")
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="What a .tflite file is compared with: a .keras or .h5 file, or what `train` or `search` "
+    "left.",
+)
+@click.option(
+    "--data",
+    metavar="ROWS",
+    help="Rows to compare a .tflite file on: encoded inputs (a .npy file, or an .npz file with an "
+    "array for each input), or data as `export` takes them.  [default: those that a run keeps; "
+    "random inputs for a .keras file]",
+)
+@click.option(
+    "--quantization",
+    metavar="MODE",
+    help="Whose limits a .tflite file is judged by: none, float16, dynamic or int8.  [default: "
+    "what the file holds]",
+)
+@click.option(
+    "--samples", type=int, metavar="N", help="Rows to compare a .tflite file on.  [default: 128]"
+)
+@columns_options
 @json_option
-def command(bundle: str, as_json: bool) -> None:
-    """Check BUNDLE again, from its own files: unchanged, builtin ops only, the same answers.
+def command(
+    source: str,
+    model: str | None,
+    data: str | None,
+    quantization: str | None,
+    samples: int | None,
+    text_column: str,
+    label_column: str,
+    as_json: bool,
+) -> None:
+    """Check SOURCE: a bundle, from its own files, or a .tflite file against its Keras model.
 
-    The exit code is 0 if every file passes.
+    The files of a bundle have to be unchanged, too. The exit code is 0 if every file holds builtin
+    ops only and answers what the Keras model answers, within the limits that `export` has.
 
     \b
     keras-rnn-zoo verify bundle
+    keras-rnn-zoo verify model.tflite --model model.keras --data rows.npz
     """
+    given = {"--model": model, "--data": data, "--quantization": quantization, "--samples": samples}
+    bare = not Path(source).is_dir()
+    if bare and Path(source).suffix == ".tflite" and model is None:
+        fail(
+            f"{source} is a bare file, and there is nothing to compare it with. Give the Keras "
+            "model that it was made of: --model MODEL.keras --data ROWS.npz"
+        )
+    if not bare and (unfit := [name for name, value in given.items() if value is not None]):
+        fail(f"{unfit[0]} is for a .tflite file, and {source} is a directory. Leave it out.")
     with out.working():
-        from keras_rnn_zoo.export.bundle import verify_bundle
+        if bare:
+            from keras_rnn_zoo.export.checking import verify_file
 
-        result = verify_bundle(bundle, progress=True)
+            result = verify_file(
+                source,
+                model,
+                data,
+                quantization=quantization,
+                samples=128 if samples is None else samples,
+                text_column=text_column,
+                label_column=label_column,
+            )
+        else:
+            from keras_rnn_zoo.export.bundle import verify_bundle
+
+            result = verify_bundle(source, progress=True)
     if as_json:
         out.emit(result)
     else:
