@@ -103,20 +103,23 @@ class Reference:
             ) from error
 
 
-def reference_of(model: Any, samples: Any, *, made: bool = True) -> Reference:
+def reference_of(
+    model: Any, samples: Any, *, made: bool = True, keep_states: bool = False
+) -> Reference:
     """Runs a Keras model on samples, for its files to be compared with.
 
     Args:
         model: A built `keras.Model`; it is not changed.
         samples: Encoded inputs, in any form that `as_samples` takes.
         made: Add samples of other lengths, made of the given ones: see `make_lengths`.
+        keep_states: Stateful layers go on from call to call, instead of from zeros in each.
 
     Raises:
         ExportError: The samples do not fit the model, or the model answers NaN.
     """
     from keras_rnn_zoo.export.keras_model import prepared
 
-    with prepared(model, samples, compare=False) as ready:
+    with prepared(model, samples, keep_states=keep_states, compare=False) as ready:
         return _reference_of(ready.model, samples, made)
 
 
@@ -136,9 +139,9 @@ def _reference_of(model: Any, samples: Any, made: bool) -> Reference:
     import keras
 
     return Reference(
-        inputs=tuple(Spec(s.name, s.shape, np.dtype(s.dtype).name) for s in input_specs(model)),
+        inputs=tuple(Spec(s.name, s.shape, s.dtype) for s in input_specs(model)),
         outputs=tuple(
-            Spec(name, tuple(tensor.shape), answers[name].dtype.name, activations[name])
+            Spec(name, _shape(tensor, answers[name]), answers[name].dtype.name, activations[name])
             for name, tensor in zip(
                 output_names(model), keras.tree.flatten(model.outputs), strict=True
             )
@@ -148,6 +151,14 @@ def _reference_of(model: Any, samples: Any, made: bool) -> Reference:
         logits=logits,
         given=given,
     )
+
+
+def _shape(tensor: Any, answer: np.ndarray) -> tuple[int | None, ...]:
+    """The shape of an output; what Keras believes of a custom cell's may be wrong."""
+    if len(tensor.shape) != answer.ndim:
+        return (None, *answer.shape[1:])
+    sizes = zip(tensor.shape, answer.shape, strict=True)
+    return tuple(None if known is None else size for known, size in sizes)
 
 
 def keras_answers(model: Any, x: Arrays) -> Arrays:
@@ -310,6 +321,8 @@ def make_lengths(x: Arrays) -> Arrays:
 
 
 def _is_sequence(array: np.ndarray) -> bool:
+    if array.dtype.kind in "OUS":
+        return False
     # Keras takes token ids as floats, too: keras.Input((80,)) is float32.
     return array.ndim == 3 or (array.ndim == 2 and bool((array == np.rint(array)).all()))
 

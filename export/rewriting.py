@@ -17,7 +17,13 @@ import numpy as np
 from keras_rnn_zoo.errors import ExportError
 from keras_rnn_zoo.export.lowering import LOWERINGS, Lowering
 from keras_rnn_zoo.export.lowering._base import Lookup, Result, Sequence
-from keras_rnn_zoo.export.lowering._cells import Cell, Chain, describe, side_by_side
+from keras_rnn_zoo.export.lowering._cells import (
+    Cell,
+    Chain,
+    describe,
+    side_by_side,
+    states_at_start,
+)
 from keras_rnn_zoo.export.tap import Tap
 
 Tensor = Any
@@ -114,10 +120,13 @@ def rewritten(
         UnknownNameError: No such lowering.
         ExportError: A layer gets a sequence of an unknown size, once it is called.
     """
+    from keras.layers import RNN
+
     chosen = LOWERINGS.get(lowering)
     tap = tap or Tap()
     expressed = Expressed()
     patched: list[Any] = []
+    unrolled: list[tuple[Any, bool]] = []
     layers = _layers(model)
     partners = _partners(layers, tap)
     try:
@@ -127,6 +136,11 @@ def rewritten(
                 expressed.lowering[_path(layer)] = chosen.name
             else:
                 call = _plain_call(layer, tap)
+                if isinstance(layer, RNN) and lowering != "loop":
+                    # Its call is its own (ConvLSTM), but Keras can spell its steps out.
+                    unrolled.append((layer, layer.unroll))
+                    layer.__dict__["unroll"] = True
+                    expressed.lowering[_path(layer)] = "unrolled"
             if call is not None:
                 layer.__dict__["call"] = call
                 patched.append(layer)
@@ -134,6 +148,8 @@ def rewritten(
     finally:
         for layer in patched:
             del layer.__dict__["call"]
+        for layer, value in unrolled:
+            layer.__dict__["unroll"] = value
 
 
 def _layers(model: Any) -> list[Any]:
@@ -303,10 +319,8 @@ def _recurrent_call(
             setattr(output, BELOW, Below(layer, cell, sequence, lowering))
         if not sequence.return_state:
             return output
-        final = list(result.states[-len(own.state_sizes) :])
-        sizes = getattr(getattr(layer, "cell", None), "state_size", None)
-        state = keras.tree.pack_sequence_as(sizes, final) if len(cells) > 1 else final
-        return (output, *state)
+        final = list(result.states[-len(own.state_shapes) :])
+        return (output, *keras.tree.pack_sequence_as(states_at_start(layer.cell, 1), final))
 
     return call
 
