@@ -365,8 +365,11 @@ def _convert_all(
             else:
                 if candidate.fold_embedding and not one.expressed.folded:
                     problem = "no recurrent layer reads straight from an embedding"
-                elif len(considered) > 1 and candidate.lowering not in set(
-                    one.expressed.lowering.values()
+                elif (
+                    len(considered) > 1
+                    # Where there is nothing to lower, the first is as good as any.
+                    and (made or one.expressed.lowering)
+                    and candidate.lowering not in set(one.expressed.lowering.values())
                 ):
                     problem = "expresses no layer of this model"
                 else:

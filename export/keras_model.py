@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_rnn_zoo.errors import ExportError, listed
 from keras_rnn_zoo.export.remedies import one_line
-from keras_rnn_zoo.export.samples import as_samples, synthetic_samples
+from keras_rnn_zoo.export.samples import as_samples, synthetic_samples, token_inputs
 from keras_rnn_zoo.export.tracing import (
     Timesteps,
     call_flat,
@@ -80,9 +80,8 @@ def prepared(
     layers = _parts(model)
     changes = list(_in_float32(layers))
     policies = sorted({policy for *_, policy in changes})
-    stateful = (
-        [] if keep_states else [one for one in layers if one.__dict__.get("stateful") is True]
-    )
+    kept = [one for one in layers if one.__dict__.get("stateful") is True]
+    stateful = [] if keep_states else kept
     with contextlib.ExitStack() as stack:
         for layer in stateful:
             stack.enter_context(_set(layer, "stateful", False))
@@ -107,13 +106,38 @@ def prepared(
             if own is not None:
                 text += _difference(own, _answers(functional, samples, timesteps))
             notes.append(f"{text}.")
-        if stateful:
-            names = list(dict.fromkeys(layer.name for layer in stateful))
+        if kept:
+            names = listed(layer.name for layer in kept if not hasattr(layer, "forward_layer"))
             notes.append(
-                f"The stateful layers {listed(names)} start from zero states in every call: what "
-                "is exported keeps no state from one call to the next."
+                f"The stateful layers {names} keep their states from one call to the next, as in "
+                "Keras, and start with those that the model has now."
+                if keep_states
+                else f"The stateful layers {names} start from zero states in every call: what is "
+                "exported keeps no state from one call to the next."
             )
         yield Prepared(functional, tuple(notes))
+
+
+@contextlib.contextmanager
+def states_put_back(model: Any) -> Iterator[bool]:
+    """Gives stateful layers the states that they had, once the block ends.
+
+    Yields:
+        Whether there are any.
+    """
+    import keras
+
+    states = {
+        id(variable): (variable, np.array(variable))
+        for layer in model._flatten_layers()
+        if layer.__dict__.get("stateful") is True
+        for variable in keras.tree.flatten(getattr(layer, "states", None) or [])
+    }
+    try:
+        yield bool(states)
+    finally:
+        for variable, value in states.values():
+            variable.assign(value)
 
 
 def _parts(model: Any) -> list[Any]:
@@ -159,6 +183,8 @@ def _in_float32(layers: list[Any]) -> Iterator[tuple[Any, str, Any, str]]:
             # Keras casts the variables of a layer, when they are read, where this is another.
             policy._variable_dtype = layer.variable_dtype
             yield layer, "_dtype_policy", policy, layer.dtype_policy.name
+        if _other(layer.__dict__.get("_dtype")):  # keras.layers.InputLayer
+            yield layer, "_dtype", "float32", layer.dtype
         graph = graph_of(layer)
         if graph is None:
             continue
@@ -234,25 +260,39 @@ def _functional(model: Any, samples: Any, timesteps: Timesteps) -> Iterator[Any]
     if not model.built or (isinstance(model, keras.Sequential) and not model.layers):
         raise ExportError(_unbuilt(model))
     arguments = _inputs_of(model, samples, timesteps)
-    first, *others = arguments
     kept = {name: model.__dict__[name] for name in ("_inbound_nodes", "_outbound_nodes")}
-    before = len(model.variables)
     try:
-        model.__dict__.update({name: [] for name in kept})
-        try:
-            outputs = model(arguments[first], **{name: arguments[name] for name in others})
-        except Exception as error:  # whatever the model's call raises
-            raise ExportError(
-                f"Model '{model.name}' cannot be called on inputs like "
-                f"{_words(keras.tree.flatten(arguments))}: {one_line(error)} Pass samples=... as "
-                "the model takes them."
-            ) from error
-        if len(model.variables) != before:
-            raise ExportError(_unbuilt(model))
-        whole = arguments[first] if not others else arguments
-        yield keras.Model(whole, outputs, name=model.name)
+        functional = _called(model, arguments)
+        tokens = token_inputs(functional) if samples is None else set()
+        if tokens:  # nobody said that they are whole numbers
+            whole = {spec.original for spec in input_specs(functional) if spec.name in tokens}
+            arguments = keras.tree.map_structure(
+                lambda t: _input(t.name, t.shape, "int32") if t.name in whole else t, arguments
+            )
+            functional = _called(model, arguments)
+        yield functional
     finally:
         model.__dict__.update(kept)
+
+
+def _called(model: Any, arguments: dict[str, Any]) -> Any:
+    """Returns a functional model that calls the given one."""
+    import keras
+
+    first, *others = arguments
+    before = len(model.variables)
+    model.__dict__.update(_inbound_nodes=[], _outbound_nodes=[])
+    try:
+        outputs = model(arguments[first], **{name: arguments[name] for name in others})
+    except Exception as error:  # whatever the model's call raises
+        raise ExportError(
+            f"Model '{model.name}' cannot be called on inputs like "
+            f"{_words(keras.tree.flatten(arguments))}: {one_line(error)} Pass samples=... as the "
+            "model takes them."
+        ) from error
+    if len(model.variables) != before:
+        raise ExportError(_unbuilt(model))
+    return keras.Model(arguments if others else arguments[first], outputs, name=model.name)
 
 
 def _unbuilt(model: Any) -> str:
@@ -271,6 +311,8 @@ def _inputs_of(model: Any, samples: Any, timesteps: Timesteps) -> dict[str, Any]
 
     What the model was built with says the structure, the samples say names, sizes and dtypes.
     """
+    import keras
+
     parameters = [
         name
         for name, parameter in inspect.signature(model.call).parameters.items()
@@ -278,7 +320,11 @@ def _inputs_of(model: Any, samples: Any, timesteps: Timesteps) -> dict[str, Any]
         and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
     first = parameters[0] if parameters else "inputs"
-    built = list((getattr(model, "_build_shapes_dict", None) or {}).values())
+    if hasattr(model, "_inputs_struct"):  # a functional model with a call of its own
+        own = model._inputs_struct
+        inputs = [_input(t.name, t.shape, t.dtype) for t in keras.tree.flatten(own)]
+        return {first: keras.tree.pack_sequence_as(own, inputs)}
+    built = [s for s in (getattr(model, "_build_shapes_dict", None) or {}).values() if s]
     if callable(samples):
         samples = next(iter(samples()), None)
     if isinstance(samples, Mapping):

@@ -170,6 +170,7 @@ def reference_of(
     *,
     made: bool = True,
     roundings: Mapping[str, Rounding] | None = None,
+    keep_states: bool = False,
 ) -> Reference:
     """Runs a Keras model on samples, for its files to be compared with.
 
@@ -178,15 +179,17 @@ def reference_of(
         samples: Encoded inputs, in any form that `as_samples` takes.
         made: Add samples of other lengths, made of the given ones: see `make_lengths`.
         roundings: Quantization mode -> what its rounding does. The model answers with weights and
-            inputs so rounded, too.
+            inputs so rounded, too; but not one that keeps states, which those calls would change.
+        keep_states: Stateful layers go on from call to call, instead of from zeros in each.
 
     Raises:
         ExportError: The samples do not fit the model, or the model answers NaN.
     """
     from keras_rnn_zoo.export.keras_model import prepared
 
-    with prepared(model, samples, compare=False) as ready:
-        return _reference_of(ready.model, samples, made, roundings or {})
+    with prepared(model, samples, keep_states=keep_states, compare=False) as ready:
+        stateful = any(getattr(layer, "stateful", False) for layer in ready.model._flatten_layers())
+        return _reference_of(ready.model, samples, made, roundings or {} if not stateful else {})
 
 
 def _reference_of(
@@ -228,9 +231,14 @@ def _reference_of(
     import keras
 
     return Reference(
-        inputs=tuple(Spec(s.name, s.shape, np.dtype(s.dtype).name) for s in input_specs(model)),
+        inputs=tuple(Spec(s.name, s.shape, s.dtype) for s in input_specs(model)),
         outputs=tuple(
-            Spec(name, tuple(tensor.shape), answers[name].dtype.name, probe.activations[name])
+            Spec(
+                name,
+                _shape(tensor, answers[name]),
+                answers[name].dtype.name,
+                probe.activations[name],
+            )
             for name, tensor in zip(
                 output_names(model), keras.tree.flatten(model.outputs), strict=True
             )
@@ -242,6 +250,14 @@ def _reference_of(
         disturbed=disturbed,
         left_out=left_out,
     )
+
+
+def _shape(tensor: Any, answer: np.ndarray) -> tuple[int | None, ...]:
+    """The shape of an output; what Keras believes of a custom cell's may be wrong."""
+    if len(tensor.shape) != answer.ndim:
+        return (None, *answer.shape[1:])
+    sizes = zip(tensor.shape, answer.shape, strict=True)
+    return tuple(None if known is None else size for known, size in sizes)
 
 
 def keras_answers(model: Any, x: Arrays) -> Arrays:
@@ -476,6 +492,8 @@ def make_lengths(x: Arrays, padding: Mapping[str, float] | None = None) -> Array
 
 
 def _is_sequence(array: np.ndarray) -> bool:
+    if array.dtype.kind in "OUS":
+        return False
     # Keras takes token ids as floats, too: keras.Input((80,)) is float32.
     return array.ndim == 3 or (array.ndim == 2 and bool((array == np.rint(array)).all()))
 

@@ -18,7 +18,13 @@ from keras_rnn_zoo.errors import ExportError
 from keras_rnn_zoo.export.device_ops import substituted
 from keras_rnn_zoo.export.lowering import FLOAT, LOWERINGS, Lowering, Products
 from keras_rnn_zoo.export.lowering._base import Lookup, Result, Sequence
-from keras_rnn_zoo.export.lowering._cells import Cell, Chain, describe, side_by_side
+from keras_rnn_zoo.export.lowering._cells import (
+    Cell,
+    Chain,
+    describe,
+    side_by_side,
+    states_at_start,
+)
 
 Tensor = Any
 Call = Callable[..., Any]
@@ -112,11 +118,12 @@ def rewritten(
         UnknownNameError: No such lowering.
         ExportError: A layer gets a sequence of an unknown size, once it is called.
     """
-    from keras.layers import Embedding
+    from keras.layers import RNN, Embedding
 
     chosen = LOWERINGS.get(lowering)
     expressed = Expressed()
     patched: list[Any] = []
+    unrolled: list[tuple[Any, bool]] = []
     layers = _layers(model)
     partners = _partners(layers, products)
     try:
@@ -128,6 +135,11 @@ def rewritten(
                 expressed.lowering[_path(layer)] = chosen.name
             elif type(layer) is Embedding:
                 call = _embedding(layer)
+            elif isinstance(layer, RNN) and lowering != "loop":
+                # Its call is its own (ConvLSTM), but Keras can spell its steps out.
+                unrolled.append((layer, layer.unroll))
+                layer.__dict__["unroll"] = True
+                expressed.lowering[_path(layer)] = "unrolled"
             if call is not None:
                 layer.__dict__["call"] = call
                 patched.append(layer)
@@ -136,6 +148,8 @@ def rewritten(
     finally:
         for layer in patched:
             del layer.__dict__["call"]
+        for layer, value in unrolled:
+            layer.__dict__["unroll"] = value
 
 
 def _layers(model: Any) -> list[Any]:
@@ -305,10 +319,8 @@ def _recurrent_call(
             setattr(output, BELOW, Below(layer, cell, sequence, lowering))
         if not sequence.return_state:
             return output
-        final = list(result.states[-len(own.state_sizes) :])
-        sizes = getattr(getattr(layer, "cell", None), "state_size", None)
-        state = keras.tree.pack_sequence_as(sizes, final) if len(cells) > 1 else final
-        return (output, *state)
+        final = list(result.states[-len(own.state_shapes) :])
+        return (output, *keras.tree.pack_sequence_as(states_at_start(layer.cell, 1), final))
 
     return call
 

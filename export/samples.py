@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -12,9 +14,9 @@ from keras_rnn_zoo.errors import ExportError, listed, nearest
 from keras_rnn_zoo.export.tracing import (
     InputSpec,
     Timesteps,
+    call_flat,
     how_to_size,
     input_specs,
-    refuse_text,
     sized,
 )
 
@@ -98,10 +100,9 @@ def synthetic_samples(model: Any, timesteps: Timesteps = None, count: int = 8) -
 
     Token ids (whole numbers, and whatever goes straight into an embedding) are drawn below the
     vocabulary of the model's smallest embedding and padded on the right with zeros to different
-    lengths; everything else is standard normal.
+    lengths; texts are words that the model's layers know; everything else is standard normal.
     """
     specs = sized(model, timesteps)
-    refuse_text(specs)
     vocabulary = min((layer.input_dim for layer in _embeddings(model)), default=2)
     tokens = token_inputs(model)
     generator = np.random.default_rng(0)
@@ -114,6 +115,9 @@ def synthetic_samples(model: Any, timesteps: Timesteps = None, count: int = 8) -
                 "samples of that size."
             )
         values: np.ndarray
+        if spec.dtype == "string":
+            samples[spec.name] = _texts(model, shape, generator)
+            continue
         if spec.name in tokens:
             values = generator.integers(1, max(2, vocabulary), shape)
             if len(shape) == 2:
@@ -123,6 +127,16 @@ def synthetic_samples(model: Any, timesteps: Timesteps = None, count: int = 8) -
             values = generator.standard_normal(shape)
         samples[spec.name] = values.astype(spec.dtype)
     return samples
+
+
+def _texts(model: Any, shape: list[int], generator: np.random.Generator) -> np.ndarray:
+    """Returns words that the model's layers know and one that they do not, or several in a row."""
+    words = ["unheard"]
+    for layer in model._flatten_layers():
+        if hasattr(layer, "get_vocabulary"):
+            words += [str(word) for word in layer.get_vocabulary() if str(word).strip()]
+    picked = generator.choice(words, (*shape, 1 if len(shape) > 1 and shape[-1] > 1 else 4))
+    return np.apply_along_axis(" ".join, -1, picked)
 
 
 def _embeddings(model: Any) -> list[Any]:
@@ -142,12 +156,63 @@ def _vocabularies(model: Any) -> dict[str, int]:
         for tensor, spec in zip(keras.tree.flatten(model.inputs), input_specs(model), strict=True)
     }
     sizes: dict[str, int] = {}
+    inside = False
     for layer in _embeddings(model):
-        for node in layer._inbound_nodes:
-            for tensor in node.input_tensors:
-                if id(tensor) in names:
-                    name = names[id(tensor)]
-                    sizes[name] = min(sizes.get(name, layer.input_dim), layer.input_dim)
+        tensors = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+        inside = inside or not any(id(tensor) in names for tensor in tensors)
+        for tensor in tensors:
+            if id(tensor) in names:
+                name = names[id(tensor)]
+                sizes[name] = min(sizes.get(name, layer.input_dim), layer.input_dim)
+    if inside:  # of a layer, or of a model with a call of its own
+        if model not in _TRACED:
+            _TRACED[model] = _traced_vocabularies(model)
+        for name, size in _TRACED[model].items():
+            sizes[name] = min(sizes.get(name, size), size)
+    return sizes
+
+
+_TRACED: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
+# TensorFlow ops that hand on the numbers that they are given.
+_PASSING = ("Cast", "Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "StridedSlice")
+
+
+def _traced_vocabularies(model: Any) -> dict[str, int]:
+    """The same, of embeddings anywhere: the model is traced, and what each gets is followed up."""
+    import tensorflow as tf
+
+    specs = input_specs(model)
+    sizes: dict[str, int] = {}
+    inputs: dict[str, str] = {}
+    embeddings = _embeddings(model)
+
+    def looked_at(layer: Any) -> Callable[[Any], Any]:
+        def call(ids: Any) -> Any:
+            tensor = ids
+            while getattr(tensor, "op", None) is not None and tensor.op.type in _PASSING:
+                tensor = tensor.op.inputs[0]
+            name = inputs.get(getattr(tensor, "name", ""))
+            if name is not None:
+                sizes[name] = min(sizes.get(name, layer.input_dim), layer.input_dim)
+            return type(layer).call(layer, ids)
+
+        return call
+
+    def function(*tensors: Any) -> Any:
+        inputs.update({tensor.name: spec.name for tensor, spec in zip(tensors, specs, strict=True)})
+        return call_flat(model, list(tensors))
+
+    # What cannot be traced is told, with its reason, when it is exported.
+    with contextlib.suppress(Exception):
+        try:
+            for layer in embeddings:
+                layer.__dict__["call"] = looked_at(layer)
+            tf.function(function, autograph=False).get_concrete_function(
+                *(tf.TensorSpec(spec.shape, spec.dtype) for spec in specs)
+            )
+        finally:
+            for layer in embeddings:
+                layer.__dict__.pop("call", None)
     return sizes
 
 
@@ -218,6 +283,12 @@ def _checked(
                 else ""
             )
         )
+    if spec.dtype == "string":
+        if array.dtype.kind not in "OUS":
+            raise ExportError(
+                f"The {what} for input '{spec.name}' must be texts. Received: dtype {array.dtype}"
+            )
+        return array.astype(str)
     if not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
         raise ExportError(
             f"The {what} for input '{spec.name}' must be numbers ({spec.dtype}). Received: dtype "

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import ExportError, RunError, listed
-from keras_rnn_zoo.export.keras_model import prepared
+from keras_rnn_zoo.export.keras_model import prepared, states_put_back
 from keras_rnn_zoo.export.reference import Reference, reference_of
 from keras_rnn_zoo.export.running import SIGNATURE, Arrays
 from keras_rnn_zoo.export.samples import synthetic_samples
@@ -98,16 +98,21 @@ def export_saved_model(
         OutputError: `path` holds something, or cannot be written.
     """
     files.check_new_directory(path)
-    with prepared(model, samples, timesteps) as ready:
+    with prepared(model, samples, timesteps, keep_states=True) as ready:
         reference = None
-        if verify:
-            given = synthetic_samples(ready.model, timesteps) if samples is None else samples
-            from keras_rnn_zoo.export.api import roundings
+        with states_put_back(ready.model) as stateful:
+            if verify:
+                from keras_rnn_zoo.export.api import roundings
 
-            reference = reference_of(ready.model, given, roundings=roundings([]))
+                given = synthetic_samples(ready.model, timesteps) if samples is None else samples
+                reference = reference_of(
+                    ready.model, given, roundings=roundings([]), keep_states=True
+                )
         with files.new_directory(path) as directory:
             write_saved_model(ready.model, directory)
-            parity = compare_saved_model(directory, reference) if reference is not None else None
+            parity = None
+            if reference is not None:
+                parity = compare_saved_model(directory, reference, stateful=stateful)
         return SavedModelResult(
             path=Path(path),
             bytes=directory_bytes(path),
@@ -125,6 +130,7 @@ def write_saved_model(model: Any, directory: Path) -> None:
     Raises:
         ExportError: TensorFlow cannot save it.
     """
+    import keras
     import tensorflow as tf
 
     specs, names = input_specs(model), output_names(model)
@@ -135,6 +141,10 @@ def write_saved_model(model: Any, directory: Path) -> None:
     module = tf.Module()
     # The model itself would bring its optimizer and every function that it ever traced.
     module.held = [variable.value for variable in model.variables]
+    for layer in model._flatten_layers():
+        module.held += [state.value for state in keras.tree.flatten(_states(layer))]
+        if (table := getattr(layer, "lookup_table", None)) is not None:
+            module.held.append(table)
     signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs]
     try:
         with _portable(model):
@@ -147,12 +157,20 @@ def write_saved_model(model: Any, directory: Path) -> None:
         ) from error
 
 
-def compare_saved_model(path: files.PathLike, reference: Reference) -> Parity:
+def _states(layer: Any) -> Any:
+    return getattr(layer, "states", None) or []
+
+
+def compare_saved_model(
+    path: files.PathLike, reference: Reference, *, stateful: bool = False
+) -> Parity:
     """Reloads a SavedModel and compares it with what the Keras model answered.
 
     Args:
         path: The directory.
         reference: What the Keras model answered.
+        stateful: It goes on from call to call, as the Keras model did: each sample is answered
+            once, in turn.
 
     Raises:
         RunError: The directory is missing or damaged.
@@ -165,9 +183,10 @@ def compare_saved_model(path: files.PathLike, reference: Reference) -> Parity:
     outputs = list(serve.structured_outputs)
     compare_names(path.name, "output", [spec.name for spec in reference.outputs], outputs)
     batch = reference.inputs[0].shape[0]
-    invokes = [serve_batches(serve, reference.x, batch) for _ in range(INVOKES)]
+    count = 1 if stateful else INVOKES
+    invokes = [serve_batches(serve, reference.x, batch) for _ in range(count)]
     # One sequence at a time must give what all of them together gave.
-    if batch is None:
+    if batch is None and not stateful:
         invokes[-1] = {
             name: np.concatenate([serve_batches(serve, reference.x, 1, only=1)[name], values[1:]])
             for name, values in invokes[-1].items()

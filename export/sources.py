@@ -81,7 +81,7 @@ def open_source(path: Path, trial: str | None = None) -> Source:
     """Finds out what `path` is, without loading the model.
 
     Args:
-        path: A run, a search or a `.keras` file.
+        path: A run, a search, or a `.keras` or legacy `.h5` file.
         trial: Of a search, the trial to export; None is the winner.
 
     Raises:
@@ -94,11 +94,13 @@ def open_source(path: Path, trial: str | None = None) -> Source:
 
     if not path.exists():
         raise RunError(
-            f"There is nothing at {path}. Give a run or search directory, or a .keras file."
+            f"There is nothing at {path}. Give a run or search directory, or a .keras or .h5 file."
         )
     if path.is_file():
-        if path.suffix != ".keras":
-            raise RunError(f"{path} is no .keras file. Give a run, a search, or a .keras file.")
+        if path.suffix not in (".keras", ".h5", ".hdf5"):
+            raise RunError(
+                f"{path} is no .keras file. Give a run, a search, or a .keras or .h5 file."
+            )
         return Source("keras", path, None)
     if (path / REPORT_FILE).is_file():
         raise RunError(f"{path} is a bundle already. Give the run that it was exported from.")

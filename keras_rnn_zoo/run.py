@@ -13,16 +13,19 @@ samples.npz   encoded rows: x, y of the training data, x_test, y_test of the hel
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import math
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnn_zoo.errors import RunError
+from keras_rnn_zoo.errors import ConfigError, RunError, listed, nearest
 from keras_rnn_zoo.files import PathLike, atomic_file, write_json, write_text
 from keras_rnn_zoo.preprocessing import Preprocessor
 
@@ -163,10 +166,10 @@ def _not_a_run(path: Path) -> str:
 
 
 def load_model(path: PathLike) -> keras.Model:
-    """Loads a `.keras` file, uncompiled, with safe mode on.
+    """Loads a `.keras` or legacy `.h5` file, uncompiled, with safe mode on.
 
     Raises:
-        RunError: The file is missing, damaged, or needs code that is not registered.
+        RunError: The file is missing, damaged, or needs code that is not known here.
     """
     import keras
 
@@ -179,12 +182,77 @@ def load_model(path: PathLike) -> keras.Model:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # whatever a damaged archive makes Keras, zipfile or h5py raise
         reason = " ".join(str(error).split())
-        if len(reason) > 200:
-            reason = reason[:200] + "..."
-        raise RunError(
-            f"Cannot load {path}: {reason or error.__class__.__name__}. If it is damaged, take a "
-            "complete copy, or train again."
-        ) from error
+        raise RunError(_unloadable(path, reason or error.__class__.__name__)) from error
+
+
+# How Keras says what it does not find, in .keras and in .h5 files.
+_UNKNOWN = re.compile(
+    r"Could not locate (?:class|function) '([^']+)'|Unknown [\w ]+: '?(\w+)'?\. Please ensure"
+)
+
+
+def _unloadable(path: Path, reason: str) -> str:
+    if unknown := _UNKNOWN.search(reason):
+        name = unknown[1] or unknown[2]
+        module = re.search(r"'module': '([\w.]+)', 'class_name': '" + re.escape(name), reason)
+        known = module is not None and module[1] not in ("builtins", "__main__")
+        where = f"{module[1]}" if known and module is not None else "your.module"
+        return (
+            f"{path} uses '{name}', which is none of Keras' own. Name the module that defines it: "
+            f"--custom-objects {where} (in Python: keras.saving.get_custom_objects()['{name}'] = "
+            f"{name})."
+        )
+    if "ambda" in reason and "safe" in reason:
+        return (
+            f"{path} holds a Lambda layer, which is Python code that a file may not bring. Load "
+            "it in Python with keras.saving.load_model(path, safe_mode=False) if you trust it, and "
+            "give the model to export_tflite; or write the layer as a class, and name its module "
+            "with --custom-objects."
+        )
+    if len(reason) > 200:
+        reason = reason[:200] + "..."
+    return f"Cannot load {path}: {reason}. If it is damaged, take a complete copy, or train again."
+
+
+def use_custom_objects(names: Sequence[str]) -> None:
+    """Makes layers, cells and functions of a user's own known to Keras.
+
+    Args:
+        names: Modules (`package.module`), of which every class and function counts, or single
+            ones (`package.module:Class`). They are looked for in the current directory, too.
+
+    Raises:
+        ConfigError: There is no such module or object, or it cannot be imported.
+    """
+    import keras
+
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    for name in names:
+        module_name, _, wanted = name.partition(":")
+        try:
+            module = importlib.import_module(module_name)
+        except Exception as error:  # whatever a module raises
+            reason = " ".join(f"{error.__class__.__name__}: {error}".split())
+            raise ConfigError(
+                f"--custom-objects cannot import {module_name!r}: {reason[:200]}. Give modules "
+                "that Python finds here or on PYTHONPATH, such as package.module, or "
+                "package.module:Class."
+            ) from error
+        own = {
+            key: value
+            for key, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", None) == module.__name__
+        }
+        if wanted:
+            if not hasattr(module, wanted):
+                raise ConfigError(
+                    f"Module {module_name!r} has no {wanted!r}.{nearest(wanted, own)} It defines: "
+                    f"{listed(own) or 'nothing'}."
+                )
+            own = {wanted: getattr(module, wanted)}
+        keras.saving.get_custom_objects().update(own)
 
 
 def run_info(

@@ -39,7 +39,7 @@ class Sequence:
     Attributes:
         inputs: float32 `[batch, timesteps, features]`, all three static.
         mask: bool `[batch, timesteps]`, true where a step counts, or None.
-        initial_states: One float32 `[batch, state_size]` per state, or None for zeros.
+        initial_states: One float32 `[batch, ...]` per state, or None for those of the cell.
         go_backwards: Steps are taken, and outputs ordered, from the last time step to the first.
         return_sequences: The outputs of all steps are needed, not only the last one.
         return_state: The states after the last step are needed.
@@ -66,8 +66,8 @@ class Result:
     """What a lowering returns.
 
     Attributes:
-        output: `[batch, timesteps, units]` with `return_sequences`, else `[batch, units]`.
-        states: The states after the last step, one `[batch, state_size]` each; a lowering may
+        output: `[batch, timesteps, ...]` with `return_sequences`, else `[batch, ...]`.
+        states: The states after the last step, one `[batch, ...]` each; a lowering may
             leave them out where the sequence asks for none.
     """
 

@@ -33,21 +33,23 @@ class Cell(ABC):
     Attributes:
         name: Path of the layer in the model, for messages.
         products: What its matrix products will cost.
-        state_sizes: Width of each state.
+        state_shapes: Shape of each state behind its batch axis: `(units,)`, `(rows, columns)`, ...;
+            None where the state has no batch axis, being one number.
         lead: Sizes of the axes in front of all others: `(2,)` for two cells side by side.
     """
 
     lead: tuple[int, ...] = ()
 
-    def __init__(self, name: str, products: Products, state_sizes: tuple[int, ...]):
+    def __init__(
+        self, name: str, products: Products, state_shapes: tuple[tuple[int, ...] | None, ...]
+    ):
         self.name = name
         self.products = products
-        self.state_sizes = state_sizes
+        self.state_shapes = state_shapes
 
-    @property
-    def output_size(self) -> int:
-        """Width of the output: that of the first state, unless a cell says otherwise."""
-        return self.state_sizes[0]
+    def output_shape(self, features: int) -> tuple[int, ...]:
+        """Shape of the output behind its batch axis, for inputs `[batch, features]`."""
+        return self.state_shapes[0] or ()
 
     @abstractmethod
     def project(self, inputs: Tensor) -> Projected:
@@ -55,7 +57,7 @@ class Cell(ABC):
 
     @abstractmethod
     def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
-        """Maps `[batch, projected]` and the states to the output `[batch, units]` and states."""
+        """Maps `[batch, projected]` and the states to the output `[batch, ...]` and states."""
 
     def fold(self, table: np.ndarray) -> tuple[np.ndarray, ...]:
         """What `project` makes of each row `[features]` of a table; nothing where it can't say."""
@@ -87,14 +89,17 @@ class Cell(ABC):
         """Returns the states before the first step: zeros."""
         import tensorflow as tf
 
-        return tuple(tf.zeros([*self.lead, batch, size]) for size in self.state_sizes)
+        return tuple(
+            tf.zeros([] if shape is None else [*self.lead, batch, *shape])
+            for shape in self.state_shapes
+        )
 
 
 class _Gated(Cell):
     """What the three Keras cells share: a kernel, a recurrent kernel and perhaps a bias."""
 
     def __init__(self, name: str, products: Products, layer: Any, states: int):
-        super().__init__(name, products, (layer.units,) * states)
+        super().__init__(name, products, ((layer.units,),) * states)
         self.units: int = layer.units
         self.activation = layer.activation
         self.kernel = np.asarray(layer.kernel, np.float32)
@@ -245,13 +250,15 @@ class Chain(Cell):
     """Cells on top of each other as one: each block of steps goes through all of them."""
 
     def __init__(self, cells: tuple[Cell, ...]):
-        sizes = tuple(size for cell in cells for size in cell.state_sizes)
-        super().__init__(cells[-1].name, cells[-1].products, sizes)
+        shapes = tuple(shape for cell in cells for shape in cell.state_shapes)
+        super().__init__(cells[-1].name, cells[-1].products, shapes)
         self.cells = cells
 
-    @property
-    def output_size(self) -> int:
-        return self.cells[-1].output_size
+    def output_shape(self, features: int) -> tuple[int, ...]:
+        shape: tuple[int, ...] = (features,)
+        for cell in self.cells:
+            shape = cell.output_shape(shape[-1])
+        return shape
 
     def project(self, inputs: Tensor) -> Projected:
         return self.cells[0].project(inputs)
@@ -276,7 +283,7 @@ class Chain(Cell):
         for cell in self.cells:
             if outputs:  # of the cell below: one product for the steps of the block
                 projected = split(cell.project(tf.concat(outputs, axis=0)), len(outputs))
-            own, states = states[: len(cell.state_sizes)], states[len(cell.state_sizes) :]
+            own, states = states[: len(cell.state_shapes)], states[len(cell.state_shapes) :]
             outputs, new = cell.block(projected, own, hold)
             after += new
         return outputs, after
@@ -325,18 +332,37 @@ def side_by_side(first: Cell, second: Cell) -> Cell | None:
 class AnyKerasCell(Cell):
     """A cell that this module does not know: the cell's own `call`, step by step.
 
-    Nothing can be hoisted, and its weights stay in float32 in every quantization mode.
+    Its states may have any shape and structure: what its `get_initial_state` returns says it, as
+    it does for `keras.layers.RNN`. Nothing can be hoisted.
     """
 
     def __init__(self, name: str, products: Products, layer: Any):
         import keras
 
-        super().__init__(name, products, tuple(keras.tree.flatten(layer.state_size)))
         self.layer = layer
+        self._structure = states_at_start(layer, 1)
+        # A batch axis is what grows with the batch: a state may be one number for all.
+        both = zip(
+            keras.tree.flatten(self._structure),
+            keras.tree.flatten(states_at_start(layer, 2)),
+            strict=True,
+        )
+        shapes = [
+            tuple(one.shape[1:]) if tuple(one.shape) != tuple(two.shape) else None
+            for one, two in both
+        ]
+        super().__init__(name, products, tuple(shapes))
 
     @property
     def step_weights(self) -> int:
         return int(self.layer.count_params())
+
+    def output_shape(self, features: int) -> tuple[int, ...]:
+        import tensorflow as tf
+
+        with tf.init_scope():  # run, not traced
+            output, _ = self.step((tf.zeros([1, features]),), self.initial_states(1))
+        return tuple(output.shape[1:])
 
     def project(self, inputs: Tensor) -> Projected:
         return (inputs,)
@@ -344,18 +370,28 @@ class AnyKerasCell(Cell):
     def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
         import keras
 
-        structured = keras.tree.pack_sequence_as(self.layer.state_size, list(states))
-        single = not keras.tree.is_nested(structured)
-        output, new = self.layer(projected[0], [structured] if single else structured)
+        structured = keras.tree.pack_sequence_as(self._structure, list(states))
+        output, new = self.layer(projected[0], structured)
         return output, tuple(keras.tree.flatten(new))
 
     def initial_states(self, batch: int) -> States:
         import keras
+        import tensorflow as tf
 
-        # Optional in the contract of a Keras cell.
-        if not hasattr(self.layer, "get_initial_state"):
-            return super().initial_states(batch)
-        return tuple(keras.tree.flatten(self.layer.get_initial_state(batch_size=batch)))
+        states = keras.tree.flatten(states_at_start(self.layer, batch))
+        return tuple(tf.cast(state, tf.float32) for state in states)
+
+
+def states_at_start(cell: Any, batch: int) -> list[Any]:
+    """Returns the states that `keras.layers.RNN` starts a Keras cell with, in their structure."""
+    import keras
+
+    if hasattr(cell, "get_initial_state"):  # optional in the contract of a Keras cell
+        state = cell.get_initial_state(batch_size=batch)
+    else:
+        sizes = cell.state_size if keras.tree.is_nested(cell.state_size) else [cell.state_size]
+        state = [keras.ops.zeros((batch, size), cell.compute_dtype) for size in sizes]
+    return list(state) if keras.tree.is_nested(state) else [state]
 
 
 def describe(name: str, layer: Any, products: Products) -> Cell:

@@ -30,8 +30,8 @@ def one_by_one(lowering: Lowering, chain: Chain, sequence: Sequence) -> Result:
         if number < len(chain.cells) - 1:
             own = replace(own, return_sequences=True)
         if given is not None:
-            own = replace(own, initial_states=given[: len(cell.state_sizes)])
-            given = given[len(cell.state_sizes) :]
+            own = replace(own, initial_states=given[: len(cell.state_shapes)])
+            given = given[len(cell.state_shapes) :]
         below = lowering.run(cell, own)
         states += below.states
     assert below is not None

@@ -77,6 +77,23 @@ def order_of_steps(sequence: Sequence) -> tuple[Tensor | None, Tensor | None, Te
     return reached[:, -1], order, places
 
 
+def choose(rows: Tensor, new: Tensor, old: Tensor, lead: int = 0) -> Tensor:
+    """Takes `new` for the rows of a batch that count, `old` for the others.
+
+    Args:
+        rows: bool `[batch]`.
+        new: `[*lead, batch, ...]`; one number for all rows is taken as it is.
+        old: The same.
+        lead: Number of axes in front of that of the batch.
+    """
+    import tensorflow as tf
+
+    rank = len(new.shape)
+    if not rank:
+        return new
+    return tf.where(tf.reshape(rows, [-1] + [1] * (rank - lead - 1)), new, old)
+
+
 def time_major(tensor: Tensor) -> Tensor:
     """Swaps the first two axes; for a batch of one, a reshape instead of a transpose."""
     import tensorflow as tf

@@ -8,7 +8,12 @@ from typing import Any, ClassVar
 from keras_rnn_zoo.export.lowering._base import Lowering, Result, Sequence, register_lowering
 from keras_rnn_zoo.export.lowering._cells import Cell, Chain, Projected, States, split
 from keras_rnn_zoo.export.lowering._chained import one_by_one
-from keras_rnn_zoo.export.lowering._reading import order_of_steps, projector, time_major
+from keras_rnn_zoo.export.lowering._reading import (
+    choose,
+    order_of_steps,
+    projector,
+    time_major,
+)
 
 Tensor = Any
 
@@ -67,8 +72,9 @@ def _run(cell: Cell, sequences: tuple[Sequence, ...]) -> list[Result]:
     import tensorflow as tf
 
     sequence = sequences[0]
-    batch, timesteps, _ = sequence.inputs.shape
-    shape = [*cell.lead, batch, cell.output_size]
+    batch, timesteps, features = sequence.inputs.shape
+    made_shape = cell.output_shape(features)
+    shape = [*cell.lead, batch, *made_shape]
     orders = [order_of_steps(each) for each in sequences]
     counts = orders[0][0]
     total = timesteps if counts is None else counts[0] if batch == 1 else tf.reduce_max(counts)
@@ -88,8 +94,8 @@ def _run(cell: Cell, sequences: tuple[Sequence, ...]) -> list[Result]:
             if counts is None or batch == 1:
                 return new
             # Others of the batch go on where this one has ended.
-            going = (step + offset < counts)[:, tf.newaxis]
-            return tuple(tf.where(going, a, b) for a, b in zip(new, old, strict=True))
+            going = step + offset < counts
+            return tuple(choose(going, a, b, axis) for a, b in zip(new, old, strict=True))
 
         made, states = cell.block(projected, states, hold)
         outputs = []
@@ -192,13 +198,13 @@ def _run(cell: Cell, sequences: tuple[Sequence, ...]) -> list[Result]:
         where: Any = (number,) if cell.lead else ()
         answer = output[where] if kept is None else time_major(kept[(slice(None), *where)])
         if kept is None and places is not None and each.zero_output_for_mask:
-            answer = tf.where(places[:, -1:] > 0, answer, tf.zeros_like(answer))
+            answer = choose(places[:, -1] > 0, answer, tf.zeros_like(answer))
         if kept is not None and places is not None:
             if shift is not None:
                 places += tf.where(places > blocks * block - shift, shift, 0)
-            answer = tf.concat([tf.zeros([batch, 1, cell.output_size]), answer], axis=1)
+            answer = tf.concat([tf.zeros([batch, 1, *made_shape]), answer], axis=1)
             answer = tf.gather(answer, places, batch_dims=1)
-        results.append(Result(answer, tuple(state[where] for state in states)))
+        results.append(Result(answer, tuple(state[where] if where else state for state in states)))
     return results
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from keras_rnn_zoo.export.lowering._base import Lowering, Result, Sequence, register_lowering
 from keras_rnn_zoo.export.lowering._cells import Cell, Chain
 from keras_rnn_zoo.export.lowering._chained import one_by_one
-from keras_rnn_zoo.export.lowering._reading import projector, time_major
+from keras_rnn_zoo.export.lowering._reading import choose, projector, time_major
 
 
 @register_lowering("unrolled")
@@ -28,26 +28,26 @@ class Unrolled(Lowering):
         if isinstance(cell, Chain):
             # One matrix product for the input projection of each cell.
             return one_by_one(self, cell, sequence)
-        batch, timesteps, _ = sequence.inputs.shape
+        batch, timesteps, features = sequence.inputs.shape
         source, project = projector(cell, sequence)
         projected = project(time_major(source))
         steps = list(zip(*(tf.unstack(part, timesteps) for part in projected), strict=True))
         masks: list[Any] = [None] * timesteps
         if sequence.mask is not None:
-            masks = tf.unstack(sequence.mask[:, :, tf.newaxis], timesteps, axis=1)
+            masks = tf.unstack(sequence.mask, timesteps, axis=1)
 
         states = sequence.initial_states or cell.initial_states(batch)
-        output = tf.zeros([batch, cell.output_size])
+        output = tf.zeros([batch, *cell.output_shape(features)])
         outputs = []
         order = range(timesteps)
         for time in reversed(order) if sequence.go_backwards else order:
             new_output, new_states = cell.step(steps[time], states)
             if (counts := masks[time]) is not None:
                 new_states = tuple(
-                    tf.where(counts, new, old) for new, old in zip(new_states, states, strict=True)
+                    choose(counts, new, old) for new, old in zip(new_states, states, strict=True)
                 )
                 other = tf.zeros_like(output) if sequence.zero_output_for_mask else output
-                new_output = tf.where(counts, new_output, other)
+                new_output = choose(counts, new_output, other)
             output, states = new_output, new_states
             outputs.append(output)
         return Result(

@@ -148,6 +148,14 @@ json_option = click.option(
 )
 
 
+custom_objects_option = click.option(
+    "--custom-objects",
+    metavar="MODULES",
+    help="Modules with layers, cells or functions of your own that the model uses, separated by "
+    "commas: package.module, or package.module:Class. They are imported, so trust them.",
+)
+
+
 def names(text: str | None) -> list[str] | None:
     """Splits `a,b` into its names; None stays None."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

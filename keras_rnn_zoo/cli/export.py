@@ -11,6 +11,7 @@ from keras_rnn_zoo.cli._options import (
     BYTES,
     TIMESTEPS,
     columns_options,
+    custom_objects_option,
     json_option,
     names,
     output_option,
@@ -101,6 +102,7 @@ from keras_rnn_zoo.cli._options import (
     metavar="SIZE",
     help="How large a file --lowering auto may make to fold an embedding, such as 900KB or 3MB.",
 )
+@custom_objects_option
 @json_option
 @output_option("BUNDLE", "Directory to write the bundle to: a new or an empty one.")
 @click.pass_obj
@@ -113,12 +115,13 @@ def command(
     output: str,
     as_json: bool,
     lowering: str | None,
+    custom_objects: str | None,
     **arguments: Any,
 ) -> None:
     """Export RUN as a bundle: TFLite files and a SavedModel, verified, measured, with a report.
 
-    RUN is what `train` or `search` left, or a .keras file. Nothing is written unless every file
-    answers what the Keras model answers.
+    RUN is what `train` or `search` left, or a .keras or .h5 file. Nothing is written unless every
+    file answers what the Keras model answers.
 
     \b
     keras-rnn-zoo export runs/bilstm -o bundle
@@ -126,7 +129,10 @@ def command(
     """
     with out.working():
         from keras_rnn_zoo.export.bundle import export_bundle
+        from keras_rnn_zoo.run import use_custom_objects
 
+        if custom_objects:
+            use_custom_objects(names(custom_objects) or [])
         bundle = export_bundle(
             run,
             output,

@@ -11,7 +11,7 @@ import click
 
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
-from keras_rnn_zoo.cli._options import json_option
+from keras_rnn_zoo.cli._options import custom_objects_option, json_option, names
 from keras_rnn_zoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Which file of a bundle answers.  [default: its first, float32]",
 )
+@custom_objects_option
 @json_option
 def command(
     run_or_bundle: str,
@@ -43,6 +44,7 @@ def command(
     file: str | None,
     text_column: str,
     quantize: str | None,
+    custom_objects: str | None,
     as_json: bool,
 ) -> None:
     """Answer each TEXT, or each row of a file, with RUN_OR_BUNDLE.
@@ -53,6 +55,11 @@ def command(
     """
     if bool(texts) == (file is not None):
         fail("Give either texts or --input FILE.")
+    if custom_objects:
+        with out.working():
+            from keras_rnn_zoo.run import use_custom_objects
+
+            use_custom_objects(names(custom_objects) or [])
     answers, inputs = _answers(run_or_bundle, texts, file, text_column, quantize)
     if as_json:
         out.emit(answers)

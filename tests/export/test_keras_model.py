@@ -13,9 +13,10 @@ from keras import layers
 from keras_rnn_zoo.errors import DataError, ExportError
 from keras_rnn_zoo.export import export_saved_model, export_tflite
 from keras_rnn_zoo.export.bundle import export_bundle
+from keras_rnn_zoo.export.keras_model import prepared
 from keras_rnn_zoo.export.running import TFLiteModel
 from keras_rnn_zoo.export.samples import as_samples
-from keras_rnn_zoo.export.tracing import legal_names, output_names
+from keras_rnn_zoo.export.tracing import input_specs, legal_names, output_names
 
 RNG = np.random.default_rng(0)
 
@@ -309,3 +310,375 @@ def test_a_bundle_takes_its_sizes_from_the_data(pair, tmp_path):
     np.testing.assert_allclose(first["values"], expected[0], atol=1e-5)
     with pytest.raises(DataError, match=r"shape \['samples', 8, 3\] as 'right_hand'"):
         bundle.predict(x | {"right hand": floats(4, 7, 3)})
+
+
+# ------------------------------------------------------------------------- custom cells and layers
+
+
+class Memory(keras.layers.Layer):
+    """A matrix of keys and values, `[rows, columns]`, read with a query: answers `[columns]`."""
+
+    def __init__(self, rows, columns, **kwargs):
+        super().__init__(**kwargs)
+        self.rows, self.columns = rows, columns
+        self.state_size, self.output_size = [rows * columns], columns
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 2 * self.rows + self.columns))
+
+    def get_initial_state(self, batch_size=None):
+        return [keras.ops.zeros((batch_size, self.rows, self.columns))]
+
+    def call(self, inputs, states):
+        ops, (memory,) = keras.ops, states
+        parts = ops.matmul(inputs, self.kernel)
+        key, query, value = ops.split(parts, [self.rows, 2 * self.rows], axis=-1)
+        memory = 0.9 * memory + ops.expand_dims(key, -1) * ops.expand_dims(value, 1)
+        return ops.tanh(ops.sum(memory * ops.expand_dims(query, -1), axis=1)), [memory]
+
+
+class Projected(keras.layers.Layer):
+    """An LSTM whose output is smaller than its states (Sak et al., 2014), which are nested."""
+
+    def __init__(self, units, size, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.size = units, size
+        self.state_size, self.output_size = [(size, units)], size
+        self.inner = layers.Dense(4 * units)
+        self.down = layers.Dense(size)
+
+    def build(self, shape):
+        self.inner.build((None, shape[-1] + self.size))
+        self.down.build((None, self.units))
+
+    def get_initial_state(self, batch_size=None):
+        return [[keras.ops.ones((batch_size, n)) for n in (self.size, self.units)]]
+
+    def call(self, inputs, states):
+        ops, ((hidden, carry),) = keras.ops, states
+        parts = self.inner(ops.concatenate([inputs, hidden], axis=-1))
+        i, f, g, o = ops.split(parts, 4, axis=-1)
+        carry = ops.sigmoid(f) * carry + ops.sigmoid(i) * ops.tanh(g)
+        hidden = self.down(ops.sigmoid(o) * ops.tanh(carry))
+        return hidden, [[hidden, carry]]
+
+
+class Decaying(keras.layers.Layer):
+    """States of one number a row, `[batch]`, and of one number for all; the output is a matrix."""
+
+    state_size = (1, 1)
+
+    def build(self, shape):
+        self.rate = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def get_initial_state(self, batch_size=None):
+        return [keras.ops.zeros((batch_size,)), keras.ops.zeros(())]
+
+    def call(self, inputs, states):
+        total, steps = states
+        total, steps = total + keras.ops.tanh(keras.ops.sum(inputs * self.rate, -1)), steps + 1.0
+        mean = keras.ops.expand_dims(total / steps, -1)
+        return keras.ops.stack([mean * inputs, inputs], axis=1), [total, steps]
+
+
+CELLS = {
+    "a matrix": lambda: Memory(3, 4),
+    "nested, and larger than the output": lambda: Projected(5, 3),
+    "numbers, and an output that is a matrix": Decaying,
+    "different ones on top of each other": lambda: [layers.GRUCell(4), Memory(2, 3)],
+}
+
+
+@pytest.mark.parametrize("lowering", ["loop", "unrolled"])
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_cells_of_any_state_and_output(tmp_path, cell, batch, lowering):
+    sequence = keras.Input((6, 2), name="x")
+    # Keras itself takes no mask for the others.
+    masked = layers.Masking()(sequence) if cell in list(CELLS)[:2] else sequence
+    every, *_ = made = layers.RNN(CELLS[cell](), return_sequences=True, return_state=True)(masked)
+    last = layers.RNN(CELLS[cell]())(masked)
+    # A number of steps is no answer: it is known ahead.
+    states = [] if cell.startswith("numbers") else keras.tree.flatten(made[1:])
+    model = keras.Model(sequence, [every, last, *states])
+    x = floats(4, 6, 2)
+    x[1, 3:] = 0
+    x[2, :2] = 0
+    path = tmp_path / "m.tflite"
+    export_tflite(model, path, samples=x, lowering=lowering, batch_size=batch)
+    found = TFLiteModel(path).predict(x)
+    for name, expected in zip(output_names(model), answers(model, x), strict=True):
+        np.testing.assert_allclose(found[name], expected, atol=1e-5)
+
+
+# -------------------------------------------------------------------------------- dtype policies
+
+
+def under(policy, nested=True) -> keras.Model:
+    """A model of many kinds of layers, built under a dtype policy."""
+    keras.config.set_dtype_policy(policy)
+    try:
+        i = keras.Input((6, 3), name="x")
+        x = layers.BatchNormalization()(layers.Conv1D(4, 3, padding="same", activation="relu")(i))
+        x = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(x)
+        x = layers.MultiHeadAttention(2, 3)(x, x)
+        x = keras.Sequential([layers.LayerNormalization(), layers.Dense(4)])(x)
+        x = keras.ops.cast(x, policy.removeprefix("mixed_"))
+        x = layers.RNN(Projected(5, 3))(x)
+        return keras.Model(i, layers.Dense(2, name="y")(x))
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
+def test_other_dtypes_are_recomputed_in_float32(tmp_path, policy):
+    model, x = under(policy), floats(5, 6, 3)
+    before = [np.asarray(weight) for weight in model.variables]
+    own = np.asarray(model(x)).astype("float32")
+    policies = [layer.dtype_policy.name for layer in model._flatten_layers()]
+
+    result = export_tflite(model, tmp_path / "m.tflite", samples=x)
+    saved = export_saved_model(model, tmp_path / "saved", samples=x)
+
+    file = TFLiteModel(result.path)
+    assert {info.dtype for info in (*file.inputs.values(), *file.outputs.values())} == {"float32"}
+    assert result.parity.max_abs_output < 1e-5
+    assert saved.parity.max_abs_output < 1e-5
+    # The same weights in a model of float32.
+    twin = under("float32")
+    twin.set_weights([np.asarray(weight, "float32") for weight in model.get_weights()])
+    found = file.predict(x)
+    np.testing.assert_allclose(found, twin(x), atol=1e-5)
+    (note,) = result.notes
+    assert f"'{policy}'" in note
+    off = float(note.split("by up to ")[1].rstrip("."))
+    np.testing.assert_allclose(off, np.abs(found - own).max(), rtol=0.1, atol=2e-5)
+    # The model is as it was.
+    assert [layer.dtype_policy.name for layer in model._flatten_layers()] == policies
+    assert all((a == np.asarray(b)).all() for a, b in zip(before, model.variables, strict=True))
+    np.testing.assert_array_equal(np.asarray(model(x)).astype("float32"), own)
+    assert keras.config.floatx() == "float32"
+
+
+def test_a_float32_model_has_nothing_to_tell(tmp_path):
+    result = export_tflite(under("float32"), tmp_path / "m.tflite", samples=floats(2, 6, 3))
+    assert result.notes == ()
+
+
+# ----------------------------------------------------------------------------- subclassed models
+
+
+class Subclassed(keras.Model):
+    def __init__(self, take=lambda x: [x], give=lambda *parts: parts[0]):
+        super().__init__(name="subclassed")
+        self.take, self.give = take, give
+        self.embed = layers.Embedding(20, 4, mask_zero=True)
+        self.read = layers.Bidirectional(layers.GRU(3))
+        self.answer = layers.Dense(2)
+
+    def call(self, tokens):
+        read = [self.read(self.embed(part)) for part in self.take(tokens)]
+        return self.give(*(self.answer(part) for part in read))
+
+
+class TwoArguments(Subclassed):
+    def call(self, first, second, training=False):
+        return super().call(first) + super().call(second)
+
+
+def ids(*shape):
+    return RNG.integers(0, 20, shape).astype("int32")
+
+
+SUBCLASSED = {
+    "one input": (Subclassed, lambda: ids(5, 6), {"tokens"}, {"subclassed"}),
+    "a dict in, a dict out": (
+        lambda: Subclassed(lambda x: [x["b"], x["a"]], lambda b, a: {"late": b, "early": a}),
+        lambda: {"b": ids(5, 6), "a": ids(5, 4)},
+        {"a", "b"},
+        {"late", "early"},
+    ),
+    "a list in, a tuple out": (
+        lambda: Subclassed(lambda x: x, lambda *parts: parts),
+        lambda: [ids(5, 6), ids(5, 4)],
+        {"tokens_1", "tokens_2"},
+        {"subclassed", "subclassed_1"},
+    ),
+}
+
+
+@pytest.mark.parametrize("given", ["samples", "verify=False"])
+@pytest.mark.parametrize("case", SUBCLASSED)
+def test_a_subclassed_model_is_exported_as_it_is(tmp_path, case, given):
+    make, inputs, names, outputs = SUBCLASSED[case]
+    model, x = make(), inputs()
+    expected = [np.asarray(part) for part in keras.tree.flatten(model(x))]
+    nodes = len(model._inbound_nodes)
+    settings = {"samples": x} if given == "samples" else {"verify": False}
+    result = export_tflite(model, tmp_path / "m.tflite", **settings)
+    file = TFLiteModel(result.path)
+    assert (set(file.inputs), set(file.outputs)) == (names, outputs)
+    assert {info.dtype for info in file.inputs.values()} == {"int32"}
+    assert "bidirectional" in str(result.lowering)
+    flat = keras.tree.flatten(x)
+    found = file.predict(dict(zip(file_order(model, x), flat, strict=True)))
+    found = found if isinstance(found, dict) else {next(iter(outputs)): found}
+    with prepared(model, x) as ready:
+        for name, values in zip(output_names(ready.model), expected, strict=True):
+            np.testing.assert_allclose(found[name], values, atol=1e-5)
+    assert len(model._inbound_nodes) == nodes
+    saved = export_saved_model(model, tmp_path / "saved", samples=x)
+    assert set(saved.inputs) == names
+
+
+def file_order(model, x):
+    with prepared(model, x) as ready:
+        return [spec.name for spec in input_specs(ready.model)]
+
+
+def test_several_arguments_are_inputs_by_name(tmp_path):
+    model, x = TwoArguments(), {"first": ids(3, 5), "second": ids(3, 4)}
+    expected = model(**x)
+    path = export_tflite(model, tmp_path / "m.tflite", samples=x).path
+    np.testing.assert_allclose(TFLiteModel(path).predict(x), expected, atol=1e-5)
+
+
+def test_int8_and_a_wrapped_subclassed_model(tmp_path):
+    model, x = Subclassed(), ids(30, 6)
+    model(x)
+    tokens = keras.Input((6,), dtype="int32", name="my tokens")
+    wrapped = keras.Model(tokens, layers.Softmax()(model(tokens)))
+    path = tmp_path / "m.tflite"
+    result = export_tflite(wrapped, path, quantization="int8", representative_data=x)
+    assert result.names == {"my tokens": "my_tokens"}
+    np.testing.assert_allclose(TFLiteModel(path).predict(x), wrapped(x), atol=0.05)
+
+
+def test_a_functional_model_with_a_call_of_its_own_answers_what_that_call_does(tmp_path):
+    class Doubled(keras.Model):
+        def call(self, inputs, training=None, mask=None):
+            return 2 * super().call(inputs, training=training, mask=mask)
+
+    i = keras.Input((4, 2), name="x")
+    model, x = Doubled(i, layers.LSTM(3)(i)), floats(3, 4, 2)
+    path = export_tflite(model, tmp_path / "m.tflite", samples=x).path
+    np.testing.assert_allclose(TFLiteModel(path).predict(x), model(x), atol=1e-5)
+
+
+def test_a_model_that_was_never_called_says_to_call_it(tmp_path):
+    with pytest.raises(ExportError, match=r"never called.*model\(samples\)"):
+        export_tflite(Subclassed(), tmp_path / "m.tflite", samples=ids(2, 6))
+    model = Subclassed()
+    model(ids(2, 6))
+    with pytest.raises(ExportError, match=r"cannot be called on inputs like 'tokens' float32"):
+        export_tflite(model, tmp_path / "m.tflite", samples=floats(2, 6, 3))
+    assert not list(tmp_path.iterdir())
+
+
+# --------------------------------------------------------------------------- states and tables
+
+
+@pytest.fixture
+def stateful():
+    i = keras.Input(batch_shape=(2, 4, 3), name="x")
+    x = layers.LSTM(3, stateful=True, return_sequences=True, name="memory")(i)
+    model = keras.Model(i, layers.Dense(2)(layers.Bidirectional(layers.GRU(2, stateful=True))(x)))
+    model(floats(2, 4, 3))  # leaves states behind
+    return model
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_stateful_model_starts_from_zero_in_every_call(stateful, tmp_path, capsys, batch_size):
+    x = floats(6, 4, 3)
+    held = [np.asarray(state) for state in stateful.get_layer("memory").states]
+    path = tmp_path / "m.tflite"
+    result = export_tflite(stateful, path, samples=x, batch_size=batch_size)
+    assert "'memory'" in result.notes[0]
+    assert "zero states in every call" in result.notes[0]
+    assert result.notes[0] in capsys.readouterr().err
+    found = TFLiteModel(path).predict(x)
+    for state, before in zip(stateful.get_layer("memory").states, held, strict=True):
+        np.testing.assert_array_equal(state, before)
+    assert stateful.get_layer("memory").stateful
+    for start in range(0, 6, 2):
+        for layer in stateful.layers[1:3]:
+            layer.reset_state() if hasattr(layer, "reset_state") else layer.reset_states()
+        np.testing.assert_allclose(
+            found[start : start + 2], stateful(x[start : start + 2]), atol=1e-5
+        )
+
+
+def test_a_saved_model_of_a_stateful_model_goes_on_as_keras_does(stateful, tmp_path):
+    import tensorflow as tf
+
+    x = floats(6, 4, 3)
+    result = export_saved_model(stateful, tmp_path / "saved", samples=x)
+    assert "keep their states" in result.notes[0]
+    loaded = tf.saved_model.load(str(result.path))
+    for start in range(0, 6, 2):
+        (found,) = loaded.signatures["serving_default"](x=x[start : start + 2]).values()
+        np.testing.assert_allclose(found, stateful(x[start : start + 2]), atol=1e-5)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_saved_model_of_texts_brings_its_tables(tmp_path, given):
+    import tensorflow as tf
+
+    texts = np.array(["a good film", "unheard of", "film film"])
+    vectorize = layers.TextVectorization(output_sequence_length=5)
+    vectorize.adapt(texts[:1])
+    text = keras.Input((), dtype="string", name="the text")
+    x = layers.Embedding(9, 4, mask_zero=True)(vectorize(text))
+    model = keras.Model(text, layers.Dense(1)(layers.LSTM(3)(x)))
+    settings = {"samples": texts} if given else {}
+    result = export_saved_model(model, tmp_path / "saved", **settings)
+    serve = tf.saved_model.load(str(result.path)).signatures["serving_default"]
+    (found,) = serve(the_text=tf.constant(texts)).values()
+    np.testing.assert_allclose(found, model(tf.constant(texts)), atol=1e-5)
+    with pytest.raises(ExportError, match=r"must be texts. Received: dtype float32"):
+        export_saved_model(model, tmp_path / "other", samples=floats(3))
+    with pytest.raises(ExportError, match="takes text"):
+        export_tflite(model, tmp_path / "m.tflite", samples=texts)
+
+
+# -------------------------------------------------------------------- what there is to lower or not
+
+
+def test_auto_takes_a_model_with_nothing_to_lower(tmp_path):
+    i = keras.Input((6, 3), name="x")
+    model, x = keras.Model(i, layers.Dense(2)(layers.Flatten()(i))), floats(3, 6, 3)
+    path = tmp_path / "m.tflite"
+    result = export_tflite(model, path, samples=x, lowering="auto")
+    assert result.lowering == {}
+    np.testing.assert_allclose(TFLiteModel(path).predict(x), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["litert", "mediapipe"])
+def test_a_convolutional_lstm_is_spelled_out_where_a_target_takes_no_loop(tmp_path, target):
+    i = keras.Input((4, 6, 5, 2), name="x")
+    model = keras.Model(i, layers.Flatten()(layers.ConvLSTM2D(3, 3, name="conv")(i)))
+    x, path = floats(3, 4, 6, 5, 2), tmp_path / "m.tflite"
+    result = export_tflite(model, path, samples=x, target=target)
+    assert ("WHILE" in result.ops) == (target == "litert")
+    assert result.lowering == ({} if target == "litert" else {"conv": "unrolled"})
+    assert model.get_layer("conv").unroll is False
+    np.testing.assert_allclose(TFLiteModel(path).predict(x), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("lowering", ["loop", "fused"])
+@pytest.mark.parametrize(
+    "backward",
+    [
+        lambda: layers.LSTM(5, go_backwards=True),
+        lambda: layers.GRU(3, go_backwards=True),
+        lambda: layers.LSTM(3, activation="relu", go_backwards=True),
+    ],
+)
+def test_directions_may_differ(tmp_path, lowering, backward):
+    i = keras.Input((6, 3), name="x")
+    both = layers.Bidirectional(layers.LSTM(3), backward_layer=backward())
+    model, x = keras.Model(i, both(layers.Masking()(i))), floats(4, 6, 3)
+    x[1, 4:] = 0
+    path = tmp_path / "m.tflite"
+    export_tflite(model, path, samples=x, lowering=lowering)
+    np.testing.assert_allclose(TFLiteModel(path).predict(x), model(x), atol=1e-5)
