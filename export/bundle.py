@@ -233,7 +233,7 @@ class Bundle:
         specs = {spec["name"]: spec for spec in self.report["model"]["inputs"]}
         shapes = {name: tuple(spec["shape"]) for name, spec in specs.items()}
         if path is not None and any(None in shape[1:] for shape in shapes.values()):
-            described, _ = self._process.ask(path, "describe")
+            described, _ = self._process.ask("describe", path)
             shapes |= {info["name"]: tuple(info["shape"]) for info in described["inputs"]}
         if not isinstance(x, Mapping):
             if len(specs) != 1:

@@ -11,7 +11,9 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema_of_tflite
+
+schema: Any = schema_of_tflite
 
 # `ModelT`, `SubGraphT`, `OperatorT` of the schema, which has no types of its own.
 Model = Any

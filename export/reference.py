@@ -204,7 +204,7 @@ def _reference_of(
     answers, logits = probe.answers(x)
     finite = np.ones(len(next(iter(x.values()))), bool)
     for name, values in answers.items():
-        good = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        good = np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))
         if not good[:given].all():
             raise ExportError(
                 f"Model '{model.name}' answers NaN or infinity (output '{name}', sample "

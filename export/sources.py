@@ -309,7 +309,7 @@ def _encode_plain(model: Any, split: Any, origin: str, timesteps: Timesteps) -> 
     else:
         rows = [np.asarray(row) for row in split.x]
         steps = spec.shape[1] if len(spec.shape) > 1 else None
-        steps = steps or timesteps or max(len(row) for row in rows)
+        steps = steps or max(len(row) for row in rows)
         x = np.zeros((len(rows), steps, *rows[0].shape[1:]), spec.dtype)
         for target, row in zip(x, rows, strict=True):
             target[: len(row)] = row[:steps]

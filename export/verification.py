@@ -548,7 +548,7 @@ def _high(values: np.ndarray) -> float:
 def _activated(spec: Spec, logits: np.ndarray) -> np.ndarray:
     logits = logits.astype(np.float64)
     if spec.activation == "sigmoid":
-        return 1 / (1 + np.exp(-logits.clip(-500, 500)))
+        return np.asarray(1 / (1 + np.exp(-logits.clip(-500, 500))))
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
@@ -757,7 +757,7 @@ def losses(
         means = [float(error.mean()) for error in errors]
         growth = means[1] / means[0] - 1 if means[0] else float(means[1] > 0)
         surely = np.quantile(second / np.maximum(first, 1e-30) - 1, 0.05)
-        return [Loss("mean_absolute_error", *means, growth, float(surely))]
+        return [Loss("mean_absolute_error", means[0], means[1], growth, float(surely))]
     labels = np.reshape(y, before.shape[:-1]).astype(np.int64)
     decided = [_decide(outputs) for outputs in (before, after)]
     if task == "sequence_labelling":
@@ -774,7 +774,8 @@ def losses(
         found.append(
             Loss(
                 measure,
-                *scores,
+                scores[0],
+                scores[1],
                 100 * (scores[0] - scores[1]),
                 float(100 * np.quantile(drawn[0] - drawn[1], 0.05)),
             )
@@ -819,7 +820,7 @@ def _draws(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.n
 
 
 def _accuracies(decided: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return weights @ (decided == labels) / np.maximum(weights.sum(axis=1), 1)
+    return np.asarray(weights @ (decided == labels) / np.maximum(weights.sum(axis=1), 1))
 
 
 def _f1(decided: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -828,4 +829,4 @@ def _f1(decided: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndar
         hit = weights @ ((decided == label) & (labels == label))
         every = weights @ ((decided == label).astype(np.float64) + (labels == label))
         scores.append(2 * hit / np.maximum(every, 1))
-    return np.mean(scores, axis=0)
+    return np.asarray(np.mean(scores, axis=0))

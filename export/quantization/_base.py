@@ -76,7 +76,7 @@ class Quantization(ABC):
 def one_place(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Moves floats by one unit in the last place, up or down."""
     up = generator.random(values.shape) < 0.5
-    return np.nextafter(values, np.where(up, np.inf, -np.inf).astype(values.dtype))
+    return np.asarray(np.nextafter(values, np.where(up, np.inf, -np.inf).astype(values.dtype)))
 
 
 QUANTIZATIONS: Registry[Quantization] = Registry(

@@ -65,7 +65,7 @@ class Dynamic(Quantization):
         if weight.ndim < 2 or weight.size < FEWEST:
             return weight
         stored, scale = rounded(weight)
-        return (stored * scale).astype(weight.dtype)
+        return np.asarray((stored * scale).astype(weight.dtype))
 
     def why_float32(self, weight: Weight) -> str | None:
         """Says so where a weight is too small."""

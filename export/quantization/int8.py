@@ -364,9 +364,9 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Arrays) -> None:
             for value, comparisons in padding.items():
                 # Padding comes as the nearest that int8 has.
                 nearest = np.clip(np.rint(value / scale) + zero, -128, 127)
-                stored = (np.float32(nearest - zero) * np.float32(scale)).astype(np.float32)
+                stored = np.asarray(np.float32(nearest - zero) * np.float32(scale), np.float32)
                 for operator, place in comparisons:
-                    operator.inputs[place] = fb.add_constant(model, graph, stored.reshape(()))
+                    operator.inputs[place] = fb.add_constant(model, graph, stored)
             end = made.tensor(index, np.int8, fb.quantization(scale, zero))
             options = fb.schema.DequantizeOptionsT()
             first.append(fb.op(model, "DEQUANTIZE", [end], [index], version=2, options=options))
