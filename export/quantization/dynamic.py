@@ -39,8 +39,8 @@ class Dynamic(Quantization):
         changed=0.03,
         lost=1.0,
         increase=0.1,
-        times=3,
-        least=4e-3,
+        times=4,
+        least=1.5e-2,
         reason="weights and each product's inputs are rounded to 1/127 of their largest value. "
         "Measured: 0.8 to 1.4 times what the Keras model makes of such weights",
     )

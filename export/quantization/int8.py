@@ -51,7 +51,7 @@ class Int8(Dynamic):
         lost=1.5,
         increase=0.2,
         times=6,
-        least=1e-2,
+        least=2.5e-2,
         reason="weights, inputs and results of each product are rounded to 256 levels of the "
         "range seen in calibration. Measured: 0.8 to 3.6 times what the Keras model makes of such "
         "weights",
