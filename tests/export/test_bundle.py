@@ -635,7 +635,7 @@ def test_impossible_settings_are_refused(run, tmp_path, settings, error, reason)
 
 
 def test_sources_that_are_none_are_refused(run, exported, tmp_path):
-    text = tmp_path / "model.h5"
+    text = tmp_path / "model.onnx"
     text.write_text("no")
     broken = tmp_path / "broken.keras"
     broken.write_bytes(b"PK\x03\x04 no")
