@@ -56,9 +56,7 @@ UNITS = 64
 ROUNDS_OF_A_LOAD = 50
 
 
-def architecture(
-    kind: str, count: int, both: bool, shape: dict[str, int], outputs: int = 1
-) -> Any:
+def architecture(kind: str, count: int, both: bool, shape: dict[str, int], outputs: int = 1) -> Any:
     """Returns a model of `MODELS` as Keras initializes it; it answers logits."""
     import keras
     from keras import layers

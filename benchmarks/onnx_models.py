@@ -232,7 +232,9 @@ class _Emitter:
     def _getitem(self, layer: Any, x: str) -> str:
         everything, step, rest = layer._inbound_nodes[0].arguments.args[1]
         assert everything == rest == slice(None)
-        return str(self.graph.node("Gather", x, self.graph.constant("step", np.int64(step)), axis=1))
+        return str(
+            self.graph.node("Gather", x, self.graph.constant("step", np.int64(step)), axis=1)
+        )
 
     def _bidirectional(self, layer: Any, x: str) -> str:
         assert layer.merge_mode == "concat"
