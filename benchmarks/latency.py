@@ -30,6 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import numpy as np
+from onnx_models import Graph
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.export import export_tflite
@@ -55,7 +56,8 @@ UNITS = 64
 ROUNDS_OF_A_LOAD = 50
 
 
-def keras_model(kind: str, count: int, both: bool, shape: dict[str, int]) -> Any:
+def architecture(kind: str, count: int, both: bool, shape: dict[str, int], outputs: int = 1) -> Any:
+    """Returns a model of `MODELS` as Keras initializes it; it answers logits."""
     import keras
     from keras import layers
 
@@ -67,82 +69,42 @@ def keras_model(kind: str, count: int, both: bool, shape: dict[str, int]) -> Any
     for number in range(count):
         layer = getattr(layers, kind)(UNITS, return_sequences=number < count - 1)
         x = layers.Bidirectional(layer)(x) if both else layer(x)
-    model = keras.Model(inputs, layers.Dense(1)(x))
+    return keras.Model(inputs, layers.Dense(outputs)(x))
+
+
+def keras_model(kind: str, count: int, both: bool, shape: dict[str, int]) -> Any:
+    model = architecture(kind, count, both, shape)
     generator = np.random.default_rng(0)
     model.set_weights([generator.normal(scale=0.15, size=w.shape) for w in model.get_weights()])
     return model
 
 
 def onnx_model(model: Any, kind: str, shape: dict[str, int]) -> bytes:
-    """The same weights in onnxruntime's own LSTM and GRU nodes, one node a layer."""
-    from onnx import TensorProto, helper, numpy_helper
+    """The same weights in onnxruntime's own LSTM and GRU nodes, one node a layer.
 
-    nodes: list[Any] = []
-    constants: list[Any] = []
-
-    def constant(name: str, value: np.ndarray) -> str:
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def gates(value: np.ndarray) -> np.ndarray:
-        """Keras' order (LSTM i f c o, GRU z r h) in columns -> ONNX' (i o f c, z r h) in rows."""
-        parts = np.split(value, 4 if kind == "LSTM" else 3, axis=-1)
-        if kind == "LSTM":
-            parts = [parts[0], parts[3], parts[1], parts[2]]
-        return np.concatenate([part.T for part in parts])
-
+    Time comes first in the input, so nothing has to be transposed on the way.
+    """
+    graph = Graph()
     weights = list(model.get_weights())
     steps = shape["timesteps"]
     if "vocabulary" in shape:
-        nodes.append(helper.make_node("Gather", [constant("table", weights.pop(0)), "x"], ["x0"]))
-        x = helper.make_tensor_value_info("x", TensorProto.INT32, [steps, 1])
-        current = "x0"
+        current = graph.node("Gather", graph.constant("table", weights.pop(0)), "x")
+        given: tuple[str, list[int]] = "int32", [steps, 1]
     else:
-        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [steps, 1, shape["features"]])
-        current = "x"
+        current, given = "x", ("float32", [steps, 1, shape["features"]])
     *recurrent, kernel, bias = weights
     both = len(recurrent) == 6 and any("Bidirectional" in type(la).__name__ for la in model.layers)
     directions = 2 if both else 1
     layers = [recurrent[i : i + 3 * directions] for i in range(0, len(recurrent), 3 * directions)]
-    for number, parts in enumerate(layers):
+    last = ""
+    for parts in layers:
         trios = [parts[i : i + 3] for i in range(0, len(parts), 3)]
-        biases = [
-            np.concatenate([gates(b), np.zeros(b.size, "float32")])
-            if kind == "LSTM"
-            else np.concatenate([gates(b[0]), gates(b[1])])
-            for _, _, b in trios
-        ]
-        options: dict[str, Any] = {"linear_before_reset": 1} if kind == "GRU" else {}
-        nodes.append(
-            helper.make_node(
-                kind,
-                [
-                    current,
-                    constant(f"w{number}", np.stack([gates(w) for w, _, _ in trios])),
-                    constant(f"r{number}", np.stack([gates(r) for _, r, _ in trios])),
-                    constant(f"b{number}", np.stack(biases)),
-                ],
-                [f"sequence{number}", f"last{number}"],
-                hidden_size=UNITS,
-                direction="bidirectional" if both else "forward",
-                **options,
-            )
-        )
-        if number == len(layers) - 1:
-            break
-        axis = constant(f"axis{number}", np.array([1]))
-        nodes.append(helper.make_node("Squeeze", [f"sequence{number}", axis], [f"y{number}"]))
-        current = f"y{number}"
-    last = f"last{len(layers) - 1}"
-    nodes.append(helper.make_node("Transpose", [last], ["batch_first"], perm=[1, 0, 2]))
-    flat = constant("flat", np.array([1, -1]))
-    nodes.append(helper.make_node("Reshape", ["batch_first", flat], ["features"]))
-    ends = [constant("kernel", kernel), constant("bias", bias)]
-    nodes.append(helper.make_node("Gemm", ["features", *ends], ["y"]))
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])
-    graph = helper.make_graph(nodes, "model", [x], [y], constants)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return bytes(made.SerializeToString())
+        every, last = graph.recurrent(kind, current, trios)
+        current = graph.node("Squeeze", every, graph.constant("axis", [1]))
+    batch_first = graph.node("Transpose", last, perm=[1, 0, 2])
+    features = graph.node("Reshape", batch_first, graph.constant("flat", [1, -1]))
+    ends = graph.constant("kernel", kernel), graph.constant("bias", bias)
+    return graph.model({"x": given}, graph.node("Gemm", features, *ends), 2)
 
 
 def onnx_runner(content: bytes, x: np.ndarray, quantized: bool) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -29,6 +30,7 @@ class Graph:
         self.graph = model.subgraphs[number]
         self._stored = stored
         self._constants: dict[object, int] = {}
+        self._uses = Counter(int(i) for operator in self.graph.operators for i in operator.inputs)
 
     def weights(self, operator: fb.Operator) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the places among an op's inputs of its float32 weights, and what they hold."""
@@ -55,6 +57,10 @@ class Graph:
             self._constants[key] = index
         return self._constants[key]
 
+    def uses(self, index: int) -> int:
+        """Returns how many ops took a constant, before any was replaced."""
+        return self._uses[index]
+
     def tensor(self, of: int, dtype: object, quantization: object = None) -> int:
         """Adds a tensor of the shape of another one."""
         return fb.add_tensor(self.graph, fb.shape_of(self.graph.tensors[of]), dtype, quantization)
@@ -78,7 +84,12 @@ def rounded(values: np.ndarray, axis: int | None = None) -> tuple[np.ndarray, np
 
 
 def through_dequantize(
-    graph: Graph, operator: fb.Operator, place: int, values: np.ndarray, half: bool = False
+    graph: Graph,
+    operator: fb.Operator,
+    place: int,
+    values: np.ndarray,
+    half: bool = False,
+    key: object = None,
 ) -> fb.Operator:
     """Stores a weight smaller; what computes with it sees float32.
 
@@ -88,6 +99,7 @@ def through_dequantize(
         place: Among its inputs.
         values: The weight.
         half: As float16 instead of int8.
+        key: Of what was done to the weight before; None where nothing was.
 
     Returns:
         The DEQUANTIZE to put in front of the op.
@@ -98,7 +110,7 @@ def through_dequantize(
         stored = graph.constant((buffer, "float16"), values.astype(np.float16))
     else:
         whole, scale = rounded(values)
-        stored = graph.constant((buffer, "int8"), whole, fb.quantization(scale))
+        stored = graph.constant((buffer, "int8", key), whole, fb.quantization(scale))
     operator.inputs[place] = graph.tensor(index, np.float32)
     version = 3 if half else 2
     return fb.op(
@@ -111,8 +123,40 @@ def through_dequantize(
     )
 
 
-def quantize_lookup(graph: Graph, operator: fb.Operator, values: np.ndarray) -> fb.Operator:
-    """Has a GATHER take rows of an int8 table; returns the DEQUANTIZE of the rows."""
+def spread_of(values: np.ndarray) -> np.ndarray:
+    """Returns the largest of each column (the last axis), or 1 where all are 0."""
+    largest = np.abs(values).max(axis=tuple(range(values.ndim - 1)), initial=0)
+    return np.where(largest > 0, largest, 1).astype(np.float32)
+
+
+def pays(columns: np.ndarray) -> bool:
+    """Whether a scale for each column rounds so much finer than one for all."""
+    return bool(np.sqrt(np.mean(columns**2)) < 0.9 * columns.max())
+
+
+def scaled(graph: Graph, operator: fb.Operator, columns: np.ndarray) -> fb.Operator:
+    """Has an op answer its columns divided by numbers; returns the MUL that takes that back.
+
+    It takes over an activation of the op.
+    """
+    result = int(operator.outputs[0])
+    operator.outputs[0] = graph.tensor(result, np.float32)
+    options = fb.schema.MulOptionsT()
+    if hasattr(operator.builtinOptions, "fusedActivationFunction"):
+        options.fusedActivationFunction = operator.builtinOptions.fusedActivationFunction
+        operator.builtinOptions.fusedActivationFunction = fb.schema.ActivationFunctionType.NONE
+    factors = graph.constant(("columns", columns.tobytes()), columns)
+    inputs = [int(operator.outputs[0]), factors]
+    return fb.op(graph.model, "MUL", inputs, [result], options=options)
+
+
+def quantize_lookup(graph: Graph, operator: fb.Operator, values: np.ndarray) -> list[fb.Operator]:
+    """Has a GATHER take rows of an int8 table; returns what makes float32 of them."""
+    columns = spread_of(values)
+    after = []
+    if values.ndim > 1 and pays(columns):
+        values = values / columns
+        after.append(scaled(graph, operator, columns))
     whole, scale = rounded(values)
     parameters = fb.quantization(scale)
     buffer = graph.graph.tensors[operator.inputs[0]].buffer
@@ -120,7 +164,7 @@ def quantize_lookup(graph: Graph, operator: fb.Operator, values: np.ndarray) -> 
     rows = int(operator.outputs[0])
     operator.outputs[0] = graph.tensor(rows, np.int8, parameters)
     fb.set_op(graph.model, operator, "GATHER", 2)
-    return fb.op(
+    dequantize = fb.op(
         graph.model,
         "DEQUANTIZE",
         [operator.outputs[0]],
@@ -128,6 +172,7 @@ def quantize_lookup(graph: Graph, operator: fb.Operator, values: np.ndarray) -> 
         version=2,
         options=fb.schema.DequantizeOptionsT(),
     )
+    return [dequantize, *after]
 
 
 # Ops that hand values on as they are.

@@ -14,8 +14,11 @@ from keras_rnn_zoo.export.quantization._weights import (
     FEWEST,
     Graph,
     Sources,
+    pays,
     quantize_lookup,
     rounded,
+    scaled,
+    spread_of,
     through_dequantize,
 )
 from keras_rnn_zoo.export.running import Arrays
@@ -26,6 +29,7 @@ from keras_rnn_zoo.export.verification import Tolerance
 class Dynamic(Quantization):
     """Weights are int8; matrix products quantize their input on the fly and answer in float32.
 
+    Where it costs no op at each step, each column of a kernel or a table has a scale of its own.
     What a user feeds is not rounded: its columns may be of different sizes, which one scale for
     all would take for zero. There, and where an op has no kernel of int8 weights that can be
     relied on (BATCH_MATMUL), the weights are stored as int8 and computed with as float32.
@@ -71,7 +75,7 @@ class Dynamic(Quantization):
         """Says so where a weight is too small."""
         if np.prod(weight.shape) < FEWEST:
             return f"fewer than {FEWEST} elements: a smaller type would save nothing"
-        return super().why_float32(weight)
+        return "it multiplies inputs far from zero, and rounding it would move all they add"
 
 
 def quantize_weights(
@@ -83,30 +87,110 @@ def quantize_weights(
         The ops to put in front of it and behind it.
     """
     name = fb.op_name(graph.model, operator)
-    before, after = [], []
+    before: list[fb.Operator] = []
+    after: list[fb.Operator] = []
     for place, values in graph.weights(operator):
         if values.size < FEWEST:
             continue
-        index = int(operator.inputs[place])
-        buffer = graph.graph.tensors[index].buffer
         if name == "GATHER":
-            after.append(quantize_lookup(graph, operator, values))
-        elif name in HYBRID_VERSIONS and not sources.is_fed(graph.number, int(operator.inputs[0])):
-            axis = SLICES.get(name)
+            after += quantize_lookup(graph, operator, values)
+            continue
+        if stays_float(graph, operator, sources):
+            continue
+        fed = sources.is_fed(graph.number, int(operator.inputs[0]))
+        hybrid = name in HYBRID_VERSIONS and not fed
+        axis = SLICES.get(name) if hybrid else None
+        buffer = graph.graph.tensors[operator.inputs[place]].buffer
+        parts: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+        if name in COLUMNS and axis is None:
+            parts = _columns_of(graph, operator, values, fed)
+            values = _in_columns(graph, operator, values, *parts, before, after)
+        key = tuple(None if part is None else part.tobytes() for part in parts)
+        if hybrid:
             whole, scale = rounded(values, axis)
             operator.inputs[place] = graph.constant(
-                (buffer, "int8", axis),
-                whole,
-                fb.quantization(scale, dimension=axis or 0),
+                (buffer, "int8", axis, key), whole, fb.quantization(scale, dimension=axis or 0)
             )
             if hasattr(operator.builtinOptions, "asymmetricQuantizeInputs"):
                 operator.builtinOptions.asymmetricQuantizeInputs = True
             fb.set_op(graph.model, operator, name, HYBRID_VERSIONS[name])
         else:
-            before.append(through_dequantize(graph, operator, place, values))
+            before.append(through_dequantize(graph, operator, place, values, key=key))
     return before, after
 
 
+def stays_float(graph: Graph, operator: fb.Operator, sources: Sources) -> bool:
+    """Whether a product takes readings far from zero, as its bias tells, which undoes them.
+
+    Its weights are not rounded, nor are the readings (kelvins, pascals): either would move all that
+    lies between zero and them. A bias beyond what inputs up to 1 can add is for larger ones.
+    """
+    inputs = [int(index) for index in operator.inputs]
+    if fb.op_name(graph.model, operator) != "FULLY_CONNECTED" or len(inputs) < 3 or inputs[2] < 0:
+        return False
+    kernel, bias = (fb.constant(graph.model, graph.graph.tensors[i]) for i in inputs[1:])
+    if kernel is None or bias is None or not sources.is_fed(graph.number, inputs[0]):
+        return False
+    return bool(np.median(np.abs(bias) - np.abs(kernel).sum(axis=1)) > 0)
+
+
+def _columns_of(
+    graph: Graph, operator: fb.Operator, values: np.ndarray, fed: bool
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Returns what the weights of each input and each output of a product are divided by.
+
+    None where one scale for all is as good, or costs less: steps that repeat a product would pay
+    for an op each.
+    """
+    given = made = None
+    bias = int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
+    known = bias < 0 or fb.constant(graph.model, graph.graph.tensors[bias]) is not None
+    if known and graph.uses(int(operator.inputs[1])) == 1:
+        made = spread_of(values.swapaxes(0, -1))
+        made = made if pays(made) else None
+    if fed and values.ndim == 2:
+        given = spread_of(values if made is None else values / made[:, np.newaxis])
+        # Readings of different sizes.
+        given = given if given.min() < given.max() / 4 else None
+    return given, made
+
+
+def _in_columns(
+    graph: Graph,
+    operator: fb.Operator,
+    values: np.ndarray,
+    given: np.ndarray | None,
+    made: np.ndarray | None,
+    before: list[fb.Operator],
+    after: list[fb.Operator],
+) -> np.ndarray:
+    """Divides weights as `_columns_of` says; a MUL in front and one behind take that back.
+
+    So columns have scales of their own with ops of which every runtime has the kernels.
+    """
+    if made is not None:
+        if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
+            tensor = graph.graph.tensors[operator.inputs[2]]
+            bias = fb.constant(graph.model, tensor)
+            assert bias is not None
+            key = (tensor.buffer, made.tobytes())
+            operator.inputs[2] = graph.constant(key, bias / made)
+        values = values / made.reshape(-1, *[1] * (values.ndim - 1))
+        after.append(scaled(graph, operator, made))
+    if given is not None:
+        values = values / given
+        x = int(operator.inputs[0])
+        operator.inputs[0] = graph.tensor(x, np.float32)
+        factors = graph.constant(("columns", given.tobytes()), given)
+        options = fb.schema.MulOptionsT()
+        before.append(
+            fb.op(graph.model, "MUL", [x, factors], [int(operator.inputs[0])], options=options)
+        )
+    return values
+
+
+# Products whose columns can be scaled: the first axis of the weights is the last of the output.
+COLUMNS = ("FULLY_CONNECTED", "CONV_2D")
 # Versions of the ops with int8 weights, float32 inputs and outputs.
 HYBRID_VERSIONS = {
     "FULLY_CONNECTED": 9,

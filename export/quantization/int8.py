@@ -13,7 +13,12 @@ from keras_rnn_zoo.export import flatbuffer as fb
 from keras_rnn_zoo.export.lowering import INTEGER, Products
 from keras_rnn_zoo.export.quantization._base import register_quantization
 from keras_rnn_zoo.export.quantization._weights import LAYOUT, Graph, Sources, rounded
-from keras_rnn_zoo.export.quantization.dynamic import SLICES, Dynamic, quantize_weights
+from keras_rnn_zoo.export.quantization.dynamic import (
+    SLICES,
+    Dynamic,
+    stays_float,
+    quantize_weights,
+)
 from keras_rnn_zoo.export.ranges import Place, Range, observe
 from keras_rnn_zoo.export.running import Arrays, TFLiteModel
 from keras_rnn_zoo.export.verification import Tolerance
@@ -21,6 +26,8 @@ from keras_rnn_zoo.export.verification import Tolerance
 PRODUCTS = {"FULLY_CONNECTED": 5, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3}
 # Room beyond what a few hundred inputs showed.
 HEADROOM = 1.1
+# Ops that an answer may still pass behind the product that makes it.
+LAST = LAYOUT | {"LOGISTIC", "SOFTMAX", "TANH", "RELU", "ADD", "MUL", "SUB", "DIV"}
 # The bias of a product is an int32.
 LARGEST_BIAS = 2.0**30
 # Where the values lie that an integer LOGISTIC or SOFTMAX answers.
@@ -36,6 +43,9 @@ class Int8(Dynamic):
     from one product into another, whatever lies between them. Weights are symmetric, activations
     asymmetric, as in Jacob et al., "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference", 2018; ranges are those of `export.ranges`.
+
+    The last product, whose result is the answer, is computed in float32 with int8 weights, and so
+    is one of readings far from zero with float32 weights.
 
     Columns of an input or an output that differ in size, or that lie far from zero, are brought to
     a common range in float32 on the way in and out, and the weights are changed to match (for the
@@ -67,6 +77,7 @@ class Int8(Dynamic):
         assert calibration is not None
         ranges = _ranges(model, content, calibration)
         sources = Sources(model)
+        answers = _answers(model)
         stored: dict[object, int] = {}
         for number, plain in enumerate(model.subgraphs):
             graph = Graph(model, number, stored)
@@ -74,7 +85,8 @@ class Int8(Dynamic):
             operators: list[fb.Operator] = []
             for operator in plain.operators:
                 seen = ranges.get((number, int(operator.outputs[0])))
-                if seen is not None:
+                exact = int(operator.outputs[0]) in answers if number == 0 else False
+                if seen is not None and not exact and not stays_float(graph, operator, sources):
                     operators += _Product(graph, operator, *seen, inputs).operators
                 else:
                     before, after = quantize_weights(graph, operator, sources)
@@ -87,6 +99,28 @@ class Int8(Dynamic):
         """Rounds to 255 steps of the range."""
         step = float(np.ptp(values)) / 255 or 1.0
         return np.asarray(np.rint(values / step) * step, values.dtype)
+
+
+def _answers(model: fb.Model) -> set[int]:
+    """Returns the tensors of the main subgraph that the file answers, but for what comes last.
+
+    Between the product that makes one and the answer lies no other product, so its result would
+    be rounded for nothing: to 1/256 of the range of all answers.
+    """
+    graph = model.subgraphs[0]
+    makers = {int(out): operator for operator in graph.operators for out in operator.outputs}
+    pending, found = [int(index) for index in graph.outputs], set()
+    while pending:
+        index = pending.pop()
+        found.add(index)
+        if index in makers and fb.op_name(model, makers[index]) in LAST:
+            computed = [
+                int(source)
+                for source in makers[index].inputs
+                if source >= 0 and fb.constant(model, graph.tensors[source]) is None
+            ]
+            pending += computed if len(computed) == 1 else []
+    return found
 
 
 def _ranges(
@@ -144,7 +178,13 @@ class _Affine:
     high: float
 
 
-def _columns(values: Range, main: bool, shifts: bool, weights: np.ndarray | None = None) -> _Affine:
+def _columns(
+    values: Range,
+    main: bool,
+    shifts: bool,
+    weights: np.ndarray | None = None,
+    kernel: np.ndarray | None = None,
+) -> _Affine:
     """Says how columns are brought to a common range; to none where that gains too little.
 
     Args:
@@ -154,6 +194,9 @@ def _columns(values: Range, main: bool, shifts: bool, weights: np.ndarray | None
         weights: The largest weight of each column, which is divided by its scale: no column is
             scaled so far that its weights need a wider range than those of all columns together.
             None where weights do not matter.
+        kernel: What multiplies the columns, `[outputs, columns]`: none gets a range so narrow that
+            it adds less than the others to any output. A column that was zero in calibration may
+            not stay so. None where every column counts by its own size.
     """
     low, high = values.low.astype(np.float64), values.high.astype(np.float64)
     middle, half = (low + high) / 2, HEADROOM * (high - low) / 2
@@ -168,6 +211,12 @@ def _columns(values: Range, main: bool, shifts: bool, weights: np.ndarray | None
     scale = ones
     if weights is not None and weights.max(initial=0) > 0:
         largest = np.maximum(largest, largest.max() * weights / weights.max())
+    if kernel is not None:
+        norms = np.sqrt(np.sum((kernel * largest) ** 2, axis=1, keepdims=True))
+        most = np.max(np.abs(kernel) / np.where(norms > 0, norms, np.inf), axis=0)
+        usual = np.sqrt(np.mean((most * largest) ** 2))
+        wide = usual / np.where(most > 0, most, np.inf)
+        largest = np.maximum(largest, np.minimum(wide, largest.max()))
     if len(low) > 1 and largest.max() > 0:
         # What a column adds to the error, as a share of what it adds with a range of its own.
         shares = np.maximum(largest / largest.max(), 1e-3)
@@ -231,7 +280,7 @@ class _Product:
             given = Range(given.low.min(keepdims=True), given.high.max(keepdims=True))
         weights = kernel.astype(np.float64)
         # Where a convolution pads, it pads with the input's zero, which has to stay zero.
-        enters = _columns(given, main, shifts=dense)
+        enters = _columns(given, main, shifts=dense, kernel=weights if dense else None)
         if dense:
             bias = bias + weights @ enters.shift
         weights = weights * enters.scale
