@@ -3,10 +3,10 @@
     python benchmarks/mutations.py -o docs/mutations.json
 
 Five models, a task each, are trained and written in every quantization mode. Each good file must
-pass. Then it is damaged in every way of `tests/export/mutations.py`; what really changed the answers
-(by more than 5 % of their standard deviation on average, or more than 1 % of the decisions, on 400
-rows that the verification does not see) has to be refused. Prints a table, writes JSON and, beside
-it, Markdown. Takes about a quarter of an hour.
+pass. Then it is damaged in every way of `tests/export/mutations.py`; what really changed its
+answers (by more than 5 % of their standard deviation on average, or more than 1 % of the decisions,
+on 400 rows that the verification does not see) has to be refused. Prints a table, writes JSON and,
+beside it, Markdown. Takes about a quarter of an hour.
 """
 
 from __future__ import annotations

@@ -79,9 +79,15 @@ class Dynamic(Quantization):
 
 
 def quantize_weights(
-    graph: Graph, operator: fb.Operator, sources: Sources
+    graph: Graph, operator: fb.Operator, sources: Sources, *, hybrid: bool = True
 ) -> tuple[list[fb.Operator], list[fb.Operator]]:
     """Stores the weights of one op as int8; its inputs and outputs stay float32.
+
+    Args:
+        graph: Where it is.
+        operator: It is changed.
+        sources: Of the file.
+        hybrid: Compute with int8 weights where the op can; microcontrollers cannot.
 
     Returns:
         The ops to put in front of it and behind it.
@@ -98,15 +104,15 @@ def quantize_weights(
         if stays_float(graph, operator, sources):
             continue
         fed = sources.is_fed(graph.number, int(operator.inputs[0]))
-        hybrid = name in HYBRID_VERSIONS and not fed
-        axis = SLICES.get(name) if hybrid else None
+        int8 = hybrid and name in HYBRID_VERSIONS and not fed
+        axis = SLICES.get(name) if int8 else None
         buffer = graph.graph.tensors[operator.inputs[place]].buffer
         parts: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
         if name in COLUMNS and axis is None:
             parts = _columns_of(graph, operator, values, fed)
             values = _in_columns(graph, operator, values, *parts, before, after)
         key = tuple(None if part is None else part.tobytes() for part in parts)
-        if hybrid:
+        if int8:
             whole, scale = rounded(values, axis)
             operator.inputs[place] = graph.constant(
                 (buffer, "int8", axis, key), whole, fb.quantization(scale, dimension=axis or 0)

@@ -16,8 +16,8 @@ from keras_rnn_zoo.export.quantization._weights import LAYOUT, Graph, Sources, r
 from keras_rnn_zoo.export.quantization.dynamic import (
     SLICES,
     Dynamic,
-    stays_float,
     quantize_weights,
+    stays_float,
 )
 from keras_rnn_zoo.export.ranges import Place, Range, observe
 from keras_rnn_zoo.export.running import Arrays, TFLiteModel
@@ -89,7 +89,7 @@ class Int8(Dynamic):
                 if seen is not None and not exact and not stays_float(graph, operator, sources):
                     operators += _Product(graph, operator, *seen, inputs).operators
                 else:
-                    before, after = quantize_weights(graph, operator, sources)
+                    before, after = quantize_weights(graph, operator, sources, hybrid=False)
                     operators += [*before, operator, *after]
             plain.operators = operators
         if integer_io:

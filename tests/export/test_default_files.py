@@ -133,3 +133,11 @@ def test_constants_are_aligned_for_kernels_that_read_them_in_place(written):
         if buffer.DataLength()
     ]
     assert len(starts) > 10 and not any(start % fb.ALIGNMENT for start in starts)
+
+
+def test_int8_files_mix_no_integer_weights_with_float_inputs(written):
+    # Microcontrollers have no such products.
+    file = written["int8", "loop"]
+    for graph, operator in operators(file, "FULLY_CONNECTED", "CONV_2D"):
+        kinds = {graph.tensors[index].type for index in operator.inputs[:2]}
+        assert len(kinds) == 1
