@@ -204,7 +204,7 @@ def how_to_size(spec: InputSpec) -> str:
     """Returns what to pass for the sizes that an input leaves open."""
     axes = [axis for axis, size in enumerate(spec.shape) if axis and size is None]
     if len(axes) == 1:
-        python, line = "...", "N"
+        python, line = f"... or {{'{spec.name}': ...}}", f"N or {spec.name}=N"
     else:
         python = f"{{'{spec.name}': {{{', '.join(f'{axis}: ...' for axis in axes)}}}}}"
         line = ",".join(f"{spec.name}:{axis}=N" for axis in axes)
