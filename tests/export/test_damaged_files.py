@@ -10,7 +10,6 @@ from functools import cache
 import flatbuffers
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 from tflite_files import TIMESTEPS, VOCABULARY, tokens
 
 from keras_rnn_zoo.errors import DataError, RunError, ZooError
