@@ -59,6 +59,7 @@ def verify_file(
         ExportError, DataError: The rows do not fit the model.
     """
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+    from keras_rnn_zoo.export.sources import read_representative
 
     path = _tflite(path)
     if samples < 1:
@@ -76,11 +77,12 @@ def verify_file(
     except (ExportError, RunError) as error:
         problem = str(error)
     else:
+        if isinstance(data, str | os.PathLike):
+            # What cannot be read is said before the model is loaded.
+            data = read_representative(source, data, text_column, label_column)
         if model is None:
             model = source.load_model()
-        parity, problem, random = _compare(
-            path, source, model, data, mode, inputs, samples, text_column, label_column
-        )
+        parity, problem, random = _compare(path, source, model, data, mode, inputs, samples)
     count = parity["samples"] if parity else 0
     judged = f"judged as '{mode.name}'" if mode is not None else ""
     text = problem or (
@@ -106,8 +108,6 @@ def _compare(
     mode: Quantization,
     inputs: list[dict[str, Any]],
     samples: int,
-    text_column: str,
-    label_column: str,
 ) -> tuple[dict[str, Any] | None, str | None, bool]:
     """Returns how the file compares, what is wrong, and whether the rows are random."""
     from keras_rnn_zoo.data import Dataset
@@ -120,12 +120,9 @@ def _compare(
         choose_rows,
         infer_task,
         label_rows,
-        read_representative,
     )
 
     timesteps = next((i["shape"][1] for i in inputs if len(i["shape"]) > 1), None)
-    if isinstance(data, str | os.PathLike):
-        data = read_representative(source, data, text_column, label_column)
     if data is None or isinstance(data, Dataset):
         _, rows = choose_rows(source, model, None, data, None, timesteps)
     else:

@@ -1,0 +1,109 @@
+"""A bare .tflite file is compared with a Keras model, by the limits of the mode that it holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tflite_files import TIMESTEPS, VOCABULARY, tokens
+
+from keras_rnn_zoo.cli import main
+from keras_rnn_zoo.errors import ExportError, RunError, UnknownNameError
+from keras_rnn_zoo.export import export_tflite, verify_file
+
+
+def recurrent(seed: int):
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((TIMESTEPS,), dtype="int32", name="tokens")
+    x = keras.layers.Embedding(VOCABULARY, 32, mask_zero=True)(inputs)
+    x = keras.layers.GRU(32)(x)
+    return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid", name="answer")(x))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A model, its rows, and a file in each mode."""
+    directory = tmp_path_factory.mktemp("checking")
+    model = recurrent(0)
+    model.save(directory / "model.keras")
+    recurrent(1).save(directory / "other.keras")
+    np.save(directory / "rows.npy", tokens(40))
+    for mode in ("none", "float16", "dynamic", "int8"):
+        export_tflite(
+            model,
+            directory / f"{mode}.tflite",
+            quantization=mode,
+            representative_data=tokens(40),
+            verify=False,
+        )
+    return directory
+
+
+@pytest.mark.parametrize("mode", ["none", "float16", "dynamic", "int8"])
+def test_the_mode_is_that_of_what_the_file_holds(place, mode):
+    result = verify_file(place / f"{mode}.tflite", place / "model.keras", tokens(40))
+    assert result["quantization"] == mode
+    assert not result["random"]
+
+
+def test_a_right_file_passes_and_one_of_other_weights_does_not(place):
+    right = verify_file(place / "none.tflite", place / "model.keras", place / "rows.npy")
+    assert right["passed"] and right["files"][0]["parity"]["samples"] >= 40
+    wrong = verify_file(place / "none.tflite", place / "other.keras", place / "rows.npy")
+    assert not wrong["passed"]
+    assert "does not answer what the Keras model answers" in wrong["text"]
+    assert "\n" not in wrong["text"]
+
+
+def test_the_limits_are_those_of_the_mode_that_is_named(place):
+    file, model = place / "float16.tflite", place / "model.keras"
+    assert verify_file(file, model, tokens(40))["passed"]
+    assert not verify_file(file, model, tokens(40), quantization="none")["passed"]
+    with pytest.raises(UnknownNameError, match="float16"):
+        verify_file(file, model, tokens(40), quantization="float61")
+
+
+def test_a_model_in_memory_and_random_rows(place):
+    result = verify_file(place / "none.tflite", recurrent(0))
+    assert result["passed"] and result["random"] and "random" in result["text"]
+
+
+def test_a_damaged_file_is_wrong(place, tmp_path):
+    content = (place / "none.tflite").read_bytes()
+    (tmp_path / "cut.tflite").write_bytes(content[: len(content) // 2])
+    result = verify_file(tmp_path / "cut.tflite", place / "model.keras", tokens(4))
+    assert not result["passed"] and "damaged" in result["text"]
+
+
+def test_rows_that_do_not_fit_are_refused(place):
+    with pytest.raises(ExportError, match="shape"):
+        verify_file(place / "none.tflite", place / "model.keras", tokens(4)[:, :5])
+    with pytest.raises(RunError, match="Keras model"):
+        verify_file(place / "model.keras", place / "model.keras")
+    with pytest.raises(RunError, match="nothing at"):
+        verify_file(place / "nine.tflite", place / "model.keras")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        ("verify {}/none.tflite --model {}/model.keras --data {}/rows.npy", 0, "judged as 'none'"),
+        ("verify {}/none.tflite --model {}/other.keras --data {}/rows.npy", 1, "does not answer"),
+        ("verify {}/none.tflite", 2, "--model MODEL.keras"),
+        ("verify {} --model {}/model.keras", 2, "is a directory"),
+        ("verify {}", 1, "not a bundle"),
+        ("verify {}/model.keras --model {}/model.keras", 1, "is a Keras model"),
+        ("benchmark {}/none.tflite --repeats 20", 0, "none.tflite"),
+        ("benchmark {}/none.tflite --repeats 20 --data {}/rows.npy", 0, "none.tflite"),
+        ("benchmark {}/none.tflite --quantize none", 2, "--quantize"),
+        ("benchmark {}/model.keras", 1, "is a Keras model"),
+    ],
+)
+def test_what_the_commands_say_of_a_bare_file(place, capsys, command, code, says):
+    assert main([word.format(place) for word in command.split()]) == code
+    captured = capsys.readouterr()
+    text = captured.err if code else captured.out
+    assert says in text and "Traceback" not in text
+    if code:
+        assert len([line for line in captured.err.splitlines() if "Error: " in line]) == 1
