@@ -79,9 +79,15 @@ class Dynamic(Quantization):
 
 
 def quantize_weights(
-    graph: Graph, operator: fb.Operator, sources: Sources
+    graph: Graph, operator: fb.Operator, sources: Sources, exact: bool = False
 ) -> tuple[list[fb.Operator], list[fb.Operator]]:
     """Stores the weights of one op as int8; its inputs and outputs stay float32.
+
+    Args:
+        graph: Where it is.
+        operator: It.
+        sources: Of the file.
+        exact: Its input is not rounded, as that of an op that takes what a user feeds.
 
     Returns:
         The ops to put in front of it and behind it.
@@ -97,7 +103,7 @@ def quantize_weights(
             continue
         if stays_float(graph, operator, sources):
             continue
-        fed = sources.is_fed(graph.number, int(operator.inputs[0]))
+        fed = exact or sources.is_fed(graph.number, int(operator.inputs[0]))
         hybrid = name in HYBRID_VERSIONS and not fed
         axis = SLICES.get(name) if hybrid else None
         buffer = graph.graph.tensors[operator.inputs[place]].buffer
