@@ -46,7 +46,7 @@ from keras_rnn_zoo.export.gate import inspect
 from keras_rnn_zoo.export.verification import score
 from keras_rnn_zoo.provenance import provenance
 
-CALIBRATION = 200
+CALIBRATION = 100
 LABELS = 6
 # A made temperature of a room.
 KELVIN = 293.0
@@ -93,17 +93,15 @@ class Texts:
         self._read: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.data is None:
+        if self.data is None or self.test_data is None:
             return self._made(count, seed)
         if not self._read:
-            from keras_rnn_zoo.data import load_data
+            from keras_rnn_zoo.data import Dataset, load_data
             from keras_rnn_zoo.preprocessing import Preprocessor
 
-            train, test = load_data(self.data).train, load_data(self.test_data or self.data).train
+            train, test = load_data(self.data).train, load_data(self.test_data).train
             rows = np.random.default_rng(0).permutation(len(train))[:6000]
             train, test = train.take(rows), test.take(np.arange(min(len(test), 4000)))
-            from keras_rnn_zoo.data import Dataset
-
             settings = {"timesteps": TEXT["timesteps"], "vocabulary_size": TEXT["vocabulary"]}
             fitted = Preprocessor.fit(Dataset("reviews", "text", train), padding="pre", **settings)
             for number, split in enumerate((train, test)):
@@ -495,6 +493,8 @@ def main() -> None:
     parser.add_argument("--modes", nargs="*", default=["dynamic", "int8"])
     parser.add_argument("--who", nargs="*", choices=list(WHO), default=list(WHO))
     options = parser.parse_args()
+    if (options.data is None) != (options.test_data is None):
+        parser.error("--data and --test-data go together")
     every = cases(Texts(options.data, options.test_data))
     rows = []
     for name in options.models or every:

@@ -85,7 +85,7 @@ class Int8(Dynamic):
             operators: list[fb.Operator] = []
             for operator in plain.operators:
                 seen = ranges.get((number, int(operator.outputs[0])))
-                exact = int(operator.outputs[0]) in answers if number == 0 else False
+                exact = seen is not None and number == 0 and int(operator.outputs[0]) in answers
                 if seen is not None and not exact and not stays_float(graph, operator, sources):
                     operators += _Product(graph, operator, *seen, inputs).operators
                 else:
@@ -280,7 +280,10 @@ class _Product:
             given = Range(given.low.min(keepdims=True), given.high.max(keepdims=True))
         weights = kernel.astype(np.float64)
         # Where a convolution pads, it pads with the input's zero, which has to stay zero.
-        enters = _columns(given, main, shifts=dense, kernel=weights if dense else None)
+        over = None
+        if name != "DEPTHWISE_CONV_2D":
+            over = np.sqrt(np.sum(weights**2, axis=tuple(range(1, weights.ndim - 1))))
+        enters = _columns(given, main, shifts=dense, kernel=over)
         if dense:
             bias = bias + weights @ enters.shift
         weights = weights * enters.scale
