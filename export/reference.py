@@ -24,12 +24,16 @@ from keras_rnn_zoo.files import PathLike
 
 # Samples that Keras answers at once.
 BATCH = 256
-# The seeds of the disturbances. One alone may happen to change little.
-SEEDS = (1, 2)
+# Disturbances by chance: one alone may happen to change little.
+TIMES = 2
 
 
 class Rounding(Protocol):
     """What a quantization mode does to numbers; see `Quantization`."""
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether it does something else each time."""
 
     def disturbed(self, weight: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Returns a weight as far from what it was as the mode's rounding takes it."""
@@ -219,7 +223,7 @@ def _reference_of(
     disturbed = {}
     for mode, rounding in roundings.items():
         every = []
-        for seed in SEEDS:
+        for seed in range(TIMES if rounding.by_chance else 1):
             changed, inner = probe.answers(x, rounding, np.random.default_rng(seed))
             every.append(
                 {

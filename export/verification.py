@@ -2,7 +2,7 @@
 
 A file is compared with a `Reference` in the order names, shapes, dtypes, values, on real samples
 and on made ones of every length. Every sample is invoked three times in the same interpreter,
-because state that a file keeps shows from the second call on; and once in a fresh process whose
+because state that a file keeps shows from the second call on; and once in another process whose
 memory holds no zeros, because what a file reads and nobody wrote shows there.
 
 How far a file may be from the model is measured against what the answers do (their standard
@@ -21,7 +21,7 @@ import numpy as np
 
 from keras_rnn_zoo.errors import VerificationError, listed, nearest
 from keras_rnn_zoo.export import gate
-from keras_rnn_zoo.export.isolated import PERTURB, run_isolated
+from keras_rnn_zoo.export.isolated import answer_perturbed
 from keras_rnn_zoo.export.reference import (
     Reference,
     Rounding,
@@ -238,7 +238,7 @@ def compare_tflite(
 
     invokes = file.answer(reference.x, INVOKES)
     _check_repeats(file.path.name, invokes, REPEAT_TOLERANCE)
-    (elsewhere,) = run_isolated(path, reference.x, perturb=PERTURB)
+    elsewhere = answer_perturbed(path, reference.x)
     for name, values in elsewhere.items():
         moved = _largest(np.nan_to_num(values), invokes[0][name])
         if not np.isfinite(values).all() or moved > REPEAT_TOLERANCE * _size(invokes[0][name]):

@@ -27,6 +27,7 @@ class Quantization(ABC):
         needs_representative_data: Whether ranges of activations are calibrated on real inputs.
         integer_io: Whether the inputs and outputs of the file may be int8.
         products: What its matrix products cost, for the lowering.
+        by_chance: `disturbed` moves weights up or down by chance.
     """
 
     name: ClassVar[str]
@@ -36,6 +37,7 @@ class Quantization(ABC):
     needs_representative_data: ClassVar[bool] = False
     integer_io: ClassVar[bool] = False
     products: ClassVar[Products] = FLOAT
+    by_chance: ClassVar[bool] = False
 
     def quantized(self, content: bytes, calibration: Arrays | None, integer_io: bool) -> bytes:
         """Returns a float32 file in this mode; see `apply`."""
