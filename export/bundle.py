@@ -120,6 +120,7 @@ class Bundle:
             _check_report(report)
             for name in (*(entry["file"] for entry in report["files"]), *report["sha256"]):
                 files.inside(path, name)
+            _check_proof(report)
             preprocessing = report["preprocessing"]
             preprocessor = None
             if preprocessing is not None:
@@ -222,6 +223,11 @@ class Bundle:
             batch = self.report["model"]["inputs"][0]["shape"][0]
             return saved_model.serve_batches(serve, encoded, batch)
         # It may come from anywhere.
+        if _sha256(path) != self.report["sha256"].get(path.name):
+            raise RunError(
+                f"{path} is not the file that was exported: its SHA-256 differs. Take a complete "
+                "copy, or export again."
+            )
         (answers,) = self._process.answer(path, encoded)
         return answers
 
@@ -311,6 +317,22 @@ def _check_report(report: Any) -> None:
     if not report["model"]["inputs"] or not report["files"]:
         raise ValueError("no inputs or no files")
     take(report["preprocessing"], dict | None)
+
+
+def _check_proof(report: dict[str, Any]) -> None:
+    """Refuses a report that says of a file nothing to check it by, or two things.
+
+    Raises:
+        ValueError: It does.
+    """
+    hashed = {name.split("/")[0] for name in report["sha256"]}
+    for name in (*(entry["file"] for entry in report["files"]), REFERENCE_FILE):
+        if name not in hashed:
+            raise ValueError(f"no SHA-256 of {name!r}")
+    for key in ("file", "quantization"):
+        values = [entry[key] for entry in report["files"]]
+        if len(set(values)) < len(values):
+            raise ValueError(f"twice the same {key}")
 
 
 # -------------------------------------------------------------------------------------- writing

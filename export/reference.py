@@ -151,6 +151,12 @@ class Reference:
                     or not 0 < given <= min(counts)
                 ):
                     raise ValueError("not one answer to each sample")
+                for spec_of in outputs:
+                    shape = answers[spec_of.name].shape
+                    groups = [logits] if spec_of.activation is not None else []
+                    groups += [other for every in disturbed.values() for other in every]
+                    if any(group[spec_of.name].shape != shape for group in groups):
+                        raise ValueError("not one logit to each answer")
                 return cls(
                     inputs,
                     outputs,

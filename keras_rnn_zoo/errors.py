@@ -105,4 +105,9 @@ def nearest(received: object, allowed: Iterable[str]) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """Returns the names quoted and comma-separated, for the end of an error message."""
-    return ", ".join(f"'{name}'" for name in names)
+    return ", ".join(f"'{_printable(name)}'" for name in names)
+
+
+def _printable(name: object) -> str:
+    # Names come from files, too, and a message is one line.
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))

@@ -153,7 +153,7 @@ def verify_bundle_without_vocabulary(path):
     with pytest.raises(RunError, match=r"vocab\.txt"):
         verify_bundle(path)
     report = json.loads((path / "report.json").read_text())
-    report["preprocessing"]["vocabulary"] = None
+    report["preprocessing"] |= {"vocabulary": None, "kind": "tokens"}
     del report["sha256"]["vocab.txt"]
     (path / "report.json").write_text(json.dumps(report))
     return verify_bundle(path)["files"]
