@@ -97,10 +97,11 @@ def onnx_model(model: Any, kind: str, shape: dict[str, int]) -> bytes:
     directions = 2 if both else 1
     layers = [recurrent[i : i + 3 * directions] for i in range(0, len(recurrent), 3 * directions)]
     last = ""
-    for parts in layers:
+    for number, parts in enumerate(layers):
         trios = [parts[i : i + 3] for i in range(0, len(parts), 3)]
         every, last = graph.recurrent(kind, current, trios)
-        current = graph.node("Squeeze", every, graph.constant("axis", [1]))
+        if number < len(layers) - 1:
+            current = graph.node("Squeeze", every, graph.constant("axis", [1]))
     batch_first = graph.node("Transpose", last, perm=[1, 0, 2])
     features = graph.node("Reshape", batch_first, graph.constant("flat", [1, -1]))
     ends = graph.constant("kernel", kernel), graph.constant("bias", bias)

@@ -136,7 +136,7 @@ def motions(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def temperatures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nine raw readings of a room (pressure in Pa, power in W, ...); its temperature in an hour."""
+    """Nine raw readings of a room (pressure in Pa, ...); its temperature in an hour."""
     generator = np.random.default_rng(seed)
     steps = generator.normal(size=(count, SENSOR["timesteps"], SENSOR["features"]))
     x = steps.cumsum(axis=1) * 0.12 + generator.normal(size=(count, 1, SENSOR["features"]))

@@ -96,7 +96,7 @@ def quantize_weights(
     before: list[fb.Operator] = []
     after: list[fb.Operator] = []
     for place, values in graph.weights(operator):
-        if values.size < FEWEST:
+        if values.size < FEWEST and not exact:
             continue
         if name == "GATHER":
             after += quantize_lookup(graph, operator, values)
