@@ -456,7 +456,8 @@ def make_lengths(x: Arrays, padding: Mapping[str, float] | None = None) -> Array
     The steps of a real sample are repeated to the length 1, a quarter, a half and all of the time
     steps, and padded at the side where the samples are padded; then a half padded at the other
     side, all steps with a gap in the middle, and none at all. A time step is padding when it, or
-    all its features, are the value that is padding.
+    all its features, are the value that is padding. Features that know no padding, neither in the
+    model nor in the samples, are padded with their own last step: a pressure of 0 is no reading.
 
     Args:
         x: Input name -> samples. Sequences are whole numbers `[samples, timesteps]` and anything
@@ -477,8 +478,10 @@ def make_lengths(x: Arrays, padding: Mapping[str, float] | None = None) -> Array
             made[name] = array[rows]
             continue
         pad = (padding or {}).get(name, 0)
-        result = np.full((len(patterns), *array.shape[1:]), pad, array.dtype)
         real = real_steps(array, pad)
+        result = np.full((len(patterns), *array.shape[1:]), pad, array.dtype)
+        if array.ndim == 3 and name not in (padding or {}) and real.all():
+            result[:] = array[rows, -1:]
         steps = array.shape[1]
         left = bool((~real[:, 0] & real[:, -1]).sum() > (real[:, 0] & ~real[:, -1]).sum())
         for target, row, pattern in zip(result, rows, patterns, strict=True):
@@ -493,10 +496,12 @@ def make_lengths(x: Arrays, padding: Mapping[str, float] | None = None) -> Array
                 "empty": 0,
             }
             length = lengths.get(pattern, int(steps))
+            padded = target.copy()
             start = steps - length if left != (pattern == "other side") else 0
             target[start : start + length] = content[np.arange(length) % len(content)]
             if pattern == "gap":
-                target[steps // 3 : max(2 * steps // 3, steps // 3 + 1)] = pad
+                middle = slice(steps // 3, max(2 * steps // 3, steps // 3 + 1))
+                target[middle] = padded[middle]
         made[name] = result
     return made
 

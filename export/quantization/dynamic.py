@@ -96,7 +96,7 @@ def quantize_weights(
     before: list[fb.Operator] = []
     after: list[fb.Operator] = []
     for place, values in graph.weights(operator):
-        if values.size < FEWEST and not exact:
+        if values.size < FEWEST and hybrid:
             continue
         if name == "GATHER":
             after += quantize_lookup(graph, operator, values)
