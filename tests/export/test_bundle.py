@@ -167,7 +167,7 @@ def test_file_that_answers_otherwise_is_found_even_with_its_own_checksum(copy):
     result = verify_bundle(copy)
     assert not result["passed"]
     (failed,) = [item for item in result["files"] if not item["passed"]]
-    assert failed["file"] == "model.tflite" and "differs" in failed["problem"]
+    assert failed["file"] == "model.tflite" and "differ" in failed["problem"]
     assert "\n" not in result["text"]
 
 
@@ -295,12 +295,12 @@ def test_representative_data_can_be_a_file(run, bare, tmp_path, name, kind):
         np.savez(file, **arrays[kind])
     given = {}
 
-    def calibrated(model, form, calibration):
+    def write(model, directory, form, calibration, seconds):
         given.update(calibration)
         raise ExportError("seen")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_rnn_zoo.export.api.calibrated", calibrated)
+        patch.setattr("keras_rnn_zoo.export.api.write", write)
         source = bare if kind == "data with labels" else run
         if kind == "by the inputs' names":  # of several
             file, source = two_inputs(tmp_path, x)
