@@ -7,34 +7,40 @@ layout is the flatbuffer schema of TensorFlow Lite (`schema.fbs`, version 3).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema_of_tflite
 
-schema: Any = schema_of_tflite
+
+class _Schema:
+    """The classes of the schema, imported when one is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        from ai_edge_litert import schema_py_generated
+
+        return getattr(schema_py_generated, name)
+
+
+schema: Any = _Schema()
 
 # `ModelT`, `SubGraphT`, `OperatorT` of the schema, which has no types of its own.
 Model = Any
 Graph = Any
 Operator = Any
 
-OPS: dict[str, int] = {
-    name: value for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)
+# Of the schema's TensorType.
+FLOAT32, FLOAT16, INT32, INT64, BOOL, INT8 = 0, 1, 2, 4, 6, 9
+_NUMPY: dict[int, Any] = {
+    FLOAT32: np.dtype("float32"),
+    FLOAT16: np.dtype("float16"),
+    INT32: np.dtype("int32"),
+    INT64: np.dtype("int64"),
+    BOOL: np.dtype("bool"),
+    INT8: np.dtype("int8"),
 }
-_OP_NAMES = {value: name for name, value in OPS.items()}
-_DTYPES: dict[Any, int] = {
-    np.dtype("float32"): schema.TensorType.FLOAT32,
-    np.dtype("float16"): schema.TensorType.FLOAT16,
-    np.dtype("int32"): schema.TensorType.INT32,
-    np.dtype("int64"): schema.TensorType.INT64,
-    np.dtype("int8"): schema.TensorType.INT8,
-    np.dtype("bool"): schema.TensorType.BOOL,
-}
-_NUMPY = {value: dtype for dtype, value in _DTYPES.items()}
-FLOAT32: int = schema.TensorType.FLOAT32
-INT8: int = schema.TensorType.INT8
+_DTYPES: dict[Any, int] = {dtype: value for value, dtype in _NUMPY.items()}
 # Kernels and delegates read constants in place, with instructions that want them aligned.
 ALIGNMENT = 16
 
@@ -69,11 +75,17 @@ def pack(model: Model) -> bytes:
     return bytes(builder.Output())
 
 
+@cache
+def _op_names() -> dict[int, str]:
+    values = vars(schema.BuiltinOperator)
+    return {value: name for name, value in values.items() if isinstance(value, int)}
+
+
 def op_name(model: Model, operator: Operator) -> str:
     """Returns the name of an op: `"FULLY_CONNECTED"`."""
     code = model.operatorCodes[operator.opcodeIndex]
     # Op codes above 127 do not fit the first field, which older writers fill alone.
-    return _OP_NAMES[max(code.deprecatedBuiltinCode, code.builtinCode)]
+    return _op_names()[max(code.deprecatedBuiltinCode, code.builtinCode)]
 
 
 def op(
@@ -107,14 +119,15 @@ def op(
 
 def set_op(model: Model, operator: Operator, name: str, version: int) -> None:
     """Makes an operator one of that name and version."""
+    number_of_op = getattr(schema.BuiltinOperator, name)
     for number, code in enumerate(model.operatorCodes):
-        same = max(code.deprecatedBuiltinCode, code.builtinCode) == OPS[name]
+        same = max(code.deprecatedBuiltinCode, code.builtinCode) == number_of_op
         if same and code.version == version:
             operator.opcodeIndex = number
             return
     code = schema.OperatorCodeT()
-    code.builtinCode, code.version = OPS[name], version
-    code.deprecatedBuiltinCode = min(OPS[name], 127)
+    code.builtinCode, code.version = number_of_op, version
+    code.deprecatedBuiltinCode = min(number_of_op, 127)
     model.operatorCodes.append(code)
     operator.opcodeIndex = len(model.operatorCodes) - 1
 
