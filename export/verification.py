@@ -96,6 +96,8 @@ ROUGH = 2.0
 # Differences of more standard deviations count as so many: a column that hardly varies would
 # outweigh all others.
 MOST_DEVIATIONS = 10.0
+# Labels whose probabilities are this close are a tie to whoever reads them: two of 256 levels.
+TIE = 2 / 256
 # Columns of an output that is a vector, such as a state.
 MANY_COLUMNS = 8
 
@@ -120,7 +122,8 @@ class OutputParity:
         allowed_made: What it may be.
         rounding: What the mode's rounding of the weights does to the average on real samples when
             the Keras model itself computes with them.
-        changed: Decisions on real samples that are others than the Keras model's; None without.
+        changed: Decisions on real samples that are others than the Keras model's, ties aside; None
+            without.
         decisions: How many there are: one a sample, or a real time step.
         allowed_changed: How many may be.
     """
@@ -447,9 +450,6 @@ def _compare_output(
 
 def _problem(output: OutputParity, tolerance: Tolerance) -> tuple[str, bool] | None:
     """Says what is too different, and whether it is more than rounding explains."""
-    name = f"'{output.name}'"
-    if output.compared == "logits":
-        name = f"the logits of {name}"
     found: list[tuple[str, bool]] = []
     # The limit of the mode, or that of what the rounding does.
     for text, value, allowed, cap in (
@@ -457,24 +457,32 @@ def _problem(output: OutputParity, tolerance: Tolerance) -> tuple[str, bool] | N
         ("in 1 % of the answers", output.high, output.allowed_high, tolerance.high),
         ("on made samples", output.made, output.allowed_made, None),
     ):
-        if value is not None and allowed is not None and not value <= allowed:
+        if output.compared == "decisions" or value is None or allowed is None:
+            continue
+        if not value <= allowed:
             wrong = cap is None or allowed < cap
             found.append((f"{text} by {value:.2g} (allowed {allowed:.2g})", wrong))
-    if (output.changed or 0) > (output.allowed_changed or 0):
-        text = f"{output.changed} of {output.decisions} decisions"
-        found.append((f"{text} (allowed {output.allowed_changed})", output.compared == "decisions"))
-    if not found:
-        return None
     wrong = any(is_wrong for _, is_wrong in found)
-    text = f"{name} differ{'' if output.compared == 'logits' else 's'} "
-    text += " and ".join(part for part, is_wrong in found if is_wrong == wrong or not wrong)
-    if output.spread:
-        text += f", in standard deviations of the answers ({output.spread:.2g})"
-    else:
-        text += ", as a share of the one answer that the model gives to all samples"
+    parts = []
+    if found:
+        text = f"'{output.name}' differs "
+        if output.compared == "logits":
+            text = f"the logits of '{output.name}' differ "
+        text += " and ".join(part for part, is_wrong in found if is_wrong or not wrong)
+        if output.spread:
+            text += f", in standard deviations of the answers ({output.spread:.2g})"
+        else:
+            text += ", as a share of the one answer that the model gives to all samples"
+        parts.append(text)
     if wrong:
-        text += f"; the rounding of its weights makes {output.rounding:.2g}"
-    return text, wrong
+        parts.append(f"the rounding of its weights makes {output.rounding:.2g}")
+    if (output.changed or 0) > (output.allowed_changed or 0):
+        parts.append(
+            f"{output.changed} of {output.decisions} decisions of '{output.name}' are others "
+            f"(allowed {output.allowed_changed})"
+        )
+        wrong = wrong or output.compared == "decisions"
+    return ("; ".join(parts), wrong) if parts else None
 
 
 def _advice(mode: str, parity: Parity) -> str:
@@ -656,6 +664,14 @@ def _decide(outputs: np.ndarray) -> np.ndarray:
     return np.asarray(outputs.argmax(axis=-1))
 
 
+def _margin(outputs: np.ndarray) -> np.ndarray:
+    """How much likelier the most likely label is than the next one."""
+    if outputs.shape[-1] == 1:
+        return np.asarray(np.abs(2 * outputs[..., 0] - 1))
+    first, second = np.moveaxis(np.sort(outputs, axis=-1)[..., :-3:-1], -1, 0)
+    return np.asarray(first - second)
+
+
 def _changed(
     spec: Spec, reference: Reference, answers: list[np.ndarray]
 ) -> tuple[int | None, int | None]:
@@ -663,14 +679,17 @@ def _changed(
     given = slice(reference.given)
     expected = reference.answers[spec.name][given]
     if expected.dtype.kind not in "f":  # labels already
-        before, after = expected, [values[given] for values in answers]
+        different = np.max([values[given] != expected for values in answers], axis=0)
     elif spec.activation == "softmax" or (spec.activation == "sigmoid" and spec.shape[-1] == 1):
-        before, after = _decide(expected), [_decide(values[given]) for values in answers]
+        before = _decide(expected)
+        different = np.max([_decide(values[given]) != before for values in answers], axis=0)
+        different = different & (_margin(expected) > TIE)
     elif spec.activation == "sigmoid":  # several labels, each for itself
-        before, after = expected > 0.5, [values[given] > 0.5 for values in answers]
+        before = expected > 0.5
+        different = np.max([(values[given] > 0.5) != before for values in answers], axis=0)
+        different = different & (np.abs(2 * expected - 1) > TIE)
     else:
         return None, None
-    different = np.max([values != before for values in after], axis=0)
     real = sequence_mask(*(values[given] for values in reference.x.values()))
     if real is not None and different.shape[:2] == real.shape:
         return int(different[real].sum()), int(different[real].size)
