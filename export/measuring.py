@@ -177,7 +177,8 @@ def _distinct_weights(model: Any) -> Iterator[None]:
     """Gives a model weights that differ, as those of a trained one, until the block ends.
 
     Of biases that are all zero, as they are before training, the converter makes a smaller file:
-    it stores equal constants once, and drops what adds zero.
+    it stores equal constants once, and drops what adds zero. And columns of a kernel that are
+    equally large, as before training, need no scales of their own when they become int8.
     """
     import keras
 
@@ -186,12 +187,14 @@ def _distinct_weights(model: Any) -> Iterator[None]:
     try:
         for variable in model.weights:
             value = keras.ops.convert_to_numpy(variable.value)
-            if np.issubdtype(value.dtype, np.floating) and (
-                value.ndim < 2 or value.min() == value.max()
-            ):
-                before.append((variable, value))
+            if not np.issubdtype(value.dtype, np.floating):
+                continue
+            before.append((variable, value))
+            if value.ndim < 2 or value.min() == value.max():
                 # Above 0, as a variance has to stay.
                 variable.assign(value + generator.uniform(0.001, 0.01, value.shape))
+            else:
+                variable.assign(value * generator.uniform(0.3, 1.0, value.shape[-1]))
         yield
     finally:
         for variable, value in before:
