@@ -145,7 +145,7 @@ class Converter:
             with contextlib.suppress(ValueError):
                 return ConversionError(
                     f"The TFLite converter crashed ({signal.Signals(-code).name}). Nothing was "
-                    "written. Another quantization or lowering may convert.",
+                    "written. Another lowering may convert.",
                     log,
                     "crashed",
                 )

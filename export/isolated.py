@@ -109,7 +109,8 @@ class Isolated:
                 store(inputs, [dict(x)])
             request = {
                 "action": action,
-                "file": str(path),
+                # The process stays where it was started.
+                "file": str(path.absolute()),
                 "inputs": str(inputs) if x is not None else None,
                 "outputs": str(outputs),
                 "values": values,

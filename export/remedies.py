@@ -32,7 +32,7 @@ REMEDIES = (
     Remedy(
         r"converter crashed \((\w+)\)",
         "the TFLite converter crashes on it ({})",
-        "Try another quantization or lowering, or replace the layer.",
+        "Try another lowering, or replace the layer.",
     ),
     Remedy(
         r"converter was stopped after (\d+ s)",
@@ -122,7 +122,7 @@ REMEDIES = (
         "TensorFlow cannot trace it: {}",
         "Call the layer on a batch in a tf.function to see where, and write it with keras.ops.",
     ),
-    Remedy(r"(?s)(.+)", "{}", "Replace the layer, or try another quantization or lowering."),
+    Remedy(r"(?s)(.+)", "{}", "Replace the layer, or try another lowering."),
 )
 
 

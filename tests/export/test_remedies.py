@@ -271,15 +271,10 @@ def good_file(tmp_path_factory):
 
 
 # How a converter goes wrong -> words of the message, settings that fail, and settings as advised.
-# The stand-in goes wrong with float16 options, or with a graph without a loop.
+# The stand-in goes wrong with a graph without a loop.
 GOES_WRONG = {
-    "os.kill(os.getpid(), 11) if request['options'].get('float16') else 0": (
-        "Try another quantization or lowering",
-        {"quantization": "float16"},
-        [{"quantization": "dynamic"}, {}],
-    ),
     "os.kill(os.getpid(), 11) if loopless else 0": (
-        "Try another quantization or lowering",
+        "Try another lowering",
         {"lowering": "unrolled"},
         [{"lowering": "loop"}],
     ),
@@ -288,10 +283,10 @@ GOES_WRONG = {
         {"lowering": "unrolled"},
         [{"lowering": "loop"}],
     ),
-    "sys.exit(3) if request['options'].get('float16') else 0": (
-        "Replace the layer, or try another quantization or lowering.",
-        {"quantization": "float16"},
-        [{"quantization": "dynamic"}, {}],
+    "sys.exit(3) if loopless else 0": (
+        "Replace the layer, or try another lowering.",
+        {"lowering": "unrolled"},
+        [{"lowering": "loop"}],
     ),
 }
 
