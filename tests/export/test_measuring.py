@@ -63,8 +63,8 @@ def test_the_size_before_training_is_that_of_the_trained_file(
             model, path, quantization=mode, target="litert", representative_data=tokens
         )
         assert written.bytes == path.stat().st_size
-        # 1 %, and 1 kB: for which kernels scales of the columns pay is chance, and each that has them
-        # takes an op and a constant.
+        # 1 %, and 1 kB: for which kernels scales of the columns pay is chance, and each takes an
+        # op and a constant.
         assert measured[mode].bytes == pytest.approx(written.bytes, rel=0.01, abs=1024)
         assert measured[mode].parameters == model.count_params()
         assert measured[mode].latency_ms > 0
