@@ -471,7 +471,6 @@ def outcome(expression: str) -> dict[str, Any]:
     from keras_rnn_zoo.export import converting
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS
     from keras_rnn_zoo.export.remedies import remedy
-    from keras_rnn_zoo.export.tap import Tap
     from keras_rnn_zoo.export.writing import Form, write
 
     try:
@@ -482,7 +481,7 @@ def outcome(expression: str) -> dict[str, Any]:
         try:
             with _recorded() as replaced:
                 form = Form(QUANTIZATIONS.get("none"), "loop")
-                path = write(model, Path(scratch), form, Tap()).path
+                path = write(model, Path(scratch), form, None).path
         except (ConversionError, OpGateError) as error:
             blamed = re.search(r"calling (\w+)\.call", getattr(error, "log", ""))
             kinds = {type(one).__name__: one for one in model.operations}
