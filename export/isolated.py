@@ -193,37 +193,6 @@ class Isolated:
         return self._process
 
 
-def run_isolated(
-    path: PathLike,
-    x: Arrays,
-    *,
-    invokes: int = 1,
-    perturb: int | None = None,
-    threads: int = 1,
-    timeout: float = TIMEOUT,
-) -> list[Arrays]:
-    """Answers inputs in a fresh process that holds the interpreter alone.
-
-    Args:
-        path: A .tflite file, of any origin.
-        x: Input name -> encoded samples `[samples, ...]`.
-        invokes: How often each batch is run, one after the other.
-        perturb: See `Isolated`.
-        threads: CPU threads of an invoke.
-        timeout: See `Isolated`.
-
-    Returns:
-        For each invoke, output name -> answers to all samples.
-
-    Raises:
-        RunError: The file is missing or damaged, does not take such inputs, or crashes or hangs
-            the interpreter.
-        OpGateError: The interpreter lacks one of its ops.
-    """
-    with Isolated(perturb=perturb, timeout=timeout) as process:
-        return process.answer(path, x, invokes=invokes, threads=threads)
-
-
 # Process id of this program (a fork has its own) -> a process whose memory holds no zeros.
 _PERTURBED: dict[int, Isolated] = {}
 _LOCK = threading.Lock()
