@@ -99,7 +99,8 @@ def candidates(
     preferred = client.lowerings[0]
     automatic = lowering == AUTO
     if automatic:
-        names = client.lowerings
+        # What lets an app size its inputs is another kind of file.
+        names = [name for name in client.lowerings if not LOWERINGS.get(name).open_sizes]
     elif lowering is None:
         names = [preferred]
     else:

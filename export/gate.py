@@ -262,7 +262,10 @@ def _logit_source(content: bytes, output: int) -> tuple[int, list[Callable[[Any]
         if name in ("LOGISTIC", "SOFTMAX"):
             return source, layout[::-1]
         if name in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS"):
-            layout.append(_reshape(_shape(graph.Tensors(index))))
+            shape = _open_shape(graph.Tensors(index))
+            if shape.count(-1) > 1:  # sizes of the moment
+                return None
+            layout.append(_reshape(shape))
         elif name == "TRANSPOSE":
             order = model.Buffers(graph.Tensors(operator.Inputs(1)).Buffer()).DataAsNumpy()
             if isinstance(order, int):  # computed, not a constant
@@ -339,6 +342,12 @@ def _label(counted: _Counter, tensor: Any) -> str:
 
 def _shape(tensor: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
+
+
+def _open_shape(tensor: Any) -> tuple[int, ...]:
+    """The shape, -1 where the app sizes the inputs."""
+    shape = tensor.ShapeSignatureAsNumpy()
+    return _shape(tensor) if isinstance(shape, int) else tuple(int(size) for size in shape)
 
 
 def _reshape(shape: tuple[int, ...]) -> Callable[[Any], Any]:

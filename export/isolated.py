@@ -73,7 +73,13 @@ class Isolated:
         self._process = None
 
     def answer(
-        self, path: PathLike, x: Mapping[str, np.ndarray], *, invokes: int = 1, threads: int = 1
+        self,
+        path: PathLike,
+        x: Mapping[str, np.ndarray],
+        *,
+        invokes: int = 1,
+        threads: int = 1,
+        batch_size: int | None = None,
     ) -> list[Arrays]:
         """Answers encoded inputs `[samples, ...]`; see `TFLiteModel.answer`.
 
@@ -82,7 +88,9 @@ class Isolated:
                 hangs the interpreter.
             OpGateError: The interpreter lacks one of its ops.
         """
-        return self.ask("answer", path, x, invokes=invokes, threads=threads)[1]
+        return self.ask(
+            "answer", path, x, invokes=invokes, threads=threads, batch_size=batch_size
+        )[1]
 
     def ask(
         self, action: str, path: PathLike, x: Mapping[str, np.ndarray] | None = None, **values: Any
@@ -198,7 +206,9 @@ _PERTURBED: dict[int, Isolated] = {}
 _LOCK = threading.Lock()
 
 
-def answer_perturbed(path: PathLike, x: Mapping[str, np.ndarray]) -> Arrays:
+def answer_perturbed(
+    path: PathLike, x: Mapping[str, np.ndarray], batch_size: int | None = None
+) -> Arrays:
     """Answers inputs in another process, one whose memory holds no zeros when it is handed out.
 
     The process stays for the next file: starting it takes as long as answering some hundred inputs.
@@ -206,6 +216,7 @@ def answer_perturbed(path: PathLike, x: Mapping[str, np.ndarray]) -> Arrays:
     Args:
         path: A .tflite file.
         x: Input name -> encoded samples `[samples, ...]`.
+        batch_size: How many a file answers at once whose inputs can be resized.
 
     Returns:
         Output name -> answers to all samples.
@@ -215,7 +226,7 @@ def answer_perturbed(path: PathLike, x: Mapping[str, np.ndarray]) -> Arrays:
     """
     with _LOCK:
         process = _PERTURBED.setdefault(os.getpid(), Isolated(perturb=PERTURB))
-        return process.answer(path, x)[0]
+        return process.answer(path, x, batch_size=batch_size)[0]
 
 
 def store(path: PathLike, groups: Sequence[Arrays]) -> None:

@@ -54,9 +54,14 @@ def benchmark_tflite(
             f"warmup={warmup}, repeats={repeats}, seconds={seconds}"
         )
     model = TFLiteModel(path, threads)
+    if samples is None and any(None in info.shape[1:] for info in model.inputs.values()):
+        raise ConfigError(
+            f"{model.path.name} takes inputs of any length, and how long they are decides how long "
+            "it takes: give samples (on the command line --data)."
+        )
     if samples is None:
         samples = {
-            name: np.ones(info.shape, np.dtype("float32") if info.scale else np.dtype(info.dtype))
+            name: np.ones((model.batch_size, *info.shape[1:]), np.dtype("float32") if info.scale else np.dtype(info.dtype))
             for name, info in model.inputs.items()
         }
     elif not isinstance(samples, Mapping):

@@ -272,7 +272,7 @@ def _recurrent_call(
         import tensorflow as tf
 
         inputs = tf.cast(sequences, tf.float32)
-        if None in inputs.shape:
+        if inputs.shape[-1] is None or (None in inputs.shape and not chosen.open_sizes):
             raise ExportError(
                 f"Layer '{path}' gets a sequence of shape {tuple(inputs.shape)}: batch, timesteps "
                 "and features must all be known. Pass timesteps=... (on the command line "

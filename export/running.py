@@ -24,7 +24,7 @@ class TensorInfo:
     Attributes:
         name: Its name in the signature.
         index: Its tensor index.
-        shape: Its shape, batch included.
+        shape: Its shape, batch included; None where an input can be resized.
         dtype: NumPy name of its type.
         scale: Real value of one quantization step; 0 where it is not quantized.
         zero_point: The stored number that stands for 0.
@@ -32,7 +32,7 @@ class TensorInfo:
 
     name: str
     index: int
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     dtype: str
     scale: float = 0.0
     zero_point: int = 0
@@ -64,7 +64,7 @@ class TFLiteModel:
         path: The file.
         inputs: Name -> `TensorInfo`.
         outputs: Name -> `TensorInfo`.
-        batch_size: Sequences that one invoke answers.
+        batch_size: Sequences that one invoke answers, where the inputs cannot be resized.
 
     Raises:
         RunError: The file is missing or damaged.
@@ -91,10 +91,32 @@ class TFLiteModel:
         self.inputs = {name: tensor_info(name, inputs[name]) for name in inputs}
         self.outputs = {name: tensor_info(name, outputs[name]) for name in outputs}
         first = next(iter(self.inputs.values()), None)
-        self.batch_size = first.shape[0] if first is not None and first.shape else 1
+        self.batch_size = (first.shape[0] if first is not None and first.shape else None) or 1
+        # The sizes that the inputs have now.
+        self._sizes = {
+            name: tuple(details["shape"]) for name, details in inputs.items() if self.open(name)
+        }
+
+    def open(self, name: str) -> bool:
+        """Returns whether an input can be resized."""
+        return None in self.inputs[name].shape
 
     def set_inputs(self, values: Mapping[str, np.ndarray]) -> None:
-        """Sets one batch of inputs, quantized as the file stores them."""
+        """Sets one batch of inputs, quantized as the file stores them, and resizes what is open."""
+        sizes = {name: values[name].shape for name in self._sizes}
+        if sizes != self._sizes:
+            for name, shape in sizes.items():
+                self.interpreter.resize_tensor_input(self.inputs[name].index, shape)
+            try:
+                self.interpreter.allocate_tensors()
+            except RuntimeError as error:
+                self._sizes = dict.fromkeys(sizes, ())
+                reason = " ".join(str(error).split())
+                raise RunError(
+                    f"{self.path.name} leaves sizes open, but does not take inputs of the shapes "
+                    f"{ {name: list(shape) for name, shape in sizes.items()} }: {reason}"
+                ) from error
+            self._sizes = sizes
         for name, info in self.inputs.items():
             self.interpreter.set_tensor(info.index, info.quantize(values[name]))
 
@@ -106,8 +128,12 @@ class TFLiteModel:
             for name, info in self.outputs.items()
         }
 
-    def batches(self, x: Arrays) -> Iterator[tuple[int, Arrays]]:
+    def batches(self, x: Arrays, batch_size: int | None = None) -> Iterator[tuple[int, Arrays]]:
         """Yields batches of the file's size and how many rows of each count; the last is filled.
+
+        Args:
+            x: Input name -> samples.
+            batch_size: Another size, for inputs that can be resized.
 
         Raises:
             RunError: Inputs that the file does not take.
@@ -117,24 +143,29 @@ class TFLiteModel:
                 f"{self.path.name} takes the inputs {listed(self.inputs)}. Received: {listed(x)}."
             )
         for name, info in self.inputs.items():
-            if x[name].shape[1:] != info.shape[1:]:
+            if not fits(info.shape, x[name].shape):
+                sizes = ["samples", *("?" if size is None else size for size in info.shape[1:])]
                 raise RunError(
-                    f"{self.path.name} takes arrays of the shape "
-                    f"{['samples', *info.shape[1:]]} as '{name}'. Received: "
+                    f"{self.path.name} takes arrays of the shape {sizes} as '{name}'. Received: "
                     f"{list(x[name].shape)}"
                 )
         count = len(next(iter(x.values())))
-        for start in range(0, count, self.batch_size):
-            rows = np.arange(start, start + self.batch_size).clip(max=count - 1)
-            used = min(self.batch_size, count - start)
+        if batch_size is None or not all(info.shape[:1] == (None,) for info in self.inputs.values()):
+            batch_size = self.batch_size
+        for start in range(0, count, batch_size):
+            used = min(batch_size, count - start)
+            rows = np.arange(start, start + batch_size).clip(max=count - 1)
             yield used, {name: array[rows] for name, array in x.items()}
 
-    def answer(self, x: Arrays, invokes: int = 1) -> list[Arrays]:
+    def answer(
+        self, x: Arrays, invokes: int = 1, batch_size: int | None = None
+    ) -> list[Arrays]:
         """Answers each batch of inputs several times in a row.
 
         Args:
             x: Input name -> samples.
             invokes: How often; more than once shows state that the file keeps.
+            batch_size: See `batches`.
 
         Returns:
             For each invoke, output name -> answers to all samples.
@@ -145,7 +176,7 @@ class TFLiteModel:
         parts: list[dict[str, list[np.ndarray]]] = [
             {name: [] for name in self.outputs} for _ in range(invokes)
         ]
-        for used, batch in self.batches(x):
+        for used, batch in self.batches(x, batch_size):
             self.set_inputs(batch)
             for part in parts:
                 for name, values in self.invoke().items():
@@ -154,7 +185,7 @@ class TFLiteModel:
             {
                 name: np.concatenate(values)
                 if values
-                else np.zeros((0, *self.outputs[name].shape[1:]), np.float32)
+                else np.zeros([0, *(size or 0 for size in self.outputs[name].shape[1:])])
                 for name, values in part.items()
             }
             for part in parts
@@ -183,6 +214,14 @@ class TFLiteModel:
         return answers if len(answers) != 1 else next(iter(answers.values()))
 
 
+def fits(shape: tuple[int | None, ...], actual: tuple[int | None, ...]) -> bool:
+    """Returns whether sizes behind the batch axis are the same, or open in one of the two."""
+    return len(shape) == len(actual) and all(
+        one is None or other is None or one == other
+        for one, other in zip(shape[1:], actual[1:], strict=True)
+    )
+
+
 def _plain(name: str) -> str:
     return name.removeprefix(f"{SIGNATURE}_").split(":")[0]
 
@@ -194,7 +233,9 @@ def tensor_info(name: str, details: dict[str, Any]) -> TensorInfo:
     return TensorInfo(
         name=name,
         index=int(details["index"]),
-        shape=tuple(int(size) for size in details["shape"]),
+        shape=tuple(
+            None if size < 0 else int(size) for size in details.get("shape_signature", details["shape"])
+        ),
         dtype=np.dtype(details["dtype"]).name,
         scale=float(parameters["scales"][0]) if quantized else 0.0,
         zero_point=int(parameters["zero_points"][0]) if quantized else 0,

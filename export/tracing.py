@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from keras_rnn_zoo.errors import ExportError, listed, nearest
-from keras_rnn_zoo.export.lowering import FLOAT, Products
+from keras_rnn_zoo.export.lowering import FLOAT, LOWERINGS, Products
 from keras_rnn_zoo.export.rewriting import Expressed, rewritten
 
 # Sizes that a model leaves open: of every input, or by its name; by axis if it is no time axis.
@@ -311,7 +311,11 @@ def trace(
     """
     import tensorflow as tf
 
-    specs = fixed_shapes(model, batch_size, timesteps)
+    if LOWERINGS.get(lowering).open_sizes:
+        specs = input_specs(model)
+        refuse_text(specs)
+    else:
+        specs = fixed_shapes(model, batch_size, timesteps)
     names = output_names(model)
 
     def function(*inputs: Any) -> dict[str, Any]:

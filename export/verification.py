@@ -31,7 +31,7 @@ from keras_rnn_zoo.export.reference import (
     sequence_mask,
     true_lengths,
 )
-from keras_rnn_zoo.export.running import Arrays, TensorInfo, tensor_info
+from keras_rnn_zoo.export.running import Arrays, TensorInfo, fits, tensor_info
 from keras_rnn_zoo.export.running import TFLiteModel as TFLiteModel
 from keras_rnn_zoo.files import PathLike
 
@@ -229,19 +229,25 @@ def verify_tflite(
 
 
 def compare_tflite(
-    path: PathLike, reference: Reference, tolerance: Tolerance, *, mode: str = "none"
+    path: PathLike,
+    reference: Reference,
+    tolerance: Tolerance,
+    *,
+    mode: str = "none",
+    batch_size: int | None = None,
 ) -> Parity:
     """Compares a .tflite file with what the Keras model answered; needs no TensorFlow.
 
-    See `verify_tflite`.
+    See `verify_tflite`; `batch_size` is how many samples a file answers at once that can be
+    resized.
     """
     file = TFLiteModel(path)
     _compare_specs(file.path.name, reference.inputs, file.inputs, "input")
     _compare_specs(file.path.name, reference.outputs, file.outputs, "output")
 
-    invokes = file.answer(reference.x, INVOKES)
+    invokes = file.answer(reference.x, INVOKES, batch_size)
     _check_repeats(file.path.name, invokes, REPEAT_TOLERANCE)
-    elsewhere = answer_perturbed(path, reference.x)
+    elsewhere = answer_perturbed(path, reference.x, batch_size)
     for name, values in elsewhere.items():
         moved = _largest(np.nan_to_num(values), invokes[0][name])
         if not np.isfinite(values).all() or moved > REPEAT_TOLERANCE * _size(invokes[0][name]):
@@ -256,7 +262,7 @@ def compare_tflite(
         reference,
         tolerance,
         invokes,
-        _file_logits(file.path, reference),
+        _file_logits(file.path, reference, batch_size),
         mode=mode,
     )
 
@@ -587,10 +593,7 @@ def _compare_specs(
     for spec in expected:
         shape = found[spec.name].shape
         # The batch size, and sizes that the model leaves open, are the file's to choose.
-        if len(shape) != len(spec.shape) or any(
-            size not in (None, actual)
-            for size, actual in zip(spec.shape[1:], shape[1:], strict=True)
-        ):
+        if not fits(spec.shape, shape):
             raise ShapesError(
                 f"{name} has the {kind} '{spec.name}' of shape {list(shape)}; the Keras model's "
                 f"is {list(spec.shape)}. Export it again."
@@ -604,7 +607,7 @@ def _compare_specs(
             )
 
 
-def _file_logits(path: Path, reference: Reference) -> Arrays:
+def _file_logits(path: Path, reference: Reference, batch_size: int | None) -> Arrays:
     """Reads the tensors that go into the file's last LOGISTIC or SOFTMAX, for every sample."""
     wanted = [spec.name for spec in reference.outputs if spec.activation is not None]
     if not wanted:
@@ -616,9 +619,9 @@ def _file_logits(path: Path, reference: Reference) -> Arrays:
     parts: dict[str, list[np.ndarray]] = {name: [] for name in wanted if sources[name]}
     if not parts:
         return {}
-    for used, batch in file.batches(reference.x):
+    for used, batch in file.batches(reference.x, batch_size):
         file.set_inputs(batch)
-        file.interpreter.invoke()
+        answers = file.invoke()
         for name, values in parts.items():
             source = sources[name]
             assert source is not None
@@ -628,7 +631,7 @@ def _file_logits(path: Path, reference: Reference) -> Arrays:
             )
             for change in layout:
                 logits = change(logits)
-            values.append(np.reshape(logits, file.outputs[name].shape)[:used])
+            values.append(np.reshape(logits, answers[name].shape)[:used])
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 

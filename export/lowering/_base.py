@@ -37,7 +37,8 @@ class Sequence:
     """What a lowering runs over.
 
     Attributes:
-        inputs: float32 `[batch, timesteps, features]`, all three static.
+        inputs: float32 `[batch, timesteps, features]`, all three static but for a lowering that
+            takes open sizes.
         mask: bool `[batch, timesteps]`, true where a step counts, or None.
         initial_states: One float32 `[batch, ...]` per state, or None for those of the cell.
         go_backwards: Steps are taken, and outputs ordered, from the last time step to the first.
@@ -88,6 +89,7 @@ class Lowering(ABC):
         otherwise: Name of the lowering that takes what this one refuses; "" refuses nothing.
         folds: It takes an embedding and the projection behind it as one table.
         both_directions: It has `run_both`.
+        open_sizes: The file leaves the batch size and what else the model leaves open to the app.
         auto_timesteps: The most time steps for which `auto` tries it; None for any number.
     """
 
@@ -96,6 +98,7 @@ class Lowering(ABC):
     otherwise: ClassVar[str] = ""
     folds: ClassVar[bool] = True
     both_directions: ClassVar[bool] = False
+    open_sizes: ClassVar[bool] = False
     auto_timesteps: ClassVar[int | None] = None
 
     def chains(self, chain: Chain) -> bool:

@@ -21,6 +21,7 @@ class Target:
         refused_quantizations: Quantization mode -> one clause that says why it is of no use here.
         one_subgraph: It takes no control flow: a WHILE or an IF has its branches in subgraphs.
         stateless: It takes no tensors that keep state from one call to the next.
+        resizes: An app can give the inputs of a file other sizes.
     """
 
     name: ClassVar[str]
@@ -29,13 +30,17 @@ class Target:
     refused_quantizations: ClassVar[Mapping[str, str]] = {}
     one_subgraph: ClassVar[bool] = False
     stateless: ClassVar[bool] = False
+    resizes: ClassVar[bool] = False
 
     @property
     def lowerings(self) -> list[str]:
         """Names of the lowerings that it runs, the one to prefer first."""
         if self.accepted is not None:
             return list(self.accepted)
-        return ["loop", *(name for name in LOWERINGS.names() if name != "loop")]
+        names = [
+            name for name in LOWERINGS.names() if self.resizes or not LOWERINGS.get(name).open_sizes
+        ]
+        return ["loop", *(name for name in names if name != "loop")]
 
     def quantizations(self, names: Iterable[str]) -> list[str]:
         """Returns the quantization modes among `names` that it runs."""

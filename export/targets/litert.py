@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from keras_rnn_zoo.export.targets._base import Target, register_target
 
 
@@ -10,3 +12,4 @@ class LiteRT(Target):
     """`Interpreter` in Python, Java, Swift and C++: it runs whatever the op gate lets pass."""
 
     description = "the Interpreter of LiteRT and TensorFlow Lite: runs everything"
+    resizes: ClassVar[bool] = True
