@@ -38,9 +38,7 @@ def _open(path: str, threads: int) -> TFLiteModel:
     return _last[1]
 
 
-def _answer(
-    path: str, x: Arrays, invokes: int, threads: int, batch_size: int | None
-) -> Answer:
+def _answer(path: str, x: Arrays, invokes: int, threads: int, batch_size: int | None) -> Answer:
     return None, _open(path, threads).answer(x, invokes, batch_size)
 
 

@@ -24,9 +24,15 @@ from keras_rnn_zoo.export.choosing import Candidate, Choice
 from keras_rnn_zoo.export.converting import DEFAULT_TIMEOUT
 from keras_rnn_zoo.export.diagnosing import diagnosed
 from keras_rnn_zoo.export.keras_model import Prepared, prepared
+from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS, Quantization
-from keras_rnn_zoo.export.reference import Rounding, reference_of
+from keras_rnn_zoo.export.reference import (
+    Rounding,
+    reference_of,
+    resized_references,
+    sizes_proven,
+)
 from keras_rnn_zoo.export.samples import (
     Samples,
     as_samples,
@@ -140,7 +146,7 @@ def export_tflite(
             yields samples of batch 1, as the TFLite converter takes. A few hundred are enough.
         samples: Inputs to verify on, in the same forms; the representative data where none are
             given, and random inputs where there is neither.
-        batch_size: Sequences that one call of the file answers.
+        batch_size: Sequences that one call of the file answers; any number with `"resizable"`.
         timesteps: Number of time steps where the model's inputs leave it open; by input name where
             they differ, `{"left": 20, "right": 30}`, and by axis where that is not the second one,
             `{"line": {2: 40}}`. Samples say it, too.
@@ -150,6 +156,8 @@ def export_tflite(
             what the target prefers, which for most is `"loop"`. A layer that it cannot express is
             left to another one, and the result says why. `"auto"`, or several names, writes each
             and takes what is fastest on this machine: `choice` says why, and how to pin it.
+            `"resizable"` fixes neither the batch size nor what else the model leaves open: an app
+            sizes the inputs (`resize_tensor_input`), and the file is proven at three sizes.
         fold_embedding: Replace an embedding and the input projection of the recurrence right
             behind it by one table: faster, and larger. None leaves it to `"auto"`, and folds
             nothing without; True has the result compare both.
@@ -296,6 +304,14 @@ def _export(
             verify,
         )
         made = converted[chosen]
+        notes = ready.notes
+        if verify and LOWERINGS.get(chosen.lowering).open_sizes:
+            others = resized_references(model, proof, roundings([mode]))
+            for reference in others:
+                verification.compare_tflite(
+                    made.path, reference, tolerance or mode.tolerance, mode=mode.name
+                )
+            notes += (sizes_proven(proof, others),)
         choice = None
         if len(considered) > 1:
             others = [c for c in considered if c.problem is not None]
@@ -321,7 +337,7 @@ def _export(
         synthetic=given is None,
         target=target,
         names=renamed(model),
-        notes=ready.notes,
+        notes=notes,
     )
 
 

@@ -42,11 +42,14 @@ from keras_rnn_zoo.export.checking import benchmark_file, compare_isolated
 from keras_rnn_zoo.export.choosing import AUTO, SIZE_LIMIT, candidates
 from keras_rnn_zoo.export.isolated import Isolated
 from keras_rnn_zoo.export.latency import benchmark_tflite
+from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.reference import (
     Reference,
     reference_of,
+    resized_references,
+    sizes_proven,
 )
 from keras_rnn_zoo.export.report import PAGE_FILE, REPORT_FILE, page
 from keras_rnn_zoo.export.running import Arrays, TensorInfo, TFLiteModel
@@ -118,7 +121,11 @@ class Bundle:
                     f"to {FORMAT}. Install a newer keras-rnn-zoo."
                 )
             _check_report(report)
-            for name in (*(entry["file"] for entry in report["files"]), *report["sha256"]):
+            for name in (
+                *(entry["file"] for entry in report["files"]),
+                *report["sha256"],
+                *_references(report),
+            ):
                 files.inside(path, name)
             _check_proof(report)
             preprocessing = report["preprocessing"]
@@ -317,6 +324,15 @@ def _check_report(report: Any) -> None:
     if not report["model"]["inputs"] or not report["files"]:
         raise ValueError("no inputs or no files")
     take(report["preprocessing"], dict | None)
+    for name in take(report.get("references", [REFERENCE_FILE]), list):
+        take(name, str)
+    if _references(report)[:1] != [REFERENCE_FILE]:
+        raise ValueError("no reference")
+
+
+def _references(report: dict[str, Any]) -> list[str]:
+    """Names of the files that hold what Keras answered."""
+    return list(report.get("references", [REFERENCE_FILE]))
 
 
 def _check_proof(report: dict[str, Any]) -> None:
@@ -326,7 +342,7 @@ def _check_proof(report: dict[str, Any]) -> None:
         ValueError: It does.
     """
     hashed = {name.split("/")[0] for name in report["sha256"]}
-    for name in (*(entry["file"] for entry in report["files"]), REFERENCE_FILE):
+    for name in (*(entry["file"] for entry in report["files"]), *_references(report)):
         if name not in hashed:
             raise ValueError(f"no SHA-256 of {name!r}")
     for key in ("file", "quantization"):
@@ -427,7 +443,7 @@ def export_bundle(
     ]
     for mode in modes:
         client.check_quantization(mode.name)
-    candidates(lowering, fold_embedding, 1, target)
+    considered = candidates(lowering, fold_embedding, 1, target)
     check_inference_type(inference_type, modes)
     if samples < 1:
         raise ConfigError(f"samples must be at least 1. Received: {samples}")
@@ -470,7 +486,13 @@ def export_bundle(
         task = infer_task(opened, model)
         say(f"Answering {samples} samples with Keras")
         reference = reference_of(model, first, roundings=roundings(modes))
-        reference.save(directory / REFERENCE_FILE)
+        resized = []
+        if any(c.wanted and LOWERINGS.get(c.lowering).open_sizes for c in considered):
+            resized = resized_references(model, first, roundings(modes))
+        references = {REFERENCE_FILE: reference}
+        references |= {f"reference_{n}.npz": other for n, other in enumerate(resized, 2)}
+        for name, each in references.items():
+            each.save(directory / name)
         if check.y is not None:
             say(f"Answering {len(check.y):,} rows with labels; each file will answer them too")
         labelled = label_rows(model, check, task)
@@ -489,7 +511,7 @@ def export_bundle(
                         model,
                         mode,
                         calibration if mode.needs_representative_data else None,
-                        reference,
+                        list(references.values()),
                         labelled,
                         batch_size,
                         timesteps,
@@ -523,7 +545,8 @@ def export_bundle(
             )
         report = _report(opened, model, reference, check, labelled, entries, target, command)
         report["names"] = renamed(model)
-        report["notes"] = list(ready.notes)
+        report["notes"] = [*ready.notes, *([sizes_proven(first, resized)] if resized else [])]
+        report["references"] = list(references)
         report["sha256"] = {
             str(file.relative_to(directory)): _sha256(file) for file in _files(directory)
         }
@@ -564,7 +587,7 @@ def _write_tflite(
     model: Any,
     mode: Any,
     calibration: Any,
-    reference: Reference,
+    references: list[Reference],
     labelled: Labelled | None,
     batch_size: int,
     timesteps: Timesteps,
@@ -579,6 +602,7 @@ def _write_tflite(
     from keras_rnn_zoo.export.api import export_tflite
 
     path = directory / mode.file_name
+    reference, *resized = references
     given = {name: values[: reference.given] for name, values in reference.x.items()}
     written = export_tflite(
         model,
@@ -599,8 +623,11 @@ def _write_tflite(
         progress=progress,
     )
     parity = compare_tflite(path, reference, mode.tolerance, mode=mode.name)
-    info = gate.inspect(path)
     file = TFLiteModel(path)
+    if any(map(file.open, file.inputs)):
+        for other in resized:
+            compare_tflite(path, other, mode.tolerance, mode=mode.name)
+    info = gate.inspect(path)
     scored = labelled and labelled.compare(file.predict(labelled.x))
     if scored:
         check_losses(path.name, scored["losses"], mode.tolerance)
@@ -823,6 +850,7 @@ def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) ->
             damaged[name] = f"{name} is not the file that was exported: its SHA-256 differs"
     place = files.inside(bundle.path, REFERENCE_FILE)
     reference = Reference.load(place)
+    places = [files.inside(bundle.path, name) for name in _references(bundle.report)]
     checked: list[dict[str, Any]] = []
     for entry in bundle.report["files"]:
         name = entry["file"]
@@ -833,7 +861,7 @@ def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) ->
         parity = None
         if problem is None:
             try:
-                parity = _verify(bundle.path / name, entry, place)
+                parity = _verify(bundle.path / name, entry, places)
             except (ExportError, RunError) as error:
                 problem = str(error)
         checked.append(
@@ -859,11 +887,19 @@ def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) ->
     return {"passed": not failed, "text": text, "files": checked}
 
 
-def _verify(path: Path, entry: dict[str, Any], reference: Path) -> dict[str, Any]:
+def _resizable(entry: dict[str, Any]) -> bool:
+    return any(None in spec["shape"] for spec in entry["tensors"]["inputs"])
+
+
+def _verify(path: Path, entry: dict[str, Any], places: list[Path]) -> dict[str, Any]:
+    reference, *resized = places
     if entry["format"] == "saved_model":
         with Isolated() as process:
             return dict(process.ask("verify_saved_model", path, reference=str(reference))[0])
-    return compare_isolated(path, reference, QUANTIZATIONS.get(entry["quantization"]))
+    mode = QUANTIZATIONS.get(entry["quantization"])
+    for other in resized if _resizable(entry) else []:
+        compare_isolated(path, other, mode)
+    return compare_isolated(path, reference, mode)
 
 
 def benchmark_bundle(

@@ -6,7 +6,7 @@ layout is the flatbuffer schema of TensorFlow Lite (`schema.fbs`, version 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -73,6 +73,24 @@ def pack(model: Model) -> bytes:
     builder = _Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def sized(content: bytes, shapes: Mapping[str, Sequence[int | None]]) -> bytes:
+    """Returns a file whose open inputs have the sizes given, as long as nobody resizes them.
+
+    The converter writes 1 for every size that is open, which convolutions may not take.
+
+    Args:
+        content: A file with one signature.
+        shapes: Name of each input in the signature -> its shape.
+    """
+    model = unpack(content)
+    (signature,) = model.signatureDefs
+    tensors = model.subgraphs[signature.subgraphIndex].tensors
+    for entry in signature.inputs:
+        name = entry.name.decode() if isinstance(entry.name, bytes) else entry.name
+        tensors[entry.tensorIndex].shape = np.array(shapes[name], np.int32)
+    return pack(model)
 
 
 @cache

@@ -88,9 +88,9 @@ class Isolated:
                 hangs the interpreter.
             OpGateError: The interpreter lacks one of its ops.
         """
-        return self.ask(
-            "answer", path, x, invokes=invokes, threads=threads, batch_size=batch_size
-        )[1]
+        return self.ask("answer", path, x, invokes=invokes, threads=threads, batch_size=batch_size)[
+            1
+        ]
 
     def ask(
         self, action: str, path: PathLike, x: Mapping[str, np.ndarray] | None = None, **values: Any

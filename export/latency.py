@@ -61,7 +61,10 @@ def benchmark_tflite(
         )
     if samples is None:
         samples = {
-            name: np.ones((model.batch_size, *info.shape[1:]), np.dtype("float32") if info.scale else np.dtype(info.dtype))
+            name: np.ones(
+                (model.batch_size, *info.shape[1:]),
+                np.dtype("float32") if info.scale else np.dtype(info.dtype),
+            )
             for name, info in model.inputs.items()
         }
     elif not isinstance(samples, Mapping):

@@ -35,13 +35,13 @@ class Range:
     high: np.ndarray
 
 
-def observe(content: bytes, places: Iterable[Place], x: Arrays) -> dict[Place, Range]:
+def observe(content: bytes, places: Iterable[Place], *groups: Arrays) -> dict[Place, Range]:
     """Runs a float32 file on inputs and returns the range of each place that it reached.
 
     Args:
         content: The .tflite file.
         places: float32 tensors of at least one axis that ops of the file compute or that it takes.
-        x: Input name -> samples `[samples, ...]`.
+        *groups: Input name -> samples `[samples, ...]`; of other sizes, where the file takes them.
 
     Returns:
         A range for each place that is in the main subgraph or in a loop that ran at least once;
@@ -59,7 +59,7 @@ def observe(content: bytes, places: Iterable[Place], x: Arrays) -> dict[Place, R
     details = file.interpreter.get_output_details()[-len(ends) :] if ends else []
     lows: list[np.ndarray] = []
     highs: list[np.ndarray] = []
-    for _, batch in file.batches(x):
+    for _, batch in (batch for x in groups for batch in file.batches(x)):
         file.set_inputs(batch)
         file.interpreter.invoke()
         values = [file.interpreter.get_tensor(detail["index"]) for detail in details]

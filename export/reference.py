@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from keras_rnn_zoo.errors import ExportError, RunError
 from keras_rnn_zoo.export.running import Arrays
-from keras_rnn_zoo.export.samples import as_samples
+from keras_rnn_zoo.export.samples import Samples, as_samples
 from keras_rnn_zoo.export.tracing import call_flat, graph_of, input_specs, output_names
 from keras_rnn_zoo.files import PathLike
 
@@ -74,6 +74,7 @@ class Reference:
             what it then answered (logits, where there are any).
         left_out: Made samples that the model itself answers with NaN or infinity; they are not
             among the samples.
+        batch_size: Samples to answer at once, for a file that can be resized; None for one.
     """
 
     inputs: tuple[Spec, ...]
@@ -84,6 +85,7 @@ class Reference:
     given: int
     disturbed: dict[str, tuple[Arrays, ...]] = field(default_factory=dict)
     left_out: int = 0
+    batch_size: int | None = None
 
     def judged(self, name: str) -> np.ndarray:
         """Returns the answers of an output that differences are measured on: logits, if any."""
@@ -96,6 +98,7 @@ class Reference:
             "outputs": [asdict(item) for item in self.outputs],
             "given": self.given,
             "left_out": self.left_out,
+            "batch_size": self.batch_size,
             "disturbed": {mode: len(answers) for mode, answers in self.disturbed.items()},
         }
         arrays = {"spec": np.array(json.dumps(spec))}
@@ -166,6 +169,7 @@ class Reference:
                     given=given,
                     disturbed=disturbed,
                     left_out=int(spec.get("left_out", 0)),
+                    batch_size=size if isinstance(size := spec.get("batch_size"), int) else None,
                 )
         except Exception as error:  # a damaged zip fails in whatever way its bytes say
             raise RunError(
@@ -200,6 +204,61 @@ def reference_of(
     with prepared(model, samples, keep_states=keep_states, compare=False) as ready:
         stateful = any(getattr(layer, "stateful", False) for layer in ready.model._flatten_layers())
         return _reference_of(ready.model, samples, made, roundings or {} if not stateful else {})
+
+
+# Batch sizes at which a file is compared that can be resized, beside one.
+OTHER_BATCHES = (3, 2)
+# Lengths, as multiples of that of the samples; the last where the model does not take the first.
+OTHER_LENGTHS = (0.5, 2.0, 3.0)
+
+
+def resized(model: Any, samples: Samples) -> list[Samples]:
+    """Returns samples of two other sizes, for a file that can be resized.
+
+    The first half of the time steps, and all of them twice over (or three times, where Keras takes
+    no fewer), along the axes that the model leaves open; the same samples where it leaves none.
+    """
+    axes = {
+        spec.name: [axis for axis, size in enumerate(spec.shape) if axis and size is None]
+        for spec in input_specs(model)
+    }
+    if not any(axes.values()):
+        return [samples] * len(OTHER_BATCHES)
+    found = []
+    for factor in OTHER_LENGTHS:
+        x = {name: _repeated(values, axes[name], factor) for name, values in samples.items()}
+        # A convolution, or the positions of an attention, may not take them.
+        with contextlib.suppress(Exception):
+            keras_answers(model, {name: values[:1] for name, values in x.items()})
+            found.append(x)
+    return found[: len(OTHER_BATCHES)]
+
+
+def _repeated(values: np.ndarray, axes: list[int], factor: float) -> np.ndarray:
+    for axis in axes:
+        size = values.shape[axis]
+        values = values.take(np.arange(max(1, int(size * factor))) % size, axis)
+    return values
+
+
+def resized_references(
+    model: Any, samples: Samples, roundings: Mapping[str, Rounding]
+) -> list[Reference]:
+    """Runs a Keras model on samples of other sizes; see `resized` and `reference_of`."""
+    return [
+        replace(reference_of(model, x, roundings=roundings), batch_size=batch)
+        for x, batch in zip(resized(model, samples), OTHER_BATCHES, strict=False)
+    ]
+
+
+def sizes_proven(samples: Samples, others: list[Reference]) -> str:
+    """Says at which sizes a file was compared that can be resized, in one sentence."""
+
+    def size(x: Arrays, batch: int) -> str:
+        return " and ".join("x".join(map(str, (batch, *a.shape[1:]))) for a in x.values())
+
+    sizes = [size(samples, 1), *(size(other.x, other.batch_size or 1) for other in others)]
+    return f"The inputs can be resized; compared with the Keras model at {', '.join(sizes)}."
 
 
 def _reference_of(

@@ -118,7 +118,7 @@ def rewritten(
         UnknownNameError: No such lowering.
         ExportError: A layer gets a sequence of an unknown size, once it is called.
     """
-    from keras.layers import RNN, Embedding
+    from keras.layers import RNN, Embedding, TimeDistributed
 
     chosen = LOWERINGS.get(lowering)
     expressed = Expressed()
@@ -135,6 +135,13 @@ def rewritten(
                 expressed.lowering[_path(layer)] = chosen.name
             elif type(layer) is Embedding:
                 call = _embedding(layer)
+            elif chosen.open_sizes and isinstance(layer, RNN):
+                raise ExportError(
+                    f"Layer '{_path(layer)}' ({type(layer).__name__}) loops over its time steps by "
+                    f"itself, and needs fixed sizes for that. Leave the lowering '{lowering}' out."
+                )
+            elif chosen.open_sizes and type(layer) is TimeDistributed:
+                call = _time_distributed(layer)
             elif isinstance(layer, RNN) and lowering != "loop":
                 # Its call is its own (ConvLSTM), but Keras can spell its steps out.
                 unrolled.append((layer, layer.unroll))
@@ -334,6 +341,20 @@ def _cells(layer: Any) -> list[Any]:
     if type(layer.cell) is layers.StackedRNNCells:
         return list(layer.cell.cells)
     return [layer.cell]
+
+
+def _time_distributed(layer: Any) -> Call:
+    """All time steps as one batch: Keras loops over them, with a number of rows that is known."""
+
+    def call(inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
+        import tensorflow as tf
+
+        if None not in inputs.shape or (mask is not None and layer.layer._call_has_mask_arg):
+            return type(layer).call(layer, inputs, training=training, mask=mask)
+        output = layer.layer(tf.reshape(inputs, [-1, *inputs.shape[2:]]), training=training)
+        return tf.reshape(output, tf.concat([tf.shape(inputs)[:2], output.shape[1:]], axis=0))
+
+    return call
 
 
 def _embedding(layer: Any) -> Call:

@@ -150,16 +150,16 @@ class TFLiteModel:
                     f"{list(x[name].shape)}"
                 )
         count = len(next(iter(x.values())))
-        if batch_size is None or not all(info.shape[:1] == (None,) for info in self.inputs.values()):
+        if batch_size is None or not all(
+            info.shape[:1] == (None,) for info in self.inputs.values()
+        ):
             batch_size = self.batch_size
         for start in range(0, count, batch_size):
             used = min(batch_size, count - start)
             rows = np.arange(start, start + batch_size).clip(max=count - 1)
             yield used, {name: array[rows] for name, array in x.items()}
 
-    def answer(
-        self, x: Arrays, invokes: int = 1, batch_size: int | None = None
-    ) -> list[Arrays]:
+    def answer(self, x: Arrays, invokes: int = 1, batch_size: int | None = None) -> list[Arrays]:
         """Answers each batch of inputs several times in a row.
 
         Args:
@@ -234,7 +234,8 @@ def tensor_info(name: str, details: dict[str, Any]) -> TensorInfo:
         name=name,
         index=int(details["index"]),
         shape=tuple(
-            None if size < 0 else int(size) for size in details.get("shape_signature", details["shape"])
+            None if size < 0 else int(size)
+            for size in details.get("shape_signature", details["shape"])
         ),
         dtype=np.dtype(details["dtype"]).name,
         scale=float(parameters["scales"][0]) if quantized else 0.0,

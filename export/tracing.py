@@ -194,7 +194,8 @@ def fixed_shapes(model: Any, batch_size: int, timesteps: Timesteps) -> list[Inpu
         if None in spec.shape[1:]:
             raise ExportError(
                 f"Input '{own.name}' of model '{model.name}' has the shape {own.shape}, and a file "
-                f"for a device has fixed sizes. Pass {how_to_size(own)}, or samples of that size."
+                f"for a device has fixed sizes. Pass {how_to_size(own)}, or samples of that size; "
+                "with lowering='resizable' as well, if the app is to size the inputs."
             )
         fixed.append(replace(spec, shape=(batch_size, *spec.shape[1:])))
     return fixed

@@ -229,25 +229,19 @@ def verify_tflite(
 
 
 def compare_tflite(
-    path: PathLike,
-    reference: Reference,
-    tolerance: Tolerance,
-    *,
-    mode: str = "none",
-    batch_size: int | None = None,
+    path: PathLike, reference: Reference, tolerance: Tolerance, *, mode: str = "none"
 ) -> Parity:
     """Compares a .tflite file with what the Keras model answered; needs no TensorFlow.
 
-    See `verify_tflite`; `batch_size` is how many samples a file answers at once that can be
-    resized.
+    See `verify_tflite`.
     """
     file = TFLiteModel(path)
     _compare_specs(file.path.name, reference.inputs, file.inputs, "input")
     _compare_specs(file.path.name, reference.outputs, file.outputs, "output")
 
-    invokes = file.answer(reference.x, INVOKES, batch_size)
+    invokes = file.answer(reference.x, INVOKES, reference.batch_size)
     _check_repeats(file.path.name, invokes, REPEAT_TOLERANCE)
-    elsewhere = answer_perturbed(path, reference.x, batch_size)
+    elsewhere = answer_perturbed(path, reference.x, reference.batch_size)
     for name, values in elsewhere.items():
         moved = _largest(np.nan_to_num(values), invokes[0][name])
         if not np.isfinite(values).all() or moved > REPEAT_TOLERANCE * _size(invokes[0][name]):
@@ -262,7 +256,7 @@ def compare_tflite(
         reference,
         tolerance,
         invokes,
-        _file_logits(file.path, reference, batch_size),
+        _file_logits(file.path, reference),
         mode=mode,
     )
 
@@ -292,6 +286,13 @@ def compare_values(
         ValuesError: The answers differ by more than the tolerance, change from invoke to invoke,
             or are not finite.
     """
+    for spec in reference.outputs:
+        wanted, shape = reference.answers[spec.name].shape, invokes[0][spec.name].shape
+        if shape != wanted:
+            raise ShapesError(
+                f"{name} answers an array of shape {list(shape)} as '{spec.name}'; the Keras "
+                f"model's is {list(wanted)}. Export it again."
+            )
     repeat = _check_repeats(name, invokes, repeat_tolerance)
     each: list[OutputParity] = []
     for spec in reference.outputs:
@@ -607,7 +608,7 @@ def _compare_specs(
             )
 
 
-def _file_logits(path: Path, reference: Reference, batch_size: int | None) -> Arrays:
+def _file_logits(path: Path, reference: Reference) -> Arrays:
     """Reads the tensors that go into the file's last LOGISTIC or SOFTMAX, for every sample."""
     wanted = [spec.name for spec in reference.outputs if spec.activation is not None]
     if not wanted:
@@ -619,7 +620,7 @@ def _file_logits(path: Path, reference: Reference, batch_size: int | None) -> Ar
     parts: dict[str, list[np.ndarray]] = {name: [] for name in wanted if sources[name]}
     if not parts:
         return {}
-    for used, batch in file.batches(reference.x, batch_size):
+    for used, batch in file.batches(reference.x, reference.batch_size):
         file.set_inputs(batch)
         answers = file.invoke()
         for name, values in parts.items():

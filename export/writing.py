@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import numpy as np
 
 from keras_rnn_zoo.errors import ConversionError, RunError, ZooError
 from keras_rnn_zoo.export import converting, gate
+from keras_rnn_zoo.export import flatbuffer as fb
+from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.quantization import Quantization
-from keras_rnn_zoo.export.reference import make_lengths, paddings
+from keras_rnn_zoo.export.reference import make_lengths, paddings, resized
 from keras_rnn_zoo.export.remedies import untraceable
 from keras_rnn_zoo.export.rewriting import Expressed
 from keras_rnn_zoo.export.samples import Samples, synthetic_samples
-from keras_rnn_zoo.export.tracing import Timesteps, trace
+from keras_rnn_zoo.export.tracing import Timesteps, fixed_shapes, trace
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,17 @@ def write(
     except Exception as error:  # whatever a layer, or TensorFlow on its behalf, raises
         raise untraceable(error) from error
     converting.convert(saved_model, written, seconds)
+    if LOWERINGS.get(form.lowering).open_sizes:
+        sizes = fixed_shapes(model, form.batch_size, form.timesteps)
+        written.write_bytes(fb.sized(written.read_bytes(), {s.name: s.shape for s in sizes}))
     try:
         gate.check_builtin_only(written)
-        if calibration is not None:
-            # Lengths that the data lack have ranges too, which those of long inputs are not.
-            made = make_lengths(calibration, paddings(model))
-            calibration = {name: np.concatenate([calibration[name], made[name]]) for name in made}
-        content = form.mode.quantized(written.read_bytes(), calibration, form.integer_io)
+        groups = [] if calibration is None else [calibration]
+        if groups and LOWERINGS.get(form.lowering).open_sizes:
+            groups += resized(model, groups[0])
+        # Lengths that the data lack have ranges too, which those of long inputs are not.
+        groups = [_with_lengths(group, paddings(model)) for group in groups]
+        content = form.mode.quantized(written.read_bytes(), groups, form.integer_io)
         written.write_bytes(content)
         info = gate.check_builtin_only(written)
     except RunError as error:  # whose advice is for files that were damaged on their way
@@ -116,3 +123,8 @@ def write(
             "unloadable",
         ) from error
     return Written(written, expressed, info)
+
+
+def _with_lengths(x: Samples, padding: Mapping[str, float]) -> Samples:
+    made = make_lengths(x, padding)
+    return {name: np.concatenate([x[name], made[name]]) for name in x}

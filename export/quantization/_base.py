@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -39,7 +39,7 @@ class Quantization(ABC):
     products: ClassVar[Products] = FLOAT
     by_chance: ClassVar[bool] = False
 
-    def quantized(self, content: bytes, calibration: Arrays | None, integer_io: bool) -> bytes:
+    def quantized(self, content: bytes, calibration: Sequence[Arrays], integer_io: bool) -> bytes:
         """Returns a float32 file in this mode; see `apply`."""
         model = fb.unpack(content)
         self.apply(model, content, calibration, integer_io)
@@ -47,14 +47,15 @@ class Quantization(ABC):
 
     @abstractmethod
     def apply(
-        self, model: fb.Model, content: bytes, calibration: Arrays | None, integer_io: bool
+        self, model: fb.Model, content: bytes, calibration: Sequence[Arrays], integer_io: bool
     ) -> None:
         """Quantizes a file.
 
         Args:
             model: The float32 file, which is changed.
             content: The same as it was written.
-            calibration: Input name -> samples, where the mode needs them.
+            calibration: Input name -> samples, a group for each length; empty where the mode needs
+                none.
             integer_io: Inputs and outputs become int8.
         """
 

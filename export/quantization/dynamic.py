@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -51,7 +52,7 @@ class Dynamic(Quantization):
     products: ClassVar[Products] = HYBRID
 
     def apply(
-        self, model: fb.Model, content: bytes, calibration: Arrays | None, integer_io: bool
+        self, model: fb.Model, content: bytes, calibration: Sequence[Arrays], integer_io: bool
     ) -> None:
         """Stores every weight as int8."""
         sources = Sources(model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from keras_rnn_zoo.export import flatbuffer as fb
@@ -37,7 +39,7 @@ class Float16(Quantization):
     )
 
     def apply(
-        self, model: fb.Model, content: bytes, calibration: Arrays | None, integer_io: bool
+        self, model: fb.Model, content: bytes, calibration: Sequence[Arrays], integer_io: bool
     ) -> None:
         """Puts a DEQUANTIZE in front of each op that takes a weight."""
         stored: dict[object, int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -71,10 +72,9 @@ class Int8(Dynamic):
     products: ClassVar[Products] = INTEGER
 
     def apply(
-        self, model: fb.Model, content: bytes, calibration: Arrays | None, integer_io: bool
+        self, model: fb.Model, content: bytes, calibration: Sequence[Arrays], integer_io: bool
     ) -> None:
         """Calibrates the file, and has every product computed in int8."""
-        assert calibration is not None
         ranges = _ranges(model, content, calibration)
         sources = Sources(model)
         answers = _answers(model)
@@ -124,7 +124,7 @@ def _answers(model: fb.Model) -> set[int]:
 
 
 def _ranges(
-    model: fb.Model, content: bytes, calibration: Arrays
+    model: fb.Model, content: bytes, calibration: Sequence[Arrays]
 ) -> dict[Place, tuple[Range, Range]]:
     """Returns output of each product -> the ranges of its input and its output."""
     found: dict[Place, Place] = {}
@@ -138,7 +138,7 @@ def _ranges(
                 output = number, int(operator.outputs[0])
                 found[output] = number, int(operator.inputs[0])
                 kernels[output] = plain.tensors[operator.inputs[1]].buffer
-    seen = observe(content, {*found, *found.values()}, calibration)
+    seen = observe(content, {*found, *found.values()}, *calibration)
     # Steps of one recurrence multiply with the same kernel, and one saw what another will meet.
     alike: dict[int, list[Place]] = defaultdict(list)
     for output, kernel in kernels.items():
@@ -392,7 +392,7 @@ class _Product:
         return fb.op(self.graph.model, name, inputs, [output], version=version, options=options)
 
 
-def _integer_ends(model: fb.Model, content: bytes, calibration: Arrays) -> None:
+def _integer_ends(model: fb.Model, content: bytes, calibration: Sequence[Arrays]) -> None:
     """Gives the file int8 inputs and outputs; token ids stay as they are.
 
     Raises:
@@ -400,9 +400,7 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Arrays) -> None:
     """
     graph = model.subgraphs[0]
     file = TFLiteModel(content)
-    answers = file.predict(calibration)
-    if not isinstance(answers, dict):
-        answers = {next(iter(file.outputs)): answers}
+    answers = [answer for x in calibration for answer in file.answer(x)]
     made = Graph(model, 0, {})
     first, last = [], []
     for signature in model.signatureDefs:
@@ -412,7 +410,8 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Arrays) -> None:
                 continue
             name = _text(entry.name)
             padding = _paddings(model, graph, index)
-            scale, zero = _input_range(name, calibration[name], set(padding))
+            steps = [x[name].reshape(-1, *x[name].shape[-1:]) for x in calibration]
+            scale, zero = _input_range(name, np.concatenate(steps), set(padding))
             for value, comparisons in padding.items():
                 # Padding comes as the nearest that int8 has.
                 nearest = np.clip(np.rint(value / scale) + zero, -128, 127)
@@ -429,8 +428,9 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Arrays) -> None:
             index = entry.tensorIndex
             if graph.tensors[index].type != fb.FLOAT32:
                 continue
-            values = answers[_text(entry.name)]
-            low, high = HEADROOM * min(0.0, values.min()), HEADROOM * max(0.0, values.max())
+            values = [each[_text(entry.name)] for each in answers]
+            low = HEADROOM * min(0.0, *(each.min() for each in values))
+            high = HEADROOM * max(0.0, *(each.max() for each in values))
             if _makes_probabilities(model, graph, index):
                 low, high = PROBABILITIES
             end = made.tensor(index, np.int8, fb.quantization(*_asymmetric(low, high)))

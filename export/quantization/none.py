@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from keras_rnn_zoo.export import flatbuffer as fb
@@ -34,12 +36,12 @@ class NoQuantization(Quantization):
         "0.6 to 5 times what one unit in the last place of the weights does",
     )
 
-    def quantized(self, content: bytes, calibration: Arrays | None, integer_io: bool) -> bytes:
+    def quantized(self, content: bytes, calibration: Sequence[Arrays], integer_io: bool) -> bytes:
         """Returns the file as it is."""
         return content
 
     def apply(
-        self, model: fb.Model, content: bytes, calibration: Arrays | None, integer_io: bool
+        self, model: fb.Model, content: bytes, calibration: Sequence[Arrays], integer_io: bool
     ) -> None:
         """Leaves the file as it is."""
 

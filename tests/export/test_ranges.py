@@ -292,8 +292,7 @@ def test_ranges_are_those_of_all_steps_of_a_loop(tmp_path):
         (number, int(operator.inputs[0]))
         for number, graph in enumerate(file.subgraphs)
         for operator in graph.operators
-        if True
-        and fb.op_name(file, operator) == "FULLY_CONNECTED"
+        if fb.op_name(file, operator) == "FULLY_CONNECTED"
         and fb.shape_of(graph.tensors[operator.inputs[1]])[-1] == 6
     }
     seen = observe(content, places, {"x": x})
