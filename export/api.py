@@ -306,12 +306,12 @@ def _export(
         made = converted[chosen]
         notes = ready.notes
         if verify and LOWERINGS.get(chosen.lowering).open_sizes:
-            others = resized_references(model, proof, roundings([mode]))
-            for reference in others:
+            resized = resized_references(model, proof, roundings([mode]))
+            for reference in resized:
                 verification.compare_tflite(
                     made.path, reference, tolerance or mode.tolerance, mode=mode.name
                 )
-            notes += (sizes_proven(proof, others),)
+            notes += (sizes_proven(proof, resized),)
         choice = None
         if len(considered) > 1:
             others = [c for c in considered if c.problem is not None]

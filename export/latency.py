@@ -54,6 +54,10 @@ def benchmark_tflite(
             f"warmup={warmup}, repeats={repeats}, seconds={seconds}"
         )
     model = TFLiteModel(path, threads)
+    sizes = {
+        name: [size for size in info.shape[1:] if size is not None]
+        for name, info in model.inputs.items()
+    }
     if samples is None and any(None in info.shape[1:] for info in model.inputs.values()):
         raise ConfigError(
             f"{model.path.name} takes inputs of any length, and how long they are decides how long "
@@ -62,7 +66,7 @@ def benchmark_tflite(
     if samples is None:
         samples = {
             name: np.ones(
-                (model.batch_size, *info.shape[1:]),
+                (model.batch_size, *sizes[name]),
                 np.dtype("float32") if info.scale else np.dtype(info.dtype),
             )
             for name, info in model.inputs.items()
