@@ -76,6 +76,7 @@ class TFLiteResult:
     Attributes:
         path: The file.
         bytes: Its size.
+        float32_bytes: What it was before it was quantized.
         quantization: Name of the quantization mode.
         target: Name of the client that it is for.
         lowering: Path of each recurrent layer -> the lowering that expresses it.
@@ -89,7 +90,7 @@ class TFLiteResult:
         synthetic: The samples were random, because none were given.
         names: Keras' name of an input or output -> its name in the file, where they differ.
         notes: What differs from the Keras model as it is, one sentence each: another dtype policy,
-            states that it would keep.
+            states that it would keep. The first says so where the float32 file would be smaller.
     """
 
     path: Path
@@ -107,6 +108,7 @@ class TFLiteResult:
     target: str = "litert"
     names: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    float32_bytes: int = 0
 
 
 def export_tflite(
@@ -305,6 +307,9 @@ def _export(
         )
         made = converted[chosen]
         notes = ready.notes
+        if larger := larger_than_float32(path.name, made.info.bytes, made.float32_bytes):
+            teller(progress)(larger)
+            notes = (larger, *notes)
         if verify and LOWERINGS.get(chosen.lowering).open_sizes:
             resized = resized_references(model, proof, roundings([mode]))
             for reference in resized:
@@ -338,6 +343,17 @@ def _export(
         target=target,
         names=renamed(model),
         notes=notes,
+        float32_bytes=made.float32_bytes,
+    )
+
+
+def larger_than_float32(name: str, size: int, float32: int) -> str | None:
+    """Says so of a file that quantization has made larger, in one sentence; else None."""
+    if size <= float32:
+        return None
+    return (
+        f"{name} is larger than the same model in float32 ({size:,} and {float32:,} bytes), which "
+        "answers more exactly: take quantization 'none'."
     )
 
 

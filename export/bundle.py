@@ -637,6 +637,7 @@ def _write_tflite(
         "quantization": mode.name,
         "description": mode.description,
         "bytes": info.bytes,
+        "float32_bytes": written.float32_bytes,
         "ops": info.ops,
         "subgraphs": info.subgraphs,
         "weights": info.weights,
@@ -686,7 +687,8 @@ def _write_saved_model(
         "format": "saved_model",
         "quantization": None,
         "description": "for TensorFlow: tf.saved_model.load, TensorFlow Serving",
-        "bytes": saved_model.directory_bytes(path),
+        "bytes": (size := saved_model.directory_bytes(path)),
+        "float32_bytes": size,
         "signatures": {"serving_default": {"inputs": parity.inputs, "outputs": parity.outputs}},
         "parity": parity.to_dict(),
         "labelled": scored,
@@ -754,8 +756,15 @@ def _report(
 def _verdict(
     entries: list[dict[str, Any]], check: Rows, labelled: Labelled | None
 ) -> dict[str, Any]:
+    from keras_rnn_zoo.export.api import larger_than_float32
+
     count = len(entries)
-    losses = [_loss(entry) for entry in entries if _points_lost(entry) > MOST_POINTS_LOST]
+    losses = [
+        larger
+        for entry in entries
+        if (larger := larger_than_float32(entry["file"], entry["bytes"], entry["float32_bytes"]))
+    ]
+    losses += [_loss(entry) for entry in entries if _points_lost(entry) > MOST_POINTS_LOST]
     text = (
         f"All {count} exports answer" if count > 1 else "The export answers"
     ) + " what the Keras model answers, within the tolerance of each mode."

@@ -58,11 +58,13 @@ class Written:
         path: The file.
         expressed: How each recurrent layer is expressed.
         info: What the file holds.
+        float32_bytes: Size of the same file before it was quantized.
     """
 
     path: Path
     expressed: Expressed
     info: gate.FileInfo
+    float32_bytes: int
 
 
 def write(
@@ -112,8 +114,8 @@ def write(
             groups += resized(model, groups[0])
         # Lengths that the data lack have ranges too, which those of long inputs are not.
         groups = [_with_lengths(group, paddings(model)) for group in groups]
-        content = form.mode.quantized(written.read_bytes(), groups, form.integer_io)
-        written.write_bytes(content)
+        plain = written.read_bytes()
+        written.write_bytes(form.mode.quantized(plain, groups, form.integer_io))
         info = gate.check_builtin_only(written)
     except RunError as error:  # whose advice is for files that were damaged on their way
         reason = " ".join(str(error.__cause__ or error).split())
@@ -122,7 +124,7 @@ def write(
             reason,
             "unloadable",
         ) from error
-    return Written(written, expressed, info)
+    return Written(written, expressed, info, len(plain))
 
 
 def _with_lengths(x: Samples, padding: Mapping[str, float]) -> Samples:

@@ -22,7 +22,7 @@ from keras_rnn_zoo.errors import (
     RunError,
     UnknownNameError,
 )
-from keras_rnn_zoo.export import TFLiteModel
+from keras_rnn_zoo.export import TFLiteModel, export_tflite
 from keras_rnn_zoo.export import bundle as bundles
 from keras_rnn_zoo.export.bundle import Bundle, benchmark_bundle, export_bundle, verify_bundle
 from keras_rnn_zoo.export.sources import Labelled, Rows
@@ -528,7 +528,7 @@ def verdict(before, after, rows, task="binary"):
     x = np.ones((rows, 4))
     labelled = Labelled(x, np.ones(rows), task, "rows", np.ones(rows), before)
     scored = {"measure": labelled.measure, "before": before, "after": after, "rows": rows}
-    entry = {"file": "model_int8.tflite", "labelled": scored}
+    entry = {"file": "model_int8.tflite", "labelled": scored, "bytes": 9, "float32_bytes": 9}
     return bundles._verdict([entry], Rows(x, None, "rows"), labelled)
 
 
@@ -555,6 +555,44 @@ def test_too_few_rows_for_half_a_point_are_said_to_be():
     assert "cannot show" not in verdict(0.8, 0.8, 100, "sequence_labelling")["text"]
     assert "cannot show" not in verdict(1.2, 1.3, 100, "regression")["text"]
     assert not verdict(1.2, 0.9, 100, "regression")["losses"]
+
+
+def test_a_quantized_file_that_is_larger_opens_with_that(tmp_path, capsys):
+    """A few weights, each with a scale and ops around it, take less room as they are."""
+    import keras
+
+    inputs = keras.Input((6, 2), name="x")
+    small = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.LSTM(2)(inputs)))
+    inputs = keras.Input((6, 2), name="x")
+    large = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.LSTM(64)(inputs)))
+    x = np.random.default_rng(0).standard_normal((40, 6, 2)).astype("float32")
+    for model in (small, large):
+        said = []
+        result = export_tflite(
+            model,
+            tmp_path / "m.tflite",
+            quantization="int8",
+            representative_data=x,
+            progress=said.append,
+        )
+        plain = export_tflite(model, tmp_path / "plain.tflite", samples=x)
+        larger = result.bytes > plain.bytes
+        assert larger == (model is small)
+        told = f"m.tflite is larger than the same model in float32 ({result.bytes:,} and "
+        assert [line.startswith(told) for line in (*said[:1], *result.notes[:1])] == [True] * (
+            2 * larger
+        )
+    small.save(tmp_path / "small.keras")
+    bundle = export_bundle(
+        tmp_path / "small.keras",
+        tmp_path / "bundle",
+        quantize=["none", "int8"],
+        formats=["tflite"],
+        representative_data=x,
+    )
+    verdict = bundle.report["verdict"]
+    assert verdict["text"].startswith("model_int8.tflite is larger than the same model in float32")
+    assert "take quantization 'none'" in verdict["losses"][0] and len(verdict["losses"]) == 1
 
 
 def test_failed_modes_are_all_named_and_nothing_is_written(run, tmp_path, monkeypatch):
