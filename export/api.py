@@ -307,6 +307,8 @@ def _export(
         )
         made = converted[chosen]
         notes = ready.notes
+        if form.integer_io and parity is not None:
+            notes += tuple(verification.integer_answers(parity))
         if larger := larger_than_float32(path.name, made.info.bytes, made.float32_bytes):
             teller(progress)(larger)
             notes = (larger, *notes)

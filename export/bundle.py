@@ -66,7 +66,7 @@ from keras_rnn_zoo.export.sources import (
     read_representative,
 )
 from keras_rnn_zoo.export.targets import TARGETS
-from keras_rnn_zoo.export.verification import check_losses, compare_tflite
+from keras_rnn_zoo.export.verification import check_losses, compare_tflite, integer_answers
 from keras_rnn_zoo.preprocessing import Preprocessor
 
 if TYPE_CHECKING:
@@ -652,6 +652,7 @@ def _write_tflite(
         "folded": written.folded,
         "choice": written.choice and written.choice.to_dict(),
         "fallbacks": written.fallbacks,
+        "notes": integer_answers(parity) if inference_type == "int8" else [],
         "parity": parity.to_dict(),
         "latency": benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
         "labelled": scored,

@@ -187,6 +187,7 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
             ),
         ),
         *((f"as '{output['name']}'", _output(output)) for output in parity["each"]),
+        *(("int8 answers", text) for text in entry.get("notes", ())),
         (
             "limits",
             f"{_number(tolerance['average'])} of the spread on average, "

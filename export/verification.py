@@ -126,6 +126,8 @@ class OutputParity:
             without.
         decisions: How many there are: one a sample, or a real time step.
         allowed_changed: How many may be.
+        distinct: Different numbers among the answers to real samples.
+        distinct_keras: The same of the Keras model.
     """
 
     name: str
@@ -144,6 +146,8 @@ class OutputParity:
     changed: int | None
     decisions: int | None
     allowed_changed: int | None
+    distinct: int
+    distinct_keras: int
 
 
 @dataclass(frozen=True)
@@ -258,6 +262,7 @@ def compare_tflite(
         invokes,
         _file_logits(file.path, reference),
         mode=mode,
+        integers=any(info.scale for info in file.outputs.values()),
     )
 
 
@@ -270,6 +275,7 @@ def compare_values(
     repeat_tolerance: float = REPEAT_TOLERANCE,
     *,
     mode: str = "none",
+    integers: bool = False,
 ) -> Parity:
     """Compares the answers of repeated invokes with the Keras model's.
 
@@ -281,6 +287,7 @@ def compare_values(
         logits: Output name -> logits, for those that the file shows.
         repeat_tolerance: The difference between invokes to accept.
         mode: Name of the quantization mode.
+        integers: The answers were stored as int8.
 
     Raises:
         ValuesError: The answers differ by more than the tolerance, change from invoke to invoke,
@@ -334,8 +341,22 @@ def compare_values(
             text = f"{name} does not answer what the Keras model answers: {what}"
         else:
             text = f"{name} answers too roughly: {what}"
-        raise ValuesError(f"{text}, on {parity.samples} samples. {_advice(mode, parity)}", parity)
+        raise ValuesError(
+            f"{text}, on {parity.samples} samples. {_advice(mode, parity, integers)}", parity
+        )
     return parity
+
+
+def integer_answers(parity: Parity) -> list[str]:
+    """Says how fine the int8 answers of a file are and what that costs, a sentence an output."""
+    return [
+        f"As int8, '{output.name}' takes {output.distinct:,} different values where the Keras "
+        f"model takes {output.distinct_keras:,}, and is {output.mean:.2g} off on average: "
+        f"{output.average:.1%} of the standard deviation of "
+        + ("the logits." if output.compared == "logits" else "the answers.")
+        for output in parity.each
+        if output.compared != "decisions"
+    ]
 
 
 def _check_repeats(name: str, invokes: list[Arrays], allowed: float) -> float:
@@ -382,6 +403,7 @@ def _compare_output(
         allowed_changed = int(
             expected_share + 2 * np.sqrt(expected_share) + ROUGH * max(by_rounding, default=0)
         )
+    distinct = [len(np.unique(values[given])) for values in (answers[0], expected)]
     if expected.dtype.kind not in "f":
         share = changed / decisions if changed is not None and decisions else 0.0
         return OutputParity(
@@ -401,6 +423,7 @@ def _compare_output(
             changed,
             decisions,
             allowed_changed,
+            *distinct,
         )
 
     # Without a view of the file's own logits, the outputs have to do.
@@ -452,6 +475,8 @@ def _compare_output(
         changed=changed,
         decisions=decisions,
         allowed_changed=allowed_changed,
+        distinct=distinct[0],
+        distinct_keras=distinct[1],
     )
 
 
@@ -492,19 +517,24 @@ def _problem(output: OutputParity, tolerance: Tolerance) -> tuple[str, bool] | N
     return ("; ".join(parts), wrong) if parts else None
 
 
-def _advice(mode: str, parity: Parity) -> str:
+def _advice(mode: str, parity: Parity, integers: bool) -> str:
     if parity.amplifies:
         return (
             "The model amplifies rounding: moving its weights by one unit in the last place "
             "changes its own answers, so no two computations of it agree well. Train it with "
             "smaller recurrent weights or fewer timesteps."
         )
+    if integers:
+        return (
+            "Its inputs and outputs are int8, each one number of 256: export it again with "
+            "inference_type 'float32'."
+        )
     if mode == "none":
-        return "Choose another lowering, and report this."
-    return (
-        "Quantization 'none' does not round; 'float16' rounds least. More representative data may "
-        "help int8."
+        return "Export this model again; if that answers the same, with another lowering."
+    less = (
+        "'none', which does not" if mode == "float16" else "'float16' or 'none', which round less"
     )
+    return f"Export this model again with quantization {less}."
 
 
 def _amplifies(reference: Reference) -> bool:

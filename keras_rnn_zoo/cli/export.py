@@ -190,6 +190,8 @@ def show(report: dict[str, Any]) -> None:
     for entry in report["files"]:
         for text in left_in_float32(entry, most=3):
             click.echo(f"{entry['file']}, left in float32: {text}")
+        for text in entry.get("notes", ()):
+            click.echo(f"{entry['file']}: {text}")
     for text in told(report):
         click.echo(text)
     if labelled:

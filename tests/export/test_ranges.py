@@ -230,7 +230,7 @@ def test_regression_far_from_zero_keeps_its_resolution(offset, spread, tmp_path)
 
 def test_integer_answers_too_few_to_be_of_use_are_refused(tmp_path):
     model, x = forecast(990.0, 4.0)
-    with pytest.raises(VerificationError, match="'next' differs"):
+    with pytest.raises(VerificationError, match=r"'next' differs.*inference_type 'float32'"):
         export_tflite(
             model,
             tmp_path / "m.tflite",
@@ -238,6 +238,29 @@ def test_integer_answers_too_few_to_be_of_use_are_refused(tmp_path):
             representative_data=x,
             inference_type="int8",
         )
+
+
+def test_how_fine_integer_answers_are_and_what_that_costs_is_told(tmp_path):
+    model, x = forecast(0.0, 4.0)
+    head = model.get_layer("next")
+    head.set_weights([head.get_weights()[0] * np.array([1, 1e3]), np.zeros(2)])
+    result = export_tflite(
+        model,
+        tmp_path / "m.tflite",
+        quantization="int8",
+        representative_data=x,
+        samples=x[:60],
+        inference_type="int8",
+    )
+    stored = TFLiteModel(tmp_path / "m.tflite").predict(x[:60])
+    (output,) = result.parity.each
+    assert output.distinct == len(np.unique(stored)) < output.distinct_keras
+    assert (
+        f"takes {output.distinct} different values where the Keras model takes" in result.notes[-1]
+    )
+    off = np.abs(stored - np.asarray(model(x[:60]))).mean()
+    assert off == pytest.approx(output.mean, rel=0.3)  # made samples count there, too
+    assert f"{output.mean:.2g} off on average" in result.notes[-1]
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, -10.0, 7.0, -999.0])
