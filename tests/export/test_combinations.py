@@ -51,6 +51,17 @@ LAYERS = [
     )
     if form == "layer" or direction == "forward"
 ]
+
+
+def expresses(lowering, layer):
+    """Whether the lowering differs from the one that takes what it refuses: see `test_fused`."""
+    return lowering != "fused" or (layer.cell, layer.activation) == ("lstm", "tanh")
+
+
+def with_lowerings(layers):
+    return [(one, name) for one in layers for name in LOWERINGS.names() if expresses(name, one)]
+
+
 LAYER_FIELDS = ("cell", "form", "direction", "activation", "bias")
 # One sequence alone takes other ways through a lowering than several together.
 ALONE = 0b01101
@@ -66,9 +77,12 @@ def answered(layer):
     return found
 
 
-@pytest.mark.parametrize("lowering", LOWERINGS.names())
 @pytest.mark.parametrize(
-    "layer", LAYERS, ids=lambda layer: "-".join(getattr(layer, name) for name in LAYER_FIELDS)
+    "layer, lowering",
+    with_lowerings(LAYERS),
+    ids=lambda one: (
+        one if isinstance(one, str) else "-".join(getattr(one, name) for name in LAYER_FIELDS)
+    ),
 )
 def test_layer_answers_what_keras_answers_at_every_depth_and_mask(layer, lowering):
     x, wrong = rows(), []
@@ -98,8 +112,9 @@ def test_cover_holds_every_pair_of_choices_and_the_dangerous_triples():
         assert held == {tuple(candidate[place] for place in places) for candidate in CANDIDATES}
 
 
-@pytest.mark.parametrize("lowering", LOWERINGS.names())
-@pytest.mark.parametrize("combination", COVER, ids=lambda combination: combination.name)
+@pytest.mark.parametrize(
+    "combination, lowering", with_lowerings(COVER), ids=lambda one: getattr(one, "name", one)
+)
 def test_file_answers_what_keras_answers_to_every_mask(combination, lowering, tmp_path):
     model, x = build(combination), rows(combination.source)
     expected = np.asarray(model(x))
@@ -132,9 +147,22 @@ PLAIN = Combination("lstm", "layer", "forward", 1, "last", "masked", "tanh", "bi
 WIDTH = 32
 
 
-@pytest.mark.parametrize("lowering", LOWERINGS.names())
-@pytest.mark.parametrize("quantization", QUANTIZATIONS.names())
-@pytest.mark.parametrize("kind", KINDS)
+# Each kind in each mode as the default lowering has it; what others make of it, in the modes that
+# look at more than weights. Without quantization all of them are above.
+QUANTIZED = [
+    (kind, quantization, lowering)
+    for kind in KINDS
+    for quantization in QUANTIZATIONS.names()
+    for lowering in LOWERINGS.names()
+    if quantization != "none"
+    and (
+        lowering == "loop"
+        or (kind in ("lstm", "stacked", "bidirectional") and quantization in ("dynamic", "int8"))
+    )
+]
+
+
+@pytest.mark.parametrize("kind, quantization, lowering", QUANTIZED)
 def test_quantized_file_keeps_its_tolerance_on_every_mask(kind, quantization, lowering, tmp_path):
     model = build(PLAIN._replace(**KINDS[kind]), units=WIDTH, features=WIDTH, labels=4)
     x = rows(features=WIDTH)
@@ -150,5 +178,4 @@ def test_quantized_file_keeps_its_tolerance_on_every_mask(kind, quantization, lo
     assert result.parity is not None and result.parity.passed
     assert result.parity.lengths == tuple(range(x.shape[1] + 1))
     # The mode did what it says, or this test would prove nothing.
-    wide = inspect(result.path).weights.get("FLOAT32", 0) > 4 * WIDTH * WIDTH
-    assert wide == (quantization == "none")
+    assert inspect(result.path).weights.get("FLOAT32", 0) <= 4 * WIDTH * WIDTH
