@@ -24,6 +24,7 @@ from keras_rnn_zoo.files import PathLike
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.quantization import Quantization
     from keras_rnn_zoo.export.sources import Source
+    from keras_rnn_zoo.export.tracing import Timesteps
 
 
 def verify_file(
@@ -122,7 +123,7 @@ def _compare(
         label_rows,
     )
 
-    timesteps = next((i["shape"][1] for i in inputs if len(i["shape"]) > 1), None)
+    timesteps = _sizes_of(path, model, inputs, data)
     if data is None or isinstance(data, Dataset):
         _, rows = choose_rows(source, model, None, data, None, timesteps)
     else:
@@ -144,6 +145,31 @@ def _compare(
         except (ExportError, RunError) as error:
             problem = str(error)
     return parity, problem, rows.origin == RANDOM
+
+
+def _sizes_of(path: Path, model: Any, inputs: list[dict[str, Any]], data: Any) -> Timesteps:
+    """Returns the sizes that the model leaves open, as the file has them.
+
+    Raises:
+        DataError: The file leaves them open, too, and there are no rows to say them.
+    """
+    from keras_rnn_zoo.export.tracing import input_specs
+
+    shapes = {info["name"]: info["shape"] for info in inputs}
+    found: dict[str, dict[int, int]] = {}
+    for spec in input_specs(model):
+        shape = shapes.get(spec.name, ())
+        for axis, size in enumerate(spec.shape):
+            if not axis or size is not None or len(shape) != len(spec.shape):
+                continue
+            if shape[axis] is not None:
+                found.setdefault(spec.name, {})[axis] = shape[axis]
+            elif data is None:
+                raise DataError(
+                    f"{path} and the model take input '{spec.name}' of any size {list(shape)}, and "
+                    "there are no rows that say one: give data (on the command line --data)."
+                )
+    return found or None
 
 
 def compare_isolated(path: Path, reference: Path, mode: Quantization) -> dict[str, Any]:

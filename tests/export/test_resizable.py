@@ -9,7 +9,7 @@ import pytest
 
 from keras_rnn_zoo.cli import main
 from keras_rnn_zoo.errors import ConfigError, ExportError, RunError, VerificationError
-from keras_rnn_zoo.export import TARGETS, TFLiteModel, export_tflite
+from keras_rnn_zoo.export import TARGETS, TFLiteModel, export_tflite, verify_file
 from keras_rnn_zoo.export.latency import benchmark_tflite
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.reference import resized_references
@@ -227,6 +227,31 @@ def test_a_benchmark_says_how_long_only_of_samples(tmp_path):
     with pytest.raises(ConfigError, match=r"inputs of any length.*give samples"):
         benchmark_tflite(tmp_path / "m.tflite")
     assert benchmark_tflite(tmp_path / "m.tflite", tokens(4, 30), repeats=2)["repeats"] == 2
+
+
+def test_a_bare_file_of_any_size_is_compared_at_the_size_of_the_rows(tmp_path, capsys):
+    texts().save(tmp_path / "model.keras")
+    file, model = str(tmp_path / "m.tflite"), str(tmp_path / "model.keras")
+    import keras
+
+    export_tflite(
+        keras.models.load_model(model), file, samples=tokens(20, 12), lowering="resizable"
+    )
+    assert main(["verify", file, "--model", model]) == 1
+    assert "take input 'tokens' of any size [None, None]" in capsys.readouterr().err
+    np.save(tmp_path / "rows.npy", tokens(20, 7))
+    assert main(["verify", file, "--model", model, "--data", str(tmp_path / "rows.npy")]) == 0
+
+
+def test_two_open_inputs_are_compared_at_the_sizes_of_the_file(tmp_path):
+    import keras
+
+    pair = [keras.Input((None, 3), name="left"), keras.Input((None, 3), name="right")]
+    model = keras.Model(
+        pair, keras.layers.Dense(1)(keras.layers.Add()([keras.layers.LSTM(4)(x) for x in pair]))
+    )
+    export_tflite(model, tmp_path / "m.tflite", timesteps={"left": 5, "right": 8})
+    assert verify_file(tmp_path / "m.tflite", model)["passed"]
 
 
 def test_a_bundle_is_proven_at_its_sizes_again(tmp_path, capsys):
