@@ -59,6 +59,8 @@ def verify_file(
         UnknownNameError: No such quantization.
         ExportError, DataError: The rows do not fit the model.
     """
+    from keras_rnn_zoo.data import Dataset
+    from keras_rnn_zoo.export.keras_model import prepared
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS
     from keras_rnn_zoo.export.sources import read_representative
 
@@ -83,7 +85,12 @@ def verify_file(
             data = read_representative(source, data, text_column, label_column)
         if model is None:
             model = source.load_model()
-        parity, problem, random = _compare(path, source, model, data, mode, inputs, samples)
+        first = next((info["shape"][1] for info in inputs if len(info["shape"]) > 1), None)
+        known = None if isinstance(data, Dataset) else data
+        with prepared(model, known, first, compare=False) as ready:
+            parity, problem, random = _compare(
+                path, source, ready.model, data, mode, inputs, samples
+            )
     count = parity["samples"] if parity else 0
     judged = f"judged as '{mode.name}'" if mode is not None else ""
     text = problem or (

@@ -107,3 +107,29 @@ def test_what_the_commands_say_of_a_bare_file(place, capsys, command, code, says
     assert says in text and "Traceback" not in text
     if code:
         assert len([line for line in captured.err.splitlines() if "Error: " in line]) == 1
+
+
+def test_a_subclassed_model_and_one_of_mixed_precision_are_compared_with(tmp_path):
+    import keras
+
+    class Classifier(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.head = keras.layers.GRU(8), keras.layers.Dense(2)
+
+        def call(self, inputs):
+            return self.head(self.hidden(inputs))
+
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).standard_normal((30, 9, 3)).astype("float32")
+    inputs = keras.Input((None, 3), name="x")
+    hidden = keras.layers.GRU(8, dtype="mixed_float16")(inputs)
+    mixed = keras.Model(inputs, keras.layers.Dense(2, dtype="float32", name="y")(hidden))
+    own, other = Classifier(), Classifier()
+    own(x[:1]), other(x[:1])
+    for model in (own, mixed):
+        export_tflite(model, tmp_path / "m.tflite", samples=x)
+        assert verify_file(tmp_path / "m.tflite", model, x)["passed"]
+        assert verify_file(tmp_path / "m.tflite", model)["passed"]
+    export_tflite(own, tmp_path / "m.tflite", samples=x)
+    assert not verify_file(tmp_path / "m.tflite", other, x)["passed"]
