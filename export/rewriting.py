@@ -281,9 +281,9 @@ def _recurrent_call(
         inputs = tf.cast(sequences, tf.float32)
         if inputs.shape[-1] is None or (None in inputs.shape and not chosen.open_sizes):
             raise ExportError(
-                f"Layer '{path}' gets a sequence of shape {tuple(inputs.shape)}: batch, timesteps "
-                "and features must all be known. Pass timesteps=... (on the command line "
-                "--timesteps), or give the model's Input a fixed number of timesteps."
+                f"Layer '{path}' gets a sequence of shape {tuple(inputs.shape)}: what comes before "
+                "it drops or adds entries, and a file has fixed sizes. Keep all steps: "
+                "keras.ops.where(condition, x, 0) instead of a boolean mask."
             )
         given: tuple[Tensor, ...] | None = None
         if initial_state is not None:

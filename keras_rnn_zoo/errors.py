@@ -14,6 +14,9 @@ class ZooError(Exception):
     """Base of all errors of keras-rnn-zoo. `str(error)` is one line for a person."""
 
     exit_code = 1
+    # Keras adds the arguments of a layer's call to what is raised in it, a line each, if this is
+    # not there.
+    _keras_call_info_injected = True
 
     def __str__(self) -> str:
         # KeyError (a base of the look-up errors) would print the message quoted.
