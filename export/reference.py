@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_rnn_zoo.errors import ExportError, RunError
+from keras_rnn_zoo.export.rounding import IntegerProducts
 from keras_rnn_zoo.export.running import Arrays
 from keras_rnn_zoo.export.samples import Samples, as_samples
 from keras_rnn_zoo.export.tracing import call_flat, graph_of, input_specs, output_names
@@ -34,6 +35,10 @@ class Rounding(Protocol):
     @property
     def by_chance(self) -> bool:
         """Whether it does something else each time."""
+
+    @property
+    def integer_products(self) -> bool:
+        """Whether it rounds the inputs and results of products, too."""
 
     def disturbed(self, weight: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Returns a weight as far from what it was as the mode's rounding takes it."""
@@ -357,6 +362,7 @@ class _Probe:
         self._names = output_names(model)
         outputs = keras.tree.flatten(model.outputs)
         self._heads = [_head(tensor) if logits else None for tensor in outputs]
+        self._exact = {id(variable) for tensor in outputs for variable in _last_weights(tensor)}
         self.activations = {
             name: head.activation if head else None
             for name, head in zip(self._names, self._heads, strict=True)
@@ -395,6 +401,12 @@ class _Probe:
                 for variable in self._model.variables
                 if (value := keras.ops.convert_to_numpy(variable.value)).dtype.kind == "f"
             ]
+        integers = None
+        if rounding is not None and rounding.integer_products and weights is not None:
+            integers = IntegerProducts(
+                [value.numpy() for _, value in weights],
+                [value.numpy() for variable, value in weights if id(variable) in self._exact],
+            )
         run = self._run
         found: dict[str, list[np.ndarray]] = {name: [] for name in self._names}
         raw: dict[str, list[np.ndarray]] = {
@@ -403,16 +415,24 @@ class _Probe:
         fixed = self._model.inputs[0].shape[0]
         order = [spec.name for spec in input_specs(self._model)]
         count = len(x[order[0]])
-        if count > 4 * BATCH:
+        if count > 4 * BATCH and integers is None:
             # Tracing pays once there are many batches: layer by layer, each takes a second.
             run = tf.function(run)
         with contextlib.ExitStack() as stack:
             if weights is not None:
                 stack.enter_context(keras.StatelessScope(state_mapping=weights))
+            batches = []
             for start in range(0, count, fixed or BATCH):
                 rows = np.arange(start, min(count, start + BATCH) if not fixed else start + fixed)
-                used = int((rows < count).sum())
-                results = run([tf.constant(x[name][rows.clip(max=count - 1)]) for name in order])
+                inputs = [tf.constant(x[name][rows.clip(max=count - 1)]) for name in order]
+                batches.append((int((rows < count).sum()), inputs))
+                if integers is not None:
+                    with integers.seen():
+                        run(inputs)
+            if integers is not None:
+                stack.enter_context(integers.rounded())
+            for used, inputs in batches:
+                results = run(inputs)
                 rest = iter(results[len(self._names) :])
                 for name, head, values in zip(self._names, self._heads, results, strict=False):
                     found[name].append(np.asarray(values)[:used])
@@ -432,6 +452,29 @@ def _rounded(values: np.ndarray, rounding: Rounding, generator: np.random.Genera
     return np.where(
         values == np.rint(values), values, rounding.disturbed_input(values, generator)
     ).astype(values.dtype)
+
+
+def _last_weights(output: Any) -> list[Any]:
+    """The weights of the product behind which an output is only scaled, moved or activated."""
+    import keras
+
+    while (history := getattr(output, "_keras_history", None)) is not None:
+        operation = history.operation
+        if isinstance(operation, keras.Model):
+            if graph_of(operation) is None:
+                return []
+            output = keras.tree.flatten(operation.outputs)[history.tensor_index]
+            continue
+        layer = (
+            operation.layer if isinstance(operation, keras.layers.TimeDistributed) else operation
+        )
+        if hasattr(layer, "kernel"):
+            return [layer.kernel]
+        inputs = operation._inbound_nodes[history.node_index].input_tensors
+        if len(inputs) != 1 or isinstance(operation, keras.layers.RNN):
+            return []
+        output = inputs[0]
+    return []
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,9 @@ ROUGH = 2.0
 MOST_DEVIATIONS = 10.0
 # Labels whose probabilities are this close are a tie to whoever reads them: two of 256 levels.
 TIE = 2 / 256
+# A logit that moves by so much moves no probability by more than a quarter of a hundredth: where
+# logits vary by less, the model answers the same to everything.
+LEAST_LOGIT = 0.01
 # Columns of an output that is a vector, such as a state.
 MANY_COLUMNS = 8
 
@@ -565,7 +568,9 @@ def _centred(spec: Spec, values: np.ndarray, logits: bool) -> np.ndarray:
 
 def _units(spec: Spec, wanted: np.ndarray, given: int, logits: bool) -> tuple[np.ndarray, float]:
     """Returns the standard deviation of each column (of a softmax, of all), and the average."""
-    axes = tuple(range(wanted.ndim - 1)) if wanted.ndim > 1 else (0,)
+    if wanted.ndim == 1:  # one number for each sample
+        wanted = wanted[:, np.newaxis]
+    axes = tuple(range(wanted.ndim - 1))
     deviations = wanted[:given].std(axis=axes)
     if not deviations.any():
         deviations = wanted.std(axis=axes)
@@ -577,6 +582,8 @@ def _units(spec: Spec, wanted: np.ndarray, given: int, logits: bool) -> tuple[np
     # A column that never changes is compared with the steps of float32. Few columns are quantities
     # in units of their own; many are a vector, whose idle parts matter as little as they are small.
     floor = 1e-6 * np.abs(wanted).max(axis=axes, initial=0)
+    if logits:
+        floor = np.maximum(floor, LEAST_LOGIT)
     if len(deviations) >= MANY_COLUMNS:
         floor = np.maximum(floor, 1e-4 * deviations.max())
     return np.maximum(deviations, np.maximum(floor, 1e-30)), spread

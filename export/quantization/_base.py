@@ -27,6 +27,8 @@ class Quantization(ABC):
         needs_representative_data: Whether ranges of activations are calibrated on real inputs.
         integer_io: Whether the inputs and outputs of the file may be int8.
         products: What its matrix products cost, for the lowering.
+        integer_products: Inputs and results of products with weights are rounded, too; see
+            `export.rounding`.
         by_chance: `disturbed` moves weights up or down by chance.
     """
 
@@ -37,6 +39,7 @@ class Quantization(ABC):
     needs_representative_data: ClassVar[bool] = False
     integer_io: ClassVar[bool] = False
     products: ClassVar[Products] = FLOAT
+    integer_products: ClassVar[bool] = False
     by_chance: ClassVar[bool] = False
 
     def quantized(self, content: bytes, calibration: Sequence[Arrays], integer_io: bool) -> bytes:

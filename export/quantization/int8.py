@@ -69,6 +69,7 @@ class Int8(Dynamic):
     )
     needs_representative_data = True
     integer_io = True
+    integer_products = True
     products: ClassVar[Products] = INTEGER
 
     def apply(
