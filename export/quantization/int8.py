@@ -96,8 +96,15 @@ class Int8(Dynamic):
             _integer_ends(model, content, calibration)
 
     def disturbed_input(self, values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Rounds to 255 steps of the range."""
-        step = float(np.ptp(values)) / 255 or 1.0
+        """Rounds to 255 steps of the range of each column, without whole numbers.
+
+        They may be padding, a mask value say, which the ranges of a file leave out.
+        """
+        axes = tuple(range(values.ndim - 1)) if values.ndim > 1 else (0,)
+        read = values != np.rint(values)
+        high = np.max(values, axis=axes, initial=-np.inf, where=read)
+        low = np.min(values, axis=axes, initial=np.inf, where=read)
+        step = np.where(high > low, (high - low) / 255, 1.0)
         return np.asarray(np.rint(values / step) * step, values.dtype)
 
 
