@@ -429,7 +429,7 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Sequence[Arrays]
             options = fb.schema.DequantizeOptionsT()
             first.append(fb.op(model, "DEQUANTIZE", [end], [index], version=2, options=options))
             graph.inputs = np.where(graph.inputs == index, end, graph.inputs)
-            graph.tensors[end].name = graph.tensors[index].name
+            _like(graph, end, index)
             entry.tensorIndex = end
         for entry in signature.outputs:
             index = entry.tensorIndex
@@ -444,9 +444,15 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Sequence[Arrays]
             options = fb.schema.QuantizeOptionsT()
             last.append(fb.op(model, "QUANTIZE", [index], [end], options=options))
             graph.outputs = np.where(graph.outputs == index, end, graph.outputs)
-            graph.tensors[end].name = graph.tensors[index].name
+            _like(graph, end, index)
             entry.tensorIndex = end
     graph.operators = [*first, *graph.operators, *last]
+
+
+def _like(graph: fb.Graph, end: int, index: int) -> None:
+    """Calls a tensor what another one is called, with the sizes that it leaves open."""
+    graph.tensors[end].name = graph.tensors[index].name
+    graph.tensors[end].shapeSignature = graph.tensors[index].shapeSignature
 
 
 def _paddings(
