@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +193,10 @@ def export_tflite(
     path = Path(path)
     if path.is_dir():
         raise ExportError(f"Cannot write {path}: it is a directory. Name a file, model.tflite say.")
-    if batch_size < 1:
-        raise ExportError(f"batch_size must be at least 1. Received: {batch_size}")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+        raise ExportError(
+            f"batch_size must be at least 1, a whole number. Received: {batch_size!r}"
+        )
     if mode.needs_representative_data and representative_data is None:
         raise ExportError(
             f"Quantization '{mode.name}' calibrates on real inputs and there are none. Pass "

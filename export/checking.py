@@ -24,7 +24,7 @@ from keras_rnn_zoo.files import PathLike
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.quantization import Quantization
     from keras_rnn_zoo.export.sources import Source
-    from keras_rnn_zoo.export.tracing import Timesteps
+    from keras_rnn_zoo.export.tracing import InputSpec
 
 
 def verify_file(
@@ -59,8 +59,6 @@ def verify_file(
         UnknownNameError: No such quantization.
         ExportError, DataError: The rows do not fit the model.
     """
-    from keras_rnn_zoo.data import Dataset
-    from keras_rnn_zoo.export.keras_model import prepared
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS
     from keras_rnn_zoo.export.sources import read_representative
 
@@ -69,14 +67,14 @@ def verify_file(
         raise ConfigError(f"samples must be at least 1. Received: {samples}")
     mode = QUANTIZATIONS.get(quantization) if quantization is not None else None
     source, model = _open_model(model)
-    parity, problem, random = None, None, False
+    parity, problem, told, random = None, None, "", False
     try:
         info = gate.inspect(path)
         with Isolated() as process:
             tensors, _ = process.ask("describe", path)
-        inputs = tensors["inputs"]
         if mode is None:
-            mode = QUANTIZATIONS.get(held_quantization(info, [*inputs, *tensors["outputs"]]))
+            ends = [*tensors["inputs"], *tensors["outputs"]]
+            mode = QUANTIZATIONS.get(held_quantization(info, ends))
     except (ExportError, RunError) as error:
         problem = str(error)
     else:
@@ -85,16 +83,11 @@ def verify_file(
             data = read_representative(source, data, text_column, label_column)
         if model is None:
             model = source.load_model()
-        first = next((info["shape"][1] for info in inputs if len(info["shape"]) > 1), None)
-        known = None if isinstance(data, Dataset) else data
-        with prepared(model, known, first, compare=False) as ready:
-            parity, problem, random = _compare(
-                path, source, ready.model, data, mode, inputs, samples
-            )
+        parity, problem, told, random = _compare(path, source, model, data, mode, tensors, samples)
     count = parity["samples"] if parity else 0
     judged = f"judged as '{mode.name}'" if mode is not None else ""
     text = problem or (
-        f"{path} answers what the Keras model answers, on {count} samples ({judged})."
+        f"{path} answers what the Keras model answers, on {count} samples ({judged}).{told}"
         + (" They are random: give rows like those that it will meet." if random else "")
     )
     return {
@@ -114,12 +107,13 @@ def _compare(
     model: Any,
     data: Any,
     mode: Quantization,
-    inputs: list[dict[str, Any]],
+    tensors: Mapping[str, list[dict[str, Any]]],
     samples: int,
-) -> tuple[dict[str, Any] | None, str | None, bool]:
-    """Returns how the file compares, what is wrong, and whether the rows are random."""
+) -> tuple[dict[str, Any] | None, str | None, str, bool]:
+    """Returns how the file compares, what is wrong, whose names it has, and if rows are random."""
     from keras_rnn_zoo.data import Dataset
     from keras_rnn_zoo.export.api import roundings
+    from keras_rnn_zoo.export.keras_model import prepared
     from keras_rnn_zoo.export.reference import reference_of
     from keras_rnn_zoo.export.samples import as_samples
     from keras_rnn_zoo.export.sources import (
@@ -129,54 +123,84 @@ def _compare(
         infer_task,
         label_rows,
     )
+    from keras_rnn_zoo.export.tracing import input_specs, output_names
 
-    timesteps = _sizes_of(path, model, inputs, data)
-    if data is None or isinstance(data, Dataset):
-        _, rows = choose_rows(source, model, None, data, None, timesteps)
-    else:
-        rows = Rows(data, None, "the rows given")
-    x = as_samples(model, rows.x, limit=samples, timesteps=timesteps)
-    reference = reference_of(model, x, roundings=roundings([mode]))
-    labelled = label_rows(model, rows, infer_task(source, model))
-    parity, problem = None, None
-    with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
-        place = Path(scratch) / "reference.npz"
-        reference.save(place)
+    inputs, outputs = ([one["name"] for one in tensors[kind]] for kind in ("inputs", "outputs"))
+    encoded = not (data is None or isinstance(data, Dataset))
+    with (
+        tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch,
+        prepared(model, data if encoded else None, compare=False) as ready,
+    ):
+        model, place = ready.model, Path(scratch) / "reference.npz"
+        specs = input_specs(model)
+        takes = _paired([spec.name for spec in specs], inputs)
+        answers = _paired(output_names(model), outputs)
+        if encoded:
+            rows = Rows(data, None, "the rows given")
+        else:
+            shapes = {one["name"]: one["shape"] for one in tensors["inputs"]}
+            sizes = {
+                spec.name: _left_open(spec.shape, shapes.get(takes.get(spec.name, spec.name), ()))
+                for spec in specs
+            }
+            if data is None and source.run is None and _still_open(specs, sizes):
+                raise DataError(
+                    f"Neither {path.name} nor the model says how long its inputs are, so there are "
+                    "no random ones: give rows like those that it will meet (data, on the command "
+                    "line --data)."
+                )
+            _, rows = choose_rows(source, model, None, data, None, sizes)
+        reference = reference_of(
+            model, as_samples(model, rows.x, limit=samples), roundings=roundings([mode])
+        )
+        reference.renamed(takes, answers).save(place)
+        labelled = label_rows(model, rows, infer_task(source, model))
+        parity, problem = None, None
         try:
             parity = compare_isolated(path, place, mode)
             if labelled is not None:
                 with Isolated() as process:
-                    (answers,) = process.answer(path, {inputs[0]["name"]: labelled.x})
-                scored = labelled.compare(next(iter(answers.values())))
+                    (answered,) = process.answer(path, {inputs[0]: labelled.x})
+                scored = labelled.compare(next(iter(answered.values())))
                 check_losses(path.name, scored["losses"], mode.tolerance)
         except (ExportError, RunError) as error:
             problem = str(error)
-    return parity, problem, rows.origin == RANDOM
+    told = "".join(
+        f" Its {kind} '{own}' is the model's '{name}'."
+        for kind, names in (("input", takes), ("output", answers))
+        for name, own in names.items()
+    )
+    return parity, problem, told, rows.origin == RANDOM
 
 
-def _sizes_of(path: Path, model: Any, inputs: list[dict[str, Any]], data: Any) -> Timesteps:
-    """Returns the sizes that the model leaves open, as the file has them.
+def _paired(names: list[str], found: list[str]) -> dict[str, str]:
+    """Returns the model's name of an input or output -> the file's, where another converter named.
 
-    Raises:
-        DataError: The file leaves them open, too, and there are no rows to say them.
+    One alone needs no name, and Keras numbers several.
     """
-    from keras_rnn_zoo.export.tracing import input_specs
+    numbered = [f"output_{number}" for number in range(len(names))]
+    if set(names) == set(found) or len(names) != len(found):
+        return {}
+    if len(names) == 1:
+        return dict(zip(names, found, strict=True))
+    return dict(zip(names, numbered, strict=True)) if set(found) == set(numbered) else {}
 
-    shapes = {info["name"]: info["shape"] for info in inputs}
-    found: dict[str, dict[int, int]] = {}
-    for spec in input_specs(model):
-        shape = shapes.get(spec.name, ())
-        for axis, size in enumerate(spec.shape):
-            if not axis or size is not None or len(shape) != len(spec.shape):
-                continue
-            if shape[axis] is not None:
-                found.setdefault(spec.name, {})[axis] = shape[axis]
-            elif data is None:
-                raise DataError(
-                    f"{path} and the model take input '{spec.name}' of any size {list(shape)}, and "
-                    "there are no rows that say one: give data (on the command line --data)."
-                )
-    return found or None
+
+def _left_open(own: Sequence[int | None], found: Sequence[int | None]) -> dict[int, int]:
+    """Returns axis -> size in the file, where the model leaves it open."""
+    if len(own) != len(found):
+        return {}
+    sizes = enumerate(zip(own, found, strict=True))
+    return {axis: there for axis, (here, there) in sizes if axis and here is None and there}
+
+
+def _still_open(specs: Sequence[InputSpec], sizes: Mapping[str, Mapping[int, int]]) -> bool:
+    """Whether neither the model nor the file says one of the sizes."""
+    return any(
+        size is None and axis and axis not in sizes[spec.name]
+        for spec in specs
+        for axis, size in enumerate(spec.shape)
+    )
 
 
 def compare_isolated(path: Path, reference: Path, mode: Quantization) -> dict[str, Any]:

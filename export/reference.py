@@ -96,6 +96,33 @@ class Reference:
         """Returns the answers of an output that differences are measured on: logits, if any."""
         return self.logits.get(name, self.answers[name])
 
+    def renamed(self, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Reference:
+        """Returns the same, for a file that has other names.
+
+        Args:
+            inputs: Name -> another name; those not in it stay.
+            outputs: The same of outputs.
+        """
+
+        def keyed(arrays: Arrays, names: Mapping[str, str]) -> Arrays:
+            return {names.get(name, name): values for name, values in arrays.items()}
+
+        def called(specs: tuple[Spec, ...], names: Mapping[str, str]) -> tuple[Spec, ...]:
+            return tuple(replace(spec, name=names.get(spec.name, spec.name)) for spec in specs)
+
+        return replace(
+            self,
+            inputs=called(self.inputs, inputs),
+            outputs=called(self.outputs, outputs),
+            x=keyed(self.x, inputs),
+            answers=keyed(self.answers, outputs),
+            logits=keyed(self.logits, outputs),
+            disturbed={
+                mode: tuple(keyed(answers, outputs) for answers in every)
+                for mode, every in self.disturbed.items()
+            },
+        )
+
     def save(self, path: PathLike) -> None:
         """Writes the reference as an .npz file without pickles."""
         spec = {

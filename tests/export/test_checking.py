@@ -7,7 +7,7 @@ import pytest
 from tflite_files import TIMESTEPS, VOCABULARY, tokens
 
 from keras_rnn_zoo.cli import main
-from keras_rnn_zoo.errors import ExportError, RunError, UnknownNameError
+from keras_rnn_zoo.errors import DataError, ExportError, RunError, UnknownNameError
 from keras_rnn_zoo.export import export_tflite, verify_file
 
 
@@ -133,3 +133,84 @@ def test_a_subclassed_model_and_one_of_mixed_precision_are_compared_with(tmp_pat
         assert verify_file(tmp_path / "m.tflite", model)["passed"]
     export_tflite(own, tmp_path / "m.tflite", samples=x)
     assert not verify_file(tmp_path / "m.tflite", other, x)["passed"]
+
+
+def two_lengths(head: str = "next", seed: int = 0):
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(seed)
+    source, target = (keras.Input((None, 3), name=name) for name in ("source", "target"))
+    _, *states = layers.LSTM(5, return_state=True)(source)
+    x = layers.LSTM(5, return_sequences=True)(target, initial_state=states)
+    return keras.Model([source, target], layers.Dense(2, name=head)(x))
+
+
+def test_sizes_that_the_model_leaves_open_are_those_of_the_file(tmp_path):
+    generator = np.random.default_rng(0)
+    x = {
+        "source": generator.normal(size=(20, 9, 3)).astype("float32"),
+        "target": generator.normal(size=(20, 4, 3)).astype("float32"),
+    }
+    file = tmp_path / "m.tflite"
+    export_tflite(two_lengths(), file, samples=x)
+    assert verify_file(file, two_lengths(), x)["passed"]
+    assert verify_file(file, two_lengths())["random"]
+    assert not verify_file(file, two_lengths(seed=1), x)["passed"]
+    short = verify_file(file, two_lengths(), x | {"source": x["source"][:, :5]})
+    assert not short["passed"] and "takes arrays of the shape ['samples', 9, 3]" in short["text"]
+    export_tflite(two_lengths(), file, samples=x, lowering="resizable")
+    assert verify_file(file, two_lengths(), x)["passed"]
+    with pytest.raises(DataError, match=r"how long its inputs are.*--data"):
+        verify_file(file, two_lengths())
+
+
+def test_the_names_of_another_converter_do_not_matter_where_they_say_nothing(tmp_path):
+    import keras
+
+    def model(start: str, heads: list[str], seed: int = 0):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((6, 3), name=start)
+        x = keras.layers.GRU(5)(inputs)
+        return keras.Model(inputs, [keras.layers.Dense(2, name=name)(x) for name in heads])
+
+    x = np.random.default_rng(0).normal(size=(20, 6, 3)).astype("float32")
+    file = tmp_path / "m.tflite"
+    export_tflite(model("args_0", ["output_0"]), file, samples=x)
+    result = verify_file(file, model("x", ["y"]), x)
+    assert result["passed"] and "Its output 'output_0' is the model's 'y'." in result["text"]
+    assert not verify_file(file, model("x", ["y"], seed=1), x)["passed"]
+    # As Keras' own export numbers them.
+    export_tflite(model("x", ["output_0", "output_1"]), file, samples=x)
+    assert verify_file(file, model("x", ["b", "a"]), x)["passed"]
+    export_tflite(model("x", ["output_1", "output_0"]), file, samples=x)
+    assert not verify_file(file, model("x", ["b", "a"]), x)["passed"]
+    export_tflite(model("x", ["left", "right"]), file, samples=x)
+    assert "has the outputs" in verify_file(file, model("x", ["b", "a"]), x)["text"]
+
+
+def test_a_subclassed_model_is_compared_as_it_is_exported(tmp_path):
+    import keras
+
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.memory, self.head = keras.layers.GRU(5), keras.layers.Dense(2)
+
+        def call(self, x, training=False):
+            return {"level": self.head(self.memory(x))}
+
+    x = np.random.default_rng(0).normal(size=(20, 6, 3)).astype("float32")
+    right, wrong = Net(), Net()
+    right(x[:1])
+    wrong(x[:1])
+    export_tflite(right, tmp_path / "m.tflite", samples=x)
+    assert verify_file(tmp_path / "m.tflite", right, x)["passed"]
+    assert verify_file(tmp_path / "m.tflite", right)["random"]
+    assert not verify_file(tmp_path / "m.tflite", wrong, x)["passed"]
+
+
+@pytest.mark.parametrize("size", ["2", 2.0, True, 0])
+def test_a_batch_size_is_a_whole_number(place, size):
+    with pytest.raises(ExportError, match="batch_size must be at least 1, a whole number"):
+        export_tflite(recurrent(0), place / "never.tflite", batch_size=size)

@@ -263,6 +263,66 @@ def test_how_fine_integer_answers_are_and_what_that_costs_is_told(tmp_path):
     assert f"{output.mean:.2g} off on average" in result.notes[-1]
 
 
+def test_what_integer_probabilities_cost_is_told_of_them_not_of_the_logits(tmp_path):
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((STEPS, 4), name="x")
+    head = layers.Dense(1, activation="sigmoid", name="rare")
+    model = widened(keras.Model(inputs, head(layers.LSTM(6)(inputs))))
+    head.bias.assign([-9.0])  # 0.0001, always: less than the first of 256 steps
+    x = np.random.default_rng(1).normal(size=(60, STEPS, 4)).astype("float32")
+    result = export_tflite(
+        model,
+        tmp_path / "m.tflite",
+        quantization="int8",
+        representative_data=x,
+        inference_type="int8",
+    )
+    (output,) = result.parity.each
+    assert output.distinct == 1 and output.average < 0.1 < 1 < output.answered
+    assert f"{output.answered:.1%} of the standard deviation of the answers" in result.notes[-1]
+
+
+@pytest.mark.parametrize("kind", ["units", "mask"])
+def test_what_int8_rounds_of_inputs_is_measured_in_the_range_of_each_column(kind, tmp_path):
+    import keras
+    from keras import layers
+
+    from keras_rnn_zoo.export import verify_file
+
+    def model(seed: int, moved: float = 0.0) -> Any:
+        inputs = keras.Input((STEPS, 3), name="x")
+        x = (
+            layers.Rescaling([1, 1, 1e-3])(inputs)
+            if kind == "units"
+            else layers.Masking(-999.0)(inputs)
+        )
+        made = widened(keras.Model(inputs, layers.Dense(2, name="y")(layers.LSTM(6)(x))))
+        generator = np.random.default_rng(seed)
+        made.set_weights(
+            [
+                w + moved * np.abs(w).max() * generator.normal(size=w.shape)
+                for w in made.get_weights()
+            ]
+        )
+        return made
+
+    x = np.random.default_rng(1).normal(size=(40, STEPS, 3)).astype("float32")
+    if kind == "units":
+        x[:, :, 2] *= 1e3
+    else:
+        for row in range(40):
+            x[row, 1 + row % STEPS :] = -999
+    file = tmp_path / "m.tflite"
+    arguments: dict[str, Any] = {"quantization": "int8", "representative_data": x, "samples": x}
+    (output,) = export_tflite(model(0), file, **arguments).parity.each
+    assert output.rounding < 0.02 and output.allowed_average < 0.1
+    # A model that was trained on, say: answers moved by a tenth of their spread.
+    export_tflite(model(3, 0.05), file, **arguments)
+    assert not verify_file(file, model(0), x)["passed"]
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, -10.0, 7.0, -999.0])
 @pytest.mark.parametrize("features", [1, 4])
 def test_masks_survive_integer_inputs_or_are_refused_with_that_reason(value, features, tmp_path):

@@ -449,6 +449,63 @@ def test_a_column_in_a_small_unit_counts_as_much_as_one_in_a_large_one(rows, tmp
         verify_tflite(wrong, model, rows, ROUGH)
 
 
+def test_one_answer_of_a_million_does_not_hide_the_others(rows, tmp_path):
+    model, kernel, bias = regression(0.0)
+    far = rows.copy()
+    far[7] *= 1e6
+    good = answers_of(tmp_path / "good.tflite", lambda x: x @ kernel + bias)
+    assert verify_tflite(good, model, far, CLOSE).passed
+    # Off by a thousandth where an answer is large, as rounding is.
+    rough = answers_of(tmp_path / "rough.tflite", lambda x: 1.001 * (x @ kernel) + bias)
+    assert verify_tflite(rough, model, far, ROUGH).passed
+    zeros = answers_of(
+        tmp_path / "zeros.tflite", lambda x: (x @ kernel) * float_of(abs(x @ kernel) > 1e4)
+    )
+    with pytest.raises(ValuesError, match="'y' differs on average"):
+        verify_tflite(zeros, model, far, ROUGH)
+
+
+def float_of(condition):
+    import tensorflow as tf
+
+    return tf.cast(condition, tf.float32)
+
+
+def masked_maximum(kernel_sign: float = 1.0):
+    """The maximum over the steps that count: without any, it is the number put in for masked."""
+    import keras
+    from keras import ops
+
+    inputs = keras.Input((8, 3), name="x")
+    counts = ops.any(inputs != 0, axis=-1, keepdims=True)
+    x = keras.layers.LSTM(6, return_sequences=True)(keras.layers.Masking()(inputs))
+    x = ops.max(x + (1 - ops.cast(counts, "float32")) * -1e9, axis=1)
+    model = keras.Model(inputs, keras.layers.Dense(3, name="y")(x))
+    generator = np.random.default_rng(0)
+    for variable in model.variables:
+        variable.assign(generator.normal(0, 0.4, variable.shape))
+    recurrent = next(v for v in model.variables if "recurrent" in v.path)
+    recurrent.assign(kernel_sign * np.asarray(recurrent))
+    return model
+
+
+@pytest.mark.parametrize("mode", ["none", "int8"])
+def test_a_made_sample_of_no_step_does_not_hide_or_condemn_the_real_ones(mode, tmp_path):
+    from keras_rnn_zoo.export import export_tflite, verify_file
+
+    x = np.random.default_rng(1).normal(size=(40, 8, 3)).astype("float32")
+    file = tmp_path / "m.tflite"
+    right = export_tflite(
+        masked_maximum(), file, quantization=mode, representative_data=x, samples=x
+    )
+    assert right.parity.passed and right.parity.each[0].spread < 1
+    export_tflite(
+        masked_maximum(-1.0), file, quantization=mode, representative_data=x, verify=False
+    )
+    wrong = verify_file(file, masked_maximum(), x)
+    assert not wrong["passed"] and "'y' differs on average" in wrong["text"]
+
+
 def test_model_that_answers_the_same_to_everything_is_compared_with_that_answer(rows, tmp_path):
     model, kernel, bias = regression(7.0, spread=0.0)
     same = answers_of(tmp_path / "same.tflite", lambda x: x @ kernel + bias)
@@ -508,6 +565,23 @@ def test_chaotic_model_is_told_apart_from_a_wrong_file(tmp_path):
     x = x[:, :4]
     short = export_tflite(elman(0.3, 4), tmp_path / "m.tflite", quantization="dynamic", samples=x)
     assert short.parity.passed and not short.parity.amplifies
+
+
+def test_large_answers_alone_are_no_model_that_amplifies_rounding(tmp_path):
+    import keras
+
+    from keras_rnn_zoo.export import export_tflite
+
+    inputs = keras.Input((10, 3), name="x")
+    x = keras.layers.LSTM(6)(inputs)
+    price = keras.layers.Dense(1, name="price", bias_initializer=keras.initializers.Constant(1e5))
+    model = keras.Model(inputs, [price(x), keras.layers.Dense(1, name="change")(x)])
+    rows = np.random.default_rng(1).normal(size=(40, 10, 3)).astype("float32")
+    arguments = {"quantization": "int8", "representative_data": rows}
+    with pytest.raises(ValuesError, match=r"'price' differs.*inference_type 'float32'") as caught:
+        export_tflite(model, tmp_path / "m.tflite", inference_type="int8", **arguments)
+    assert not caught.value.parity.amplifies
+    assert export_tflite(model, tmp_path / "m.tflite", **arguments).parity.passed  # as advised
 
 
 # ------------------------------------------------------------- real rows and made-up ones
