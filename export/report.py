@@ -192,7 +192,7 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
             "limits",
             f"{_number(tolerance['average'])} of the spread on average, "
             f"{_number(tolerance['high'])} in 99 %; and {tolerance['times']:g} times what the "
-            "mode's rounding of the weights does to the Keras model: "
+            "mode's rounding does to the Keras model: "
             f"{tolerance['reason']}",
         ),
         ("between invokes", f"{_number(parity['max_abs_repeat'])} at most"),

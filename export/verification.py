@@ -6,7 +6,7 @@ because state that a file keeps shows from the second call on; and once in anoth
 memory holds no zeros, because what a file reads and nobody wrote shows there.
 
 How far a file may be from the model is measured against what the answers do (their standard
-deviation over the samples), and against what the mode's rounding of the weights does to the Keras
+deviation over the samples), and against what the mode's rounding does to the Keras
 model itself: a file that is much farther off than that is wrong, whatever its mode.
 """
 
@@ -75,8 +75,8 @@ class Tolerance:
         changed: Share of the decisions that may be others.
         lost: Points of accuracy, or of F1 averaged over the labels, that may be lost.
         increase: Share by which the mean absolute error of a regression may grow.
-        times: How many times what the mode's rounding of the weights alone does to the answers of
-            the Keras model. More is no rounding: the file is wrong.
+        times: How many times what the mode's rounding does to the answers of the Keras model. More
+            is no rounding: the file is wrong.
         least: Average difference that is never too many times that.
         reason: Why so much, for the report.
     """
@@ -98,6 +98,8 @@ ROUGH = 2.0
 MOST_DEVIATIONS = 10.0
 # Share of the real answers that the spread is taken of; the others may be outliers.
 COMMON = 0.9
+# Of a float32, as a share of it: answers that differ by no more are one answer.
+STEP = 2.0**-23
 # Labels whose probabilities are this close are a tie to whoever reads them: two of 256 levels.
 TIE = 2 / 256
 # A logit that moves by so much moves no probability by more than a quarter of a hundredth: where
@@ -126,8 +128,8 @@ class OutputParity:
         allowed_high: What it may be.
         made: Average difference on made samples, as a share of the spread.
         allowed_made: What it may be.
-        rounding: What the mode's rounding of the weights does to the average on real samples when
-            the Keras model itself computes with them.
+        rounding: What the mode's rounding does to the average on real samples when the Keras model
+            itself computes with it.
         changed: Decisions on real samples that are others than the Keras model's, ties aside; None
             without.
         decisions: How many there are: one a sample, or a real time step.
@@ -620,12 +622,11 @@ def _units(
     usual = np.where(apart > 0, np.minimum(deviations, apart), deviations)
     if logits and spec.activation == "softmax":
         usual, deviations = (np.full_like(d, np.sqrt(np.mean(d**2))) for d in (usual, deviations))
-    floor = 1e-6 * np.quantile(np.abs(seen), COMMON, axis=axes)
-    if (deviations <= floor).all():  # one answer to everything: all there is to compare with
+    size = np.quantile(np.abs(seen), COMMON, axis=axes)
+    if (deviations <= STEP * size).all():  # one answer to everything: all there is to compare with
         unit = np.full_like(wanted, np.abs(wanted).max(initial=0) or 1.0)
         return unit, unit, 0.0
-    if logits:
-        floor = np.maximum(floor, LEAST_LOGIT)
+    floor = np.maximum(1e-6 * size, LEAST_LOGIT if logits else 0)
     far = np.abs(wanted - middle) / MOST_DEVIATIONS
 
     def unit_of(deviations: np.ndarray) -> np.ndarray:
