@@ -9,10 +9,10 @@ import numpy as np
 
 from keras_rnn_zoo.export import flatbuffer as fb
 from keras_rnn_zoo.export.gate import WEIGHT_INPUTS
+from keras_rnn_zoo.export.quantization._fitting import LEVELS, fitted
 
 # Fewer save nothing: what a file says of a tensor takes more bytes.
 FEWEST = 64
-LEVELS = 127
 
 
 class Graph:
@@ -66,16 +66,22 @@ class Graph:
         return fb.add_tensor(self.graph, fb.shape_of(self.graph.tensors[of]), dtype, quantization)
 
 
-def rounded(values: np.ndarray, axis: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def rounded(
+    values: np.ndarray, axis: int | None = None, moments: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Rounds weights to int8, symmetrically: zero is zero.
 
     Args:
         values: float32 of any shape.
         axis: The axis whose slices have a scale each; None for one scale.
+        moments: Of what a dense kernel multiplies, see `_fitting.fitted`; None where they are not
+            known, and where there is more than one scale.
 
     Returns:
         int8 of the same shape, and the scales, float32.
     """
+    if moments is not None and (found := fitted(values, moments)) is not None:
+        return found
     others = tuple(i for i in range(values.ndim) if i != axis) if axis is not None else None
     largest = np.abs(values).max(axis=others, keepdims=True, initial=0)
     scale = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
@@ -90,6 +96,7 @@ def through_dequantize(
     values: np.ndarray,
     half: bool = False,
     key: object = None,
+    moments: np.ndarray | None = None,
 ) -> fb.Operator:
     """Stores a weight smaller; what computes with it sees float32.
 
@@ -100,6 +107,7 @@ def through_dequantize(
         values: The weight.
         half: As float16 instead of int8.
         key: Of what was done to the weight before; None where nothing was.
+        moments: Of what it multiplies, see `rounded`.
 
     Returns:
         The DEQUANTIZE to put in front of the op.
@@ -109,7 +117,7 @@ def through_dequantize(
     if half:
         stored = graph.constant((buffer, "float16"), values.astype(np.float16))
     else:
-        whole, scale = rounded(values)
+        whole, scale = rounded(values, moments=moments)
         stored = graph.constant((buffer, "int8", key), whole, fb.quantization(scale))
     operator.inputs[place] = graph.tensor(index, np.float32)
     version = 3 if half else 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from keras_rnn_zoo.export.quantization._weights import (
     spread_of,
     through_dequantize,
 )
+from keras_rnn_zoo.export.ranges import Place, moments_of
 from keras_rnn_zoo.export.running import Arrays
 from keras_rnn_zoo.export.verification import Tolerance
 
@@ -56,12 +58,13 @@ class Dynamic(Quantization):
     ) -> None:
         """Stores every weight as int8."""
         sources = Sources(model)
+        moments = moments_of_kernels(model, content, calibration)
         stored: dict[object, int] = {}
         for number, plain in enumerate(model.subgraphs):
             graph = Graph(model, number, stored)
             operators = []
             for operator in plain.operators:
-                before, after = quantize_weights(graph, operator, sources)
+                before, after = quantize_weights(graph, operator, sources, moments)
                 operators += [*before, operator, *after]
             plain.operators = operators
 
@@ -79,8 +82,40 @@ class Dynamic(Quantization):
         return "it multiplies inputs far from zero, and rounding it would move all they add"
 
 
+def moments_of_kernels(
+    model: fb.Model, content: bytes, calibration: Sequence[Arrays]
+) -> dict[int, np.ndarray]:
+    """Returns the buffer of each dense kernel -> the second moments of what it multiplies.
+
+    Args:
+        model: A float32 file.
+        content: The same as it was written.
+        calibration: As for `Quantization.apply`.
+    """
+    places: dict[int, list[Place]] = defaultdict(list)
+    columns: dict[int, int] = {}
+    for number, plain in enumerate(model.subgraphs):
+        graph = Graph(model, number, {})
+        for operator in plain.operators:
+            if fb.op_name(model, operator) == "FULLY_CONNECTED":
+                for _, kernel in graph.weights(operator):
+                    if kernel.shape[-1] <= MOST_COLUMNS:
+                        buffer = plain.tensors[operator.inputs[1]].buffer
+                        places[buffer].append((number, int(operator.inputs[0])))
+                        columns[buffer] = kernel.shape[-1]
+    if not calibration or not places:
+        return {}
+    wanted = {buffer: (columns[buffer], every) for buffer, every in places.items()}
+    return moments_of(content, wanted, *calibration)
+
+
 def quantize_weights(
-    graph: Graph, operator: fb.Operator, sources: Sources, *, hybrid: bool = True
+    graph: Graph,
+    operator: fb.Operator,
+    sources: Sources,
+    moments: Mapping[int, np.ndarray],
+    *,
+    hybrid: bool = True,
 ) -> tuple[list[fb.Operator], list[fb.Operator]]:
     """Stores the weights of one op as int8; its inputs and outputs stay float32.
 
@@ -88,6 +123,7 @@ def quantize_weights(
         graph: Where it is.
         operator: It is changed.
         sources: Of the file.
+        moments: See `moments_of_kernels`.
         hybrid: Compute with int8 weights where the op can; microcontrollers cannot.
 
     Returns:
@@ -113,8 +149,11 @@ def quantize_weights(
             parts = _columns_of(graph, operator, values, fed)
             values = _in_columns(graph, operator, values, *parts, before, after)
         key = tuple(None if part is None else part.tobytes() for part in parts)
+        seen = moments.get(buffer) if name == "FULLY_CONNECTED" else None
+        if seen is not None and parts[0] is not None:
+            seen = parts[0][:, np.newaxis] * seen * parts[0]
         if int8:
-            whole, scale = rounded(values, axis)
+            whole, scale = rounded(values, axis, seen)
             operator.inputs[place] = graph.constant(
                 (buffer, "int8", axis, key), whole, fb.quantization(scale, dimension=axis or 0)
             )
@@ -122,7 +161,7 @@ def quantize_weights(
                 operator.builtinOptions.asymmetricQuantizeInputs = True
             fb.set_op(graph.model, operator, name, HYBRID_VERSIONS[name])
         else:
-            before.append(through_dequantize(graph, operator, place, values, key=key))
+            before.append(through_dequantize(graph, operator, place, values, key=key, moments=seen))
     return before, after
 
 
@@ -196,6 +235,8 @@ def _in_columns(
     return values
 
 
+# Of more columns, moments would take minutes: they are carried through every step.
+MOST_COLUMNS = 1024
 # Products whose columns can be scaled: the first axis of the weights is the last of the output.
 COLUMNS = ("FULLY_CONNECTED", "CONV_2D")
 # Versions of the ops with int8 weights, float32 inputs and outputs.

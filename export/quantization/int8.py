@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from keras_rnn_zoo.export.quantization._weights import LAYOUT, Graph, Sources, r
 from keras_rnn_zoo.export.quantization.dynamic import (
     SLICES,
     Dynamic,
+    moments_of_kernels,
     quantize_weights,
     stays_float,
 )
@@ -76,6 +77,7 @@ class Int8(Dynamic):
     ) -> None:
         """Calibrates the file, and has every product computed in int8."""
         ranges = _ranges(model, content, calibration)
+        moments = moments_of_kernels(model, content, calibration)
         sources = Sources(model)
         answers = _answers(model)
         stored: dict[object, int] = {}
@@ -87,9 +89,11 @@ class Int8(Dynamic):
                 seen = ranges.get((number, int(operator.outputs[0])))
                 exact = seen is not None and number == 0 and int(operator.outputs[0]) in answers
                 if seen is not None and not exact and not stays_float(graph, operator, sources):
-                    operators += _Product(graph, operator, *seen, inputs).operators
+                    operators += _Product(graph, operator, *seen, inputs, moments).operators
                 else:
-                    before, after = quantize_weights(graph, operator, sources, hybrid=False)
+                    before, after = quantize_weights(
+                        graph, operator, sources, moments, hybrid=False
+                    )
                     operators += [*before, operator, *after]
             plain.operators = operators
         if integer_io:
@@ -243,6 +247,7 @@ class _Product:
         given: The range of its input.
         made: The range of its output.
         inputs: What was quantized in this subgraph already; shared by its products.
+        moments: See `moments_of_kernels`.
 
     Attributes:
         operators: What computes the same in int8.
@@ -255,6 +260,7 @@ class _Product:
         given: Range,
         made: Range,
         inputs: dict[object, int],
+        moments: Mapping[int, np.ndarray],
     ):
         self.graph = graph
         self.operators: list[fb.Operator] = []
@@ -304,7 +310,12 @@ class _Product:
             leaves.scale.tobytes(),
             name,
         )
-        whole, scales = rounded(weights.astype(np.float32), None if dense else axis)
+        seen = moments.get(graph.graph.tensors[kernel_index].buffer) if dense else None
+        if seen is not None and not enters.shift.any():
+            seen = seen / enters.scale[:, np.newaxis] / enters.scale
+        elif seen is not None:
+            seen = None  # of inputs that are moved, it says nothing
+        whole, scales = rounded(weights.astype(np.float32), None if dense else axis, seen)
         steps = in_scale * scales.astype(np.float64)
         if np.abs(inside / steps).max(initial=0) > LARGEST_BIAS:
             # What an int32 cannot hold is added in float32, and the product answers without.
@@ -315,7 +326,7 @@ class _Product:
                 shifts=False,
             )
             weights = kernel * enters.scale
-            whole, scales = rounded(weights.astype(np.float32), None if dense else axis)
+            whole, scales = rounded(weights.astype(np.float32), None if dense else axis, seen)
             steps = in_scale * scales.astype(np.float64)
             leaves = _Affine(np.ones_like(bias), bias, free.low, free.high)
             out_scale, out_zero = _asymmetric(leaves.low, leaves.high)
