@@ -51,9 +51,7 @@ def observe(content: bytes, places: Iterable[Place], *groups: Arrays) -> dict[Pl
     model = fb.unpack(content)
     seen = _Ranges(model, {place: [place] for place in places}).run(groups)
     return {
-        places[0]: Range(low, high)
-        for places, (low, high) in seen.items()
-        if (low <= high).all()
+        places[0]: Range(low, high) for places, (low, high) in seen.items() if (low <= high).all()
     }
 
 
@@ -135,8 +133,7 @@ class _Observer(ABC):
                 totals = [self.total(value) for value in values]
             else:
                 totals = [
-                    ufunc(*pair)
-                    for ufunc, *pair in zip(together, totals, values, strict=True)
+                    ufunc(*pair) for ufunc, *pair in zip(together, totals, values, strict=True)
                 ]
         size = len(self.kept)
         return {

@@ -16,6 +16,7 @@ from keras_rnn_zoo.export.quantization._weights import (
     FEWEST,
     Graph,
     Sources,
+    answers_of,
     pays,
     quantize_lookup,
     rounded,
@@ -59,12 +60,16 @@ class Dynamic(Quantization):
         """Stores every weight as int8."""
         sources = Sources(model)
         moments = moments_of_kernels(model, content, calibration)
+        last = _small_last(model)
         stored: dict[object, int] = {}
         for number, plain in enumerate(model.subgraphs):
             graph = Graph(model, number, stored)
             operators = []
             for operator in plain.operators:
-                before, after = quantize_weights(graph, operator, sources, moments)
+                if number == 0 and int(operator.outputs[0]) in last:
+                    before, after = _halved(graph, operator), []
+                else:
+                    before, after = quantize_weights(graph, operator, sources, moments)
                 operators += [*before, operator, *after]
             plain.operators = operators
 
@@ -77,9 +82,41 @@ class Dynamic(Quantization):
 
     def why_float32(self, weight: Weight) -> str | None:
         """Says so where a weight is too small."""
+        if weight.op == "GATHER" and weight.shape[1:] == (1,) and len(weight.shape) == 2:
+            return None  # scales of the rows of an int8 table
         if np.prod(weight.shape) < FEWEST:
             return f"fewer than {FEWEST} elements: a smaller type would save nothing"
         return "it multiplies inputs far from zero, and rounding it would move all they add"
+
+
+def _small_last(model: fb.Model) -> set[int]:
+    """Returns what dense layers make that is the answer, where few of the weights are theirs.
+
+    Of these roundings nothing is evened out by what comes behind, and they are most of the error.
+    """
+    sizes: dict[int, int] = {}
+    products: dict[int, int] = {}
+    answers = answers_of(model)
+    for number, plain in enumerate(model.subgraphs):
+        graph = Graph(model, number, {})
+        for operator in plain.operators:
+            for place, values in graph.weights(operator):
+                buffer = plain.tensors[operator.inputs[place]].buffer
+                dense = fb.op_name(model, operator) == "FULLY_CONNECTED"
+                sizes[buffer] = values.size
+                if dense and number == 0 and int(operator.outputs[0]) in answers:
+                    products[int(operator.outputs[0])] = buffer
+    few = SMALL * sum(sizes.values())
+    together = sum(sizes[buffer] for buffer in set(products.values()))
+    return set(products) if together <= few else set()
+
+
+def _halved(graph: Graph, operator: fb.Operator) -> list[fb.Operator]:
+    return [
+        through_dequantize(graph, operator, place, values, half=True)
+        for place, values in graph.weights(operator)
+        if values.size >= FEWEST
+    ]
 
 
 def moments_of_kernels(
@@ -235,6 +272,8 @@ def _in_columns(
     return values
 
 
+# Share of the weights that the last products may have to be stored in 16 bits.
+SMALL = 0.05
 # Of more columns, moments would take minutes: they are carried through every step.
 MOST_COLUMNS = 1024
 # Products whose columns can be scaled: the first axis of the weights is the last of the output.
