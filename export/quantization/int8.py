@@ -35,8 +35,8 @@ from keras_rnn_zoo.export.verification import Tolerance
 PRODUCTS = {"FULLY_CONNECTED": 5, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3}
 # Room beyond what a few hundred inputs showed.
 HEADROOM = 1.1
-# How much wider a range weights may need where that makes results of products finer: what they are
-# rounded by is made up for, see `_fitting`, and what results are is not.
+# How much wider a range weights may need where that makes results of products finer. What weights
+# are rounded by is made up for, see `_fitting`; that a result was seen too seldom is not.
 WIDER = 2
 # The bias of a product is an int32.
 LARGEST_BIAS = 2.0**30
@@ -240,7 +240,7 @@ def _columns(
     shifts: bool,
     weights: np.ndarray | None = None,
     kernel: np.ndarray | None = None,
-    headroom: float = HEADROOM,
+    exact: bool = False,
 ) -> _Affine:
     """Says how columns are brought to a common range; to none where that gains too little.
 
@@ -254,9 +254,10 @@ def _columns(
         kernel: What multiplies the columns, `[outputs, columns]`: none gets a range so narrow that
             it adds less than the others to any output. A column that was zero in calibration may
             not stay so. None where every column counts by its own size.
-        headroom: What more may pass, as a multiple of the range.
+        exact: Nothing can pass but what did.
     """
     low, high = values.low.astype(np.float64), values.high.astype(np.float64)
+    headroom = 1.0 if exact else HEADROOM
     middle, half = (low + high) / 2, headroom * (high - low) / 2
     low, high = middle - half, middle + half
     ones, zeros = np.ones(len(low)), np.zeros(len(low))
@@ -268,7 +269,8 @@ def _columns(
     largest = np.maximum(np.abs(low), np.abs(high))
     scale = ones
     if weights is not None and weights.max(initial=0) > 0:
-        largest = np.maximum(largest, largest.max() * weights / (WIDER * weights.max()))
+        most = 1.0 if main and not exact else WIDER
+        largest = np.maximum(largest, largest.max() * weights / (most * weights.max()))
     if kernel is not None:
         norms = np.sqrt(np.sum((kernel * largest) ** 2, axis=1, keepdims=True))
         most = np.max(np.abs(kernel) / np.where(norms > 0, norms, np.inf), axis=0)
@@ -357,17 +359,17 @@ class _Product:
         weights = weights * enters.scale
         others = tuple(i for i in range(weights.ndim) if i != axis)
         # Scales of their own, which a convolution's columns have, hide how large weights are.
-        headroom = HEADROOM
-        if rows is not None and not operator.builtinOptions.fusedActivationFunction:
+        exact = rows is not None and not operator.builtinOptions.fusedActivationFunction
+        if rows is not None and exact:
             # What any word makes.
             every = rows.table.astype(np.float64) @ kernel.T.astype(np.float64) + bias
-            made, headroom = Range(every.min(axis=0), every.max(axis=0)), 1.0
+            made = Range(every.min(axis=0), every.max(axis=0))
         leaves = _columns(
             made,
             main,
             True,
             np.abs(weights).max(axis=others) if dense else None,
-            headroom=headroom,
+            exact=exact,
         )
         around = [1] * weights.ndim
         around[axis] = -1
