@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +24,11 @@ class Graph:
     Args:
         model: The file.
         number: Of the subgraph.
-        stored: Buffers that were made already, by what they were made of; shared by all subgraphs.
+        stored: Buffers that were made already, and what weights were rounded to, by what they were
+            made of; shared by all subgraphs.
     """
 
-    def __init__(self, model: fb.Model, number: int, stored: dict[object, int]):
+    def __init__(self, model: fb.Model, number: int, stored: dict[object, Any]):
         self.model = model
         self.number = number
         self.graph = model.subgraphs[number]
@@ -58,6 +60,19 @@ class Graph:
             self.graph.tensors[index].buffer = self._stored[key]
             self._constants[key] = index
         return self._constants[key]
+
+    def rounded(
+        self,
+        key: object,
+        values: np.ndarray,
+        axis: int | None = None,
+        moments: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Does what `rounded` does, once for all that ask with the same key."""
+        if ("rounded", key) not in self._stored:
+            self._stored["rounded", key] = rounded(values, axis, moments)
+        whole, scale = self._stored["rounded", key]
+        return whole, scale
 
     def uses(self, index: int) -> int:
         """Returns how many ops took a constant, before any was replaced."""
@@ -119,7 +134,7 @@ def through_dequantize(
     if half:
         stored = graph.constant((buffer, "float16"), values.astype(np.float16))
     else:
-        whole, scale = rounded(values, moments=moments)
+        whole, scale = graph.rounded((buffer, key), values, moments=moments)
         stored = graph.constant((buffer, "int8", key), whole, fb.quantization(scale))
     operator.inputs[place] = graph.tensor(index, np.float32)
     version = 3 if half else 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Dynamic(Quantization):
         sources = Sources(model)
         moments = moments_of_kernels(model, content, calibration)
         last = _small_last(model)
-        stored: dict[object, int] = {}
+        stored: dict[object, Any] = {}
         for number, plain in enumerate(model.subgraphs):
             graph = Graph(model, number, stored)
             operators = []
@@ -190,7 +190,7 @@ def quantize_weights(
         if seen is not None and parts[0] is not None:
             seen = parts[0][:, np.newaxis] * seen * parts[0]
         if int8:
-            whole, scale = rounded(values, axis, seen)
+            whole, scale = graph.rounded((buffer, axis, key), values, axis, seen)
             operator.inputs[place] = graph.constant(
                 (buffer, "int8", axis, key), whole, fb.quantization(scale, dimension=axis or 0)
             )

@@ -18,7 +18,6 @@ from keras_rnn_zoo.export.quantization._weights import (
     Graph,
     Sources,
     answers_of,
-    rounded,
     store_table,
 )
 from keras_rnn_zoo.export.quantization.dynamic import (
@@ -88,7 +87,7 @@ class Int8(Dynamic):
         moments = moments_of_kernels(model, content, calibration)
         sources = Sources(model)
         answers = answers_of(model)
-        stored: dict[object, int] = {}
+        stored: dict[object, Any] = {}
         for number, plain in enumerate(model.subgraphs):
             graph = Graph(model, number, stored)
             inputs: dict[object, int] = {}
@@ -389,7 +388,9 @@ class _Product:
             seen = seen / enters.scale[:, np.newaxis] / enters.scale
         elif seen is not None:
             seen = None  # of inputs that are moved, it says nothing
-        whole, scales = rounded(weights.astype(np.float32), None if dense else axis, seen)
+        whole, scales = graph.rounded(
+            (*key, "whole"), weights.astype(np.float32), None if dense else axis, seen
+        )
         steps = in_scale * scales.astype(np.float64)
         if np.abs(inside / steps).max(initial=0) > LARGEST_BIAS:
             # What an int32 cannot hold is added in float32, and the product answers without.
@@ -400,7 +401,9 @@ class _Product:
                 shifts=False,
             )
             weights = kernel * enters.scale
-            whole, scales = rounded(weights.astype(np.float32), None if dense else axis, seen)
+            whole, scales = graph.rounded(
+                (*key, "apart"), weights.astype(np.float32), None if dense else axis, seen
+            )
             steps = in_scale * scales.astype(np.float64)
             leaves = _Affine(np.ones_like(bias), bias, free.low, free.high)
             out_scale, out_zero = _asymmetric(leaves.low, leaves.high)
