@@ -37,6 +37,9 @@ class Dynamic(Quantization):
     What a user feeds is not rounded: its columns may be of different sizes, which one scale for
     all would take for zero. There, and where an op has no kernel of int8 weights that can be
     relied on (BATCH_MATMUL), the weights are stored as int8 and computed with as float32.
+
+    With representative data, kernels of dense layers and of recurrences are rounded so that their
+    products on these are right, see `_fitting`. What makes the answer has 16 bits, if it is small.
     """
 
     file_name = "model_dynamic.tflite"
@@ -52,6 +55,7 @@ class Dynamic(Quantization):
         reason="weights and each product's inputs are rounded to 1/127 of their largest value. "
         "Measured: 0.8 to 1.4 times what the Keras model makes of such weights",
     )
+    takes_representative_data = True
     products: ClassVar[Products] = HYBRID
 
     def apply(
