@@ -12,9 +12,7 @@ import numpy as np
 
 LEVELS = 127
 # What inputs that were not seen may differ from those that were, as a share of each column's size.
-UNSEEN = 0.01
-# Scales that are tried, as shares of the one that holds the largest weight.
-SHARES = (1.0, 0.9, 0.8)
+UNSEEN = 0.05
 # Columns rounded before the others learn of it.
 BLOCK = 64
 
@@ -32,32 +30,23 @@ def fitted(kernel: np.ndarray, moments: np.ndarray) -> tuple[np.ndarray, np.ndar
         for: no input but zeros, no weight but zeros.
     """
     kernel, moments = kernel.astype(np.float64), moments.astype(np.float64)
-    largest = np.abs(kernel).max(initial=0)
-    sizes = np.diag(moments)
-    usual = sizes.mean()
-    if largest == 0 or not np.isfinite(moments).all() or usual <= 0:
+    largest, usual = np.abs(kernel).max(initial=0), np.diag(moments).mean()
+    if not np.isfinite(moments).all() or largest == 0 or usual <= 0:
         return None
-    # Columns that were never seen matter little, but may matter.
     moments = moments / usual
-    sizes = UNSEEN * (sizes / usual) + 1e-4
-    moments[np.diag_indices_from(moments)] += sizes
-    # Those that add most go first, as long as others can make up for them.
+    # A column that was never seen makes up for no other, and is not moved for one.
+    moments[np.diag_indices_from(moments)] += UNSEEN * np.diag(moments) + 1e-4
+    # Those that add most go first, as long as there are others to make up for them.
     order = np.argsort(-np.diag(moments), kind="stable")
     try:
         inverse = np.linalg.inv(moments[np.ix_(order, order)])
         upper = np.linalg.cholesky((inverse + inverse.T) / 2).T
     except np.linalg.LinAlgError:
         return None
-    best, least = None, np.inf
-    for share in SHARES:
-        scale = np.float32(share * largest / LEVELS)
-        stored = np.empty(kernel.shape, np.int8)
-        stored[:, order] = _one_by_one(kernel[:, order], upper, float(scale))
-        missed = kernel - stored * np.float64(scale)
-        error = float(np.sum((missed @ moments) * missed))
-        if error < least:
-            best, least = (stored, np.array([scale], np.float32)), error
-    return best
+    scale = np.float32(largest / LEVELS)
+    stored = np.empty(kernel.shape, np.int8)
+    stored[:, order] = _one_by_one(kernel[:, order], upper, float(scale))
+    return stored, np.array([scale], np.float32)
 
 
 def _one_by_one(kernel: np.ndarray, upper: np.ndarray, scale: float) -> np.ndarray:
