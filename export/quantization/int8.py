@@ -36,7 +36,7 @@ PRODUCTS = {"FULLY_CONNECTED": 5, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3}
 HEADROOM = 1.1
 # How much wider a range weights may need where that makes results of products finer. What weights
 # are rounded by is made up for, see `_fitting`; that a result was seen too seldom is not.
-WIDER = 2
+WIDER = 1.5
 # The bias of a product is an int32.
 LARGEST_BIAS = 2.0**30
 # Where the values lie that an integer LOGISTIC or SOFTMAX answers.
