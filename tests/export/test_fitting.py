@@ -127,12 +127,12 @@ def test_dynamic_is_finer_with_representative_data(lowering, tmp_path):
     settings = {"quantization": "dynamic", "lowering": lowering}
     without = average(model, path, x, **settings)
     seen = readings(64, 0)
-    assert average(model, path, x, representative_data=seen, **settings) < 0.6 * without
+    assert average(model, path, x, representative_data=seen, **settings) < 0.8 * without
 
 
 def test_int8_is_finer_for_fitting_its_kernels(tmp_path, monkeypatch):
-    model, path, x = readings_model("LSTM"), tmp_path / "model.tflite", readings(64, 1)
-    settings = {"quantization": "int8", "representative_data": readings(64, 0)}
+    model, path, x = readings_model(), tmp_path / "model.tflite", readings(200, 1)
+    settings = {"quantization": "int8", "representative_data": readings(300, 0)}
     fine = average(model, path, x, **settings)
     monkeypatch.setattr(_weights, "fitted", lambda kernel, moments: None)
     assert fine < 0.85 * average(model, path, x, **settings)
@@ -212,8 +212,8 @@ def test_a_large_last_product_is_int8_as_any_other(tmp_path):
 
 
 def test_results_inside_loops_are_as_fine_as_each_column_allows(tmp_path, monkeypatch):
-    model, path, x = readings_model("LSTM"), tmp_path / "model.tflite", readings(64, 1)
-    settings = {"quantization": "int8", "representative_data": readings(64, 0)}
+    model, path, x = readings_model(), tmp_path / "model.tflite", readings(200, 1)
+    settings = {"quantization": "int8", "representative_data": readings(300, 0)}
     fine = average(model, path, x, **settings)
-    monkeypatch.setattr(int8, "WIDER", 0.5)  # as if weights left no room
-    assert fine < average(model, path, x, **settings)
+    monkeypatch.setattr(int8, "WIDER", 0.25)  # weights leave no room for scales of columns
+    assert fine < 0.92 * average(model, path, x, **settings)
