@@ -144,9 +144,10 @@ def export_tflite(
         path: File to write; one that exists is replaced.
         quantization: `None` or `"none"` (float32), `"float16"`, `"dynamic"` (int8 weights) or
             `"int8"` (int8 weights and matrix products, calibrated).
-        representative_data: Inputs like those the model will meet, for `"int8"`: an array
-            `[samples, ...]`, a list or dict of arrays for several inputs, or a callable that
-            yields samples of batch 1, as the TFLite converter takes. A few hundred are enough.
+        representative_data: Inputs like those the model will meet, for `"int8"` and, where there
+            are any, for `"dynamic"`, which answers finer with them: an array `[samples, ...]`, a
+            list or dict of arrays for several inputs, or a callable that yields samples of batch
+            1, as the TFLite converter takes. A few hundred are enough.
         samples: Inputs to verify on, in the same forms; the representative data where none are
             given, and random inputs where there is neither.
         batch_size: Sequences that one call of the file answers; any number with `"resizable"`.
@@ -266,7 +267,7 @@ def _export(
     if proof is None:
         proof = synthetic_samples(model, timesteps)
     calibration = None
-    if mode.needs_representative_data:
+    if mode.takes_representative_data and representative_data is not None:
         calibration = as_samples(
             model,
             representative_data,

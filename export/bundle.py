@@ -390,9 +390,9 @@ def export_bundle(
         test_data: The same for the rows to verify and score on.
         text_column: Column of a table that holds the texts.
         label_column: Column of a table that holds the labels.
-        representative_data: Encoded inputs to calibrate int8 on, in any form that `export_tflite`
-            takes, or a file of them: `.npy`, or `.npz` with an array for each input; or data as
-            `load_data` takes it. Instead of those of the run or the data.
+        representative_data: Encoded inputs to calibrate int8 and dynamic on, in any form that
+            `export_tflite` takes, or a file of them: `.npy`, or `.npz` with an array for each
+            input; or data as `load_data` takes it. Instead of those of the run or the data.
         samples: How many rows to verify on.
         batch_size: Sequences that one call of a .tflite file answers.
         timesteps: Number of time steps where a `.keras` file leaves it open, of all inputs or by
@@ -510,7 +510,7 @@ def export_bundle(
                         directory,
                         model,
                         mode,
-                        calibration if mode.needs_representative_data else None,
+                        calibration if mode.takes_representative_data else None,
                         list(references.values()),
                         labelled,
                         batch_size,

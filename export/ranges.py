@@ -1,16 +1,17 @@
-"""The range of every value that a quantization asks about, seen in the float32 file itself.
+"""What passes the places that a quantization asks about, seen in the float32 file itself.
 
 The converter's own calibration crashes on WHILE loops, and a name that layers share cannot tell
 their values apart. So a copy of the written file is made that carries along, through its loops too,
-the least and the greatest value of each tensor asked about; a tensor is known by its place in the
-file. The copy runs on real inputs in the interpreter.
+the least and the greatest value of each tensor asked about, or the second moments of its columns;
+a tensor is known by its place in the file. The copy runs on real inputs in the interpreter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -48,59 +49,112 @@ def observe(content: bytes, places: Iterable[Place], *groups: Arrays) -> dict[Pl
         none for those in branches of an IF, and those that a loop without a step never reached.
     """
     model = fb.unpack(content)
-    observer = _Observer(model, set(places))
-    seen = observer.instrument(0)
-    main = model.subgraphs[0]
-    ends = [end for ends in seen.values() for end in ends]
-    # Results of the signature stay those that it names; these come behind them.
-    main.outputs = np.array([*main.outputs, *ends], np.int32)
-    # `pack` numbers tensors anew, and keeps the order of the outputs.
-    file = TFLiteModel(fb.pack(model))
-    details = file.interpreter.get_output_details()[-len(ends) :] if ends else []
-    lows: list[np.ndarray] = []
-    highs: list[np.ndarray] = []
-    for _, batch in (batch for x in groups for batch in file.batches(x)):
-        file.set_inputs(batch)
-        file.interpreter.invoke()
-        values = [file.interpreter.get_tensor(detail["index"]) for detail in details]
-        if not lows:
-            lows, highs = values[::2], values[1::2]
-        else:
-            lows = [np.minimum(*pair) for pair in zip(lows, values[::2], strict=True)]
-            highs = [np.maximum(*pair) for pair in zip(highs, values[1::2], strict=True)]
+    seen = _Ranges(model, {place: [place] for place in places}).run(groups)
     return {
-        place: Range(low, high)
-        for place, low, high in zip(seen, lows, highs, strict=True)
-        if (low <= high).all()
+        places[0]: Range(low, high) for places, (low, high) in seen.items() if (low <= high).all()
     }
 
 
-class _Observer:
-    """Adds what keeps the ranges to the subgraphs of a file."""
+def moments_of(
+    content: bytes, inputs: Mapping[int, tuple[int, Sequence[Place]]], *groups: Arrays
+) -> dict[int, np.ndarray]:
+    """Runs a float32 file on inputs and returns what dense layers multiply, as second moments.
 
-    def __init__(self, model: fb.Model, places: set[Place]):
+    Args:
+        content: The .tflite file.
+        inputs: Key, such as the buffer of a kernel -> how many numbers a row has, `columns`, and
+            the float32 tensors that hold rows, in any shape: what the kernel multiplies.
+        *groups: As those of `observe`.
+
+    Returns:
+        Key -> the sum over all rows of what each two of their numbers make multiplied, float64
+        `[columns, columns]`; none for those that no row reached.
+    """
+    model = fb.unpack(content)
+    together: dict[Place, list[Place]] = {}
+    columns: dict[Place, int] = {}
+    keys: dict[Place, int] = {}
+    for key, (size, places) in inputs.items():
+        for number in sorted({place[0] for place in places}):
+            # One sum for those in a subgraph: what a loop carries is copied at each iteration.
+            own = sorted({place for place in places if place[0] == number})
+            together[own[0]], columns[own[0]], keys[own[0]] = own, size, key
+    found: dict[int, np.ndarray] = {}
+    for own, (value,) in _Moments(model, together, columns).run(groups).items():
+        if value.any():
+            key = keys[own[0]]
+            found[key] = found[key] + value if key in found else value
+    return found
+
+
+Ends: TypeAlias = tuple[int, ...]
+
+
+class _Observer(ABC):
+    """Adds what keeps something of values to the subgraphs of a file.
+
+    Args:
+        model: The file, which is changed.
+        places: The first of some places in a subgraph -> these, which are taken together.
+
+    Attributes:
+        kept: For each number kept: the op that brings two of them together, what NumPy calls it,
+            and where it begins.
+    """
+
+    kept: ClassVar[tuple[tuple[str, np.ufunc, float], ...]]
+
+    def __init__(self, model: fb.Model, places: Mapping[Place, Sequence[Place]]):
         self.model = model
         self.places = places
-        self._done: dict[int, dict[Place, tuple[int, int]]] = {}
+        self._done: dict[int, dict[Place, Ends]] = {}
 
-    def instrument(self, number: int) -> dict[Place, tuple[int, int]]:
-        """Returns place -> the tensors of this subgraph with its least and greatest values."""
+    @abstractmethod
+    def made(self, graph: fb.Graph, places: Sequence[Place]) -> Ends:
+        """Adds what keeps something of some places; returns the tensors that hold it."""
+
+    def run(self, groups: Sequence[Arrays]) -> dict[tuple[Place, ...], list[np.ndarray]]:
+        """Returns what was kept of places that were taken together, over all inputs."""
+        seen = self.instrument(0)
+        main = self.model.subgraphs[0]
+        ends = [end for ends in seen.values() for end in ends]
+        # Results of the signature stay those that it names; these come behind them.
+        main.outputs = np.array([*main.outputs, *ends], np.int32)
+        # `pack` numbers tensors anew, and keeps the order of the outputs.
+        file = TFLiteModel(fb.pack(self.model))
+        details = file.interpreter.get_output_details()[-len(ends) :] if ends else []
+        together = [ufunc for _, ufunc, _ in self.kept] * len(seen)
+        totals: list[np.ndarray] = []
+        for _, batch in (batch for x in groups for batch in file.batches(x)):
+            file.set_inputs(batch)
+            file.interpreter.invoke()
+            values = [file.interpreter.get_tensor(detail["index"]) for detail in details]
+            if not totals:
+                totals = [self.total(value) for value in values]
+            else:
+                totals = [
+                    ufunc(*pair) for ufunc, *pair in zip(together, totals, values, strict=True)
+                ]
+        size = len(self.kept)
+        return {
+            tuple(self.places[place]): totals[size * number : size * number + size]
+            for number, place in enumerate(seen)
+            if totals
+        }
+
+    def total(self, value: np.ndarray) -> np.ndarray:
+        """Returns what the values of all batches are added up in."""
+        return value
+
+    def instrument(self, number: int) -> dict[Place, Ends]:
+        """Returns place -> the tensors of this subgraph with what is kept of it."""
         if number in self._done:
             return self._done[number]
         graph = self.model.subgraphs[number]
-        found: dict[Place, tuple[int, int]] = {}
+        found: dict[Place, Ends] = {}
         operators = list(graph.operators)
         for place in sorted(place for place in self.places if place[0] == number):
-            shape = fb.shape_of(graph.tensors[place[1]])
-            ends = []
-            for name in ("REDUCE_MIN", "REDUCE_MAX"):
-                end = fb.add_tensor(graph, shape[-1:], np.float32)
-                axes = np.arange(len(shape) - 1, dtype=np.int32)
-                inputs = [place[1], fb.add_constant(self.model, graph, axes)]
-                options = fb.schema.ReducerOptionsT()
-                graph.operators.append(fb.op(self.model, name, inputs, [end], options=options))
-                ends.append(end)
-            found[place] = (ends[0], ends[1])
+            found[place] = self.made(graph, self.places[place])
         for operator in operators:
             if fb.op_name(self.model, operator) == "WHILE":
                 found.update(self._through_loop(graph, operator))
@@ -108,7 +162,7 @@ class _Observer:
         return found
 
     def _through_loop(self, graph: fb.Graph, operator: fb.Operator) -> Any:
-        """Carries the ranges of a loop's body from one iteration to the next, and out of it."""
+        """Carries what a loop's body keeps from one iteration to the next, and out of it."""
         options = operator.builtinOptions
         condition, body = (
             self.model.subgraphs[number]
@@ -116,12 +170,10 @@ class _Observer:
         )
         first = options.bodySubgraphIndex not in self._done
         inside = self.instrument(options.bodySubgraphIndex)
-        outside: dict[Place, tuple[int, int]] = {}
+        outside: dict[Place, Ends] = {}
         for place, ends in inside.items():
             carried = []
-            for end, start, name in zip(
-                ends, (LARGEST, -LARGEST), ("MINIMUM", "MAXIMUM"), strict=True
-            ):
+            for end, (name, _, start) in zip(ends, self.kept, strict=True):
                 shape = fb.shape_of(body.tensors[end])
                 if first:
                     taken = fb.add_tensor(body, shape, np.float32)
@@ -132,7 +184,7 @@ class _Observer:
                             name,
                             [taken, end],
                             [given],
-                            options=fb.schema.MaximumMinimumOptionsT(),
+                            options=_options(name),
                         )
                     )
                     body.inputs = np.append(body.inputs, np.int32(taken))
@@ -145,5 +197,73 @@ class _Observer:
                 operator.inputs = np.append(operator.inputs, np.int32(begin))
                 operator.outputs = np.append(operator.outputs, np.int32(result))
                 carried.append(result)
-            outside[place] = (carried[0], carried[1])
+            outside[place] = tuple(carried)
         return outside
+
+
+class _Ranges(_Observer):
+    """Keeps the least and the greatest value of each column of a place."""
+
+    kept = (("MINIMUM", np.minimum, LARGEST), ("MAXIMUM", np.maximum, -LARGEST))
+
+    def made(self, graph: fb.Graph, places: Sequence[Place]) -> Ends:
+        ((_, index),) = places
+        shape = fb.shape_of(graph.tensors[index])
+        ends = []
+        for name in ("REDUCE_MIN", "REDUCE_MAX"):
+            end = fb.add_tensor(graph, shape[-1:], np.float32)
+            axes = np.arange(len(shape) - 1, dtype=np.int32)
+            inputs = [index, fb.add_constant(self.model, graph, axes)]
+            options = fb.schema.ReducerOptionsT()
+            graph.operators.append(fb.op(self.model, name, inputs, [end], options=options))
+            ends.append(end)
+        return tuple(ends)
+
+
+class _Moments(_Observer):
+    """Keeps the sum of the products of each two columns of all rows at some places."""
+
+    kept = (("ADD", np.add, 0.0),)
+
+    def __init__(
+        self,
+        model: fb.Model,
+        places: Mapping[Place, Sequence[Place]],
+        columns: Mapping[Place, int],
+    ):
+        super().__init__(model, places)
+        self.columns = columns
+
+    def total(self, value: np.ndarray) -> np.ndarray:
+        return value.astype(np.float64)
+
+    def made(self, graph: fb.Graph, places: Sequence[Place]) -> Ends:
+        columns, rows = self.columns[places[0]], []
+        sizes = []
+        for _, index in places:
+            sizes.append(int(np.prod(fb.shape_of(graph.tensors[index]))) // columns)
+            rows.append(fb.add_tensor(graph, [sizes[-1], columns], np.float32))
+            shape = fb.add_constant(self.model, graph, np.array([-1, columns], np.int32))
+            options = fb.schema.ReshapeOptionsT()
+            options.newShape = [-1, columns]
+            graph.operators.append(
+                fb.op(self.model, "RESHAPE", [index, shape], [rows[-1]], options=options)
+            )
+        every = rows[0]
+        if len(rows) > 1:
+            every = fb.add_tensor(graph, [sum(sizes), columns], np.float32)
+            options = fb.schema.ConcatenationOptionsT()
+            graph.operators.append(
+                fb.op(self.model, "CONCATENATION", rows, [every], options=options)
+            )
+        end = fb.add_tensor(graph, [columns, columns], np.float32)
+        options = fb.schema.BatchMatMulOptionsT()
+        options.adjX = True
+        graph.operators.append(
+            fb.op(self.model, "BATCH_MATMUL", [every, every], [end], options=options)
+        )
+        return (end,)
+
+
+def _options(name: str) -> Any:
+    return fb.schema.AddOptionsT() if name == "ADD" else fb.schema.MaximumMinimumOptionsT()

@@ -24,7 +24,8 @@ class Quantization(ABC):
         file_name: The file of a bundle that holds the model in this mode.
         description: One line for a person.
         tolerance: How far the file may be from the Keras model, and why.
-        needs_representative_data: Whether ranges of activations are calibrated on real inputs.
+        takes_representative_data: Whether it is better where there are real inputs.
+        needs_representative_data: Whether ranges of activations are calibrated on them.
         integer_io: Whether the inputs and outputs of the file may be int8.
         products: What its matrix products cost, for the lowering.
         integer_products: Inputs and results of products with weights are rounded, too; see
@@ -36,6 +37,7 @@ class Quantization(ABC):
     file_name: ClassVar[str]
     description: ClassVar[str]
     tolerance: ClassVar[Tolerance]
+    takes_representative_data: ClassVar[bool] = False
     needs_representative_data: ClassVar[bool] = False
     integer_io: ClassVar[bool] = False
     products: ClassVar[Products] = FLOAT
@@ -57,8 +59,8 @@ class Quantization(ABC):
         Args:
             model: The float32 file, which is changed.
             content: The same as it was written.
-            calibration: Input name -> samples, a group for each length; empty where the mode needs
-                none.
+            calibration: Input name -> samples, a group for each length; empty where there are none
+                and the mode needs none.
             integer_io: Inputs and outputs become int8.
         """
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from keras_rnn_zoo.export import flatbuffer as fb
 from keras_rnn_zoo.export.gate import WEIGHT_INPUTS
+from keras_rnn_zoo.export.quantization._fitting import LEVELS, fitted
 
 # Fewer save nothing: what a file says of a tensor takes more bytes.
 FEWEST = 64
-LEVELS = 127
+# Rows of fewer have no scale of their own, which would make the table more than 6 % larger.
+FEWEST_COLUMNS = 64
 
 
 class Graph:
@@ -21,10 +24,11 @@ class Graph:
     Args:
         model: The file.
         number: Of the subgraph.
-        stored: Buffers that were made already, by what they were made of; shared by all subgraphs.
+        stored: Buffers that were made already, and what weights were rounded to, by what they were
+            made of; shared by all subgraphs.
     """
 
-    def __init__(self, model: fb.Model, number: int, stored: dict[object, int]):
+    def __init__(self, model: fb.Model, number: int, stored: dict[object, Any]):
         self.model = model
         self.number = number
         self.graph = model.subgraphs[number]
@@ -57,6 +61,19 @@ class Graph:
             self._constants[key] = index
         return self._constants[key]
 
+    def rounded(
+        self,
+        key: object,
+        values: np.ndarray,
+        axis: int | None = None,
+        moments: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Does what `rounded` does, once for all that ask with the same key."""
+        if ("rounded", key) not in self._stored:
+            self._stored["rounded", key] = rounded(values, axis, moments)
+        whole, scale = self._stored["rounded", key]
+        return whole, scale
+
     def uses(self, index: int) -> int:
         """Returns how many ops took a constant, before any was replaced."""
         return self._uses[index]
@@ -66,16 +83,22 @@ class Graph:
         return fb.add_tensor(self.graph, fb.shape_of(self.graph.tensors[of]), dtype, quantization)
 
 
-def rounded(values: np.ndarray, axis: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def rounded(
+    values: np.ndarray, axis: int | None = None, moments: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Rounds weights to int8, symmetrically: zero is zero.
 
     Args:
         values: float32 of any shape.
         axis: The axis whose slices have a scale each; None for one scale.
+        moments: Of what a dense kernel multiplies, see `_fitting.fitted`; None where they are not
+            known, and where there is more than one scale.
 
     Returns:
         int8 of the same shape, and the scales, float32.
     """
+    if moments is not None and (found := fitted(values, moments)) is not None:
+        return found
     others = tuple(i for i in range(values.ndim) if i != axis) if axis is not None else None
     largest = np.abs(values).max(axis=others, keepdims=True, initial=0)
     scale = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
@@ -90,6 +113,7 @@ def through_dequantize(
     values: np.ndarray,
     half: bool = False,
     key: object = None,
+    moments: np.ndarray | None = None,
 ) -> fb.Operator:
     """Stores a weight smaller; what computes with it sees float32.
 
@@ -100,6 +124,7 @@ def through_dequantize(
         values: The weight.
         half: As float16 instead of int8.
         key: Of what was done to the weight before; None where nothing was.
+        moments: Of what it multiplies, see `rounded`.
 
     Returns:
         The DEQUANTIZE to put in front of the op.
@@ -109,7 +134,7 @@ def through_dequantize(
     if half:
         stored = graph.constant((buffer, "float16"), values.astype(np.float16))
     else:
-        whole, scale = rounded(values)
+        whole, scale = graph.rounded((buffer, key), values, moments=moments)
         stored = graph.constant((buffer, "int8", key), whole, fb.quantization(scale))
     operator.inputs[place] = graph.tensor(index, np.float32)
     version = 3 if half else 2
@@ -129,9 +154,14 @@ def spread_of(values: np.ndarray) -> np.ndarray:
     return np.where(largest > 0, largest, 1).astype(np.float32)
 
 
+def evenness(sizes: np.ndarray) -> float:
+    """Returns how coarse a scale for each of some parts is, as a share of one scale for all."""
+    return float(np.sqrt(np.mean(sizes**2)) / sizes.max())
+
+
 def pays(columns: np.ndarray) -> bool:
     """Whether a scale for each column rounds so much finer than one for all."""
-    return bool(np.sqrt(np.mean(columns**2)) < 0.9 * columns.max())
+    return evenness(columns) < 0.9
 
 
 def scaled(graph: Graph, operator: fb.Operator, columns: np.ndarray) -> fb.Operator:
@@ -151,28 +181,70 @@ def scaled(graph: Graph, operator: fb.Operator, columns: np.ndarray) -> fb.Opera
 
 
 def quantize_lookup(graph: Graph, operator: fb.Operator, values: np.ndarray) -> list[fb.Operator]:
-    """Has a GATHER take rows of an int8 table; returns what makes float32 of them."""
-    columns = spread_of(values)
-    after = []
-    if values.ndim > 1 and pays(columns):
-        values = values / columns
-        after.append(scaled(graph, operator, columns))
+    """Has a GATHER take rows of an int8 table; returns what makes float32 of them.
+
+    Words that training met often have larger rows than others. Where that makes a difference, a
+    scale is looked up for each row; else each column has one, where that does.
+    """
+    ids = int(operator.inputs[1])
+    rows, result = _largest_of_rows(operator, values), int(operator.outputs[0])
+    if rows is None:
+        _, columns = store_table(graph, operator, values)
+    else:
+        _, columns = store_table(graph, operator, values / rows, columns=False)
+    dequantized = result if rows is None and columns is None else graph.tensor(result, np.float32)
+    options = fb.schema.DequantizeOptionsT()
+    given = [int(operator.outputs[0])]
+    after = [fb.op(graph.model, "DEQUANTIZE", given, [dequantized], version=2, options=options)]
+    if rows is not None:
+        factors = graph.constant(("rows", rows.tobytes()), rows)
+        shape = [*fb.shape_of(graph.graph.tensors[result])[:-1], 1]
+        looked_up = fb.add_tensor(graph.graph, shape, np.float32)
+        options = operator.builtinOptions
+        after.append(
+            fb.op(graph.model, "GATHER", [factors, ids], [looked_up], version=2, options=options)
+        )
+    elif columns is not None:
+        looked_up = graph.constant(("columns", columns.tobytes()), columns)
+    else:
+        return after
+    options = fb.schema.MulOptionsT()
+    after.append(fb.op(graph.model, "MUL", [dequantized, looked_up], [result], options=options))
+    return after
+
+
+def store_table(
+    graph: Graph, operator: fb.Operator, values: np.ndarray, *, columns: bool = True
+) -> tuple[float, np.ndarray | None]:
+    """Has a GATHER take and answer int8.
+
+    Returns:
+        The scale of all, and what each column is to be multiplied by; None for nothing.
+    """
+    factors = spread_of(values) if columns and values.ndim > 1 else None
+    if factors is not None and pays(factors):
+        values = values / factors
+    else:
+        factors = None
     whole, scale = rounded(values)
     parameters = fb.quantization(scale)
     buffer = graph.graph.tensors[operator.inputs[0]].buffer
-    operator.inputs[0] = graph.constant((buffer, "int8"), whole, parameters)
-    rows = int(operator.outputs[0])
-    operator.outputs[0] = graph.tensor(rows, np.int8, parameters)
+    operator.inputs[0] = graph.constant((buffer, "int8", columns), whole, parameters)
+    operator.outputs[0] = graph.tensor(int(operator.outputs[0]), np.int8, parameters)
     fb.set_op(graph.model, operator, "GATHER", 2)
-    dequantize = fb.op(
-        graph.model,
-        "DEQUANTIZE",
-        [operator.outputs[0]],
-        [rows],
-        version=2,
-        options=fb.schema.DequantizeOptionsT(),
-    )
-    return [dequantize, *after]
+    return float(scale[0]), factors
+
+
+def _largest_of_rows(operator: fb.Operator, values: np.ndarray) -> np.ndarray | None:
+    """Returns the largest of each row, `[rows, 1]`, where scales of rows pay and columns' do not.
+
+    A scale takes as much as four weights, and an op more than a scale of each column.
+    """
+    options = operator.builtinOptions
+    if values.ndim != 2 or values.shape[1] < FEWEST_COLUMNS or options.axis or options.batchDims:
+        return None
+    rows = spread_of(values.T)
+    return rows[:, np.newaxis] if evenness(rows) < 0.7 * evenness(spread_of(values)) else None
 
 
 # Ops that hand values on as they are.
@@ -198,6 +270,31 @@ LAYOUT = frozenset(
         "BROADCAST_TO",
     ]
 )
+
+# Ops that an answer may still pass behind the product that makes it.
+LAST = LAYOUT | {"LOGISTIC", "SOFTMAX", "TANH", "RELU", "ADD", "MUL", "SUB", "DIV"}
+
+
+def answers_of(model: fb.Model) -> set[int]:
+    """Returns the tensors of the main subgraph that the file answers, but for what comes last.
+
+    Between the product that makes one and the answer lies no other product, so its result would
+    be rounded for nothing: to 1/256 of the range of all answers.
+    """
+    graph = model.subgraphs[0]
+    makers = {int(out): operator for operator in graph.operators for out in operator.outputs}
+    pending, found = [int(index) for index in graph.outputs], set()
+    while pending:
+        index = pending.pop()
+        found.add(index)
+        if index in makers and fb.op_name(model, makers[index]) in LAST:
+            computed = [
+                int(source)
+                for source in makers[index].inputs
+                if source >= 0 and fb.constant(model, graph.tensors[source]) is None
+            ]
+            pending += computed if len(computed) == 1 else []
+    return found
 
 
 class Sources:

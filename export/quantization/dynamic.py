@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from keras_rnn_zoo.export.quantization._weights import (
     FEWEST,
     Graph,
     Sources,
+    answers_of,
     pays,
     quantize_lookup,
     rounded,
@@ -22,6 +24,7 @@ from keras_rnn_zoo.export.quantization._weights import (
     spread_of,
     through_dequantize,
 )
+from keras_rnn_zoo.export.ranges import Place, moments_of
 from keras_rnn_zoo.export.running import Arrays
 from keras_rnn_zoo.export.verification import Tolerance
 
@@ -34,6 +37,9 @@ class Dynamic(Quantization):
     What a user feeds is not rounded: its columns may be of different sizes, which one scale for
     all would take for zero. There, and where an op has no kernel of int8 weights that can be
     relied on (BATCH_MATMUL), the weights are stored as int8 and computed with as float32.
+
+    With representative data, kernels of dense layers and of recurrences are rounded so that their
+    products on these are right, see `_fitting`. What makes the answer has 16 bits, if it is small.
     """
 
     file_name = "model_dynamic.tflite"
@@ -49,6 +55,7 @@ class Dynamic(Quantization):
         reason="weights and each product's inputs are rounded to 1/127 of their largest value. "
         "Measured: 0.8 to 1.4 times what the Keras model makes of such weights",
     )
+    takes_representative_data = True
     products: ClassVar[Products] = HYBRID
 
     def apply(
@@ -56,12 +63,17 @@ class Dynamic(Quantization):
     ) -> None:
         """Stores every weight as int8."""
         sources = Sources(model)
-        stored: dict[object, int] = {}
+        moments = moments_of_kernels(model, content, calibration)
+        last = _small_last(model)
+        stored: dict[object, Any] = {}
         for number, plain in enumerate(model.subgraphs):
             graph = Graph(model, number, stored)
             operators = []
             for operator in plain.operators:
-                before, after = quantize_weights(graph, operator, sources)
+                if number == 0 and int(operator.outputs[0]) in last:
+                    before, after = _halved(graph, operator), []
+                else:
+                    before, after = quantize_weights(graph, operator, sources, moments)
                 operators += [*before, operator, *after]
             plain.operators = operators
 
@@ -74,13 +86,77 @@ class Dynamic(Quantization):
 
     def why_float32(self, weight: Weight) -> str | None:
         """Says so where a weight is too small."""
+        if weight.op == "GATHER" and weight.shape[1:] == (1,) and len(weight.shape) == 2:
+            return None  # scales of the rows of an int8 table
         if np.prod(weight.shape) < FEWEST:
             return f"fewer than {FEWEST} elements: a smaller type would save nothing"
         return "it multiplies inputs far from zero, and rounding it would move all they add"
 
 
+def _small_last(model: fb.Model) -> set[int]:
+    """Returns what dense layers make that is the answer, where few of the weights are theirs.
+
+    Of these roundings nothing is evened out by what comes behind, and they are most of the error.
+    """
+    sizes: dict[int, int] = {}
+    products: dict[int, int] = {}
+    answers = answers_of(model)
+    for number, plain in enumerate(model.subgraphs):
+        graph = Graph(model, number, {})
+        for operator in plain.operators:
+            for place, values in graph.weights(operator):
+                buffer = plain.tensors[operator.inputs[place]].buffer
+                dense = fb.op_name(model, operator) == "FULLY_CONNECTED"
+                sizes[buffer] = values.size
+                if dense and number == 0 and int(operator.outputs[0]) in answers:
+                    products[int(operator.outputs[0])] = buffer
+    few = SMALL * sum(sizes.values())
+    together = sum(sizes[buffer] for buffer in set(products.values()))
+    return set(products) if together <= few else set()
+
+
+def _halved(graph: Graph, operator: fb.Operator) -> list[fb.Operator]:
+    return [
+        through_dequantize(graph, operator, place, values, half=True)
+        for place, values in graph.weights(operator)
+        if values.size >= FEWEST
+    ]
+
+
+def moments_of_kernels(
+    model: fb.Model, content: bytes, calibration: Sequence[Arrays]
+) -> dict[int, np.ndarray]:
+    """Returns the buffer of each dense kernel -> the second moments of what it multiplies.
+
+    Args:
+        model: A float32 file.
+        content: The same as it was written.
+        calibration: As for `Quantization.apply`.
+    """
+    places: dict[int, list[Place]] = defaultdict(list)
+    columns: dict[int, int] = {}
+    for number, plain in enumerate(model.subgraphs):
+        graph = Graph(model, number, {})
+        for operator in plain.operators:
+            if fb.op_name(model, operator) == "FULLY_CONNECTED":
+                for _, kernel in graph.weights(operator):
+                    if kernel.shape[-1] <= MOST_COLUMNS:
+                        buffer = plain.tensors[operator.inputs[1]].buffer
+                        places[buffer].append((number, int(operator.inputs[0])))
+                        columns[buffer] = kernel.shape[-1]
+    if not calibration or not places:
+        return {}
+    wanted = {buffer: (columns[buffer], every) for buffer, every in places.items()}
+    return moments_of(content, wanted, *calibration)
+
+
 def quantize_weights(
-    graph: Graph, operator: fb.Operator, sources: Sources, *, hybrid: bool = True
+    graph: Graph,
+    operator: fb.Operator,
+    sources: Sources,
+    moments: Mapping[int, np.ndarray],
+    *,
+    hybrid: bool = True,
 ) -> tuple[list[fb.Operator], list[fb.Operator]]:
     """Stores the weights of one op as int8; its inputs and outputs stay float32.
 
@@ -88,6 +164,7 @@ def quantize_weights(
         graph: Where it is.
         operator: It is changed.
         sources: Of the file.
+        moments: See `moments_of_kernels`.
         hybrid: Compute with int8 weights where the op can; microcontrollers cannot.
 
     Returns:
@@ -113,8 +190,11 @@ def quantize_weights(
             parts = _columns_of(graph, operator, values, fed)
             values = _in_columns(graph, operator, values, *parts, before, after)
         key = tuple(None if part is None else part.tobytes() for part in parts)
+        seen = moments.get(buffer) if name == "FULLY_CONNECTED" else None
+        if seen is not None and parts[0] is not None:
+            seen = parts[0][:, np.newaxis] * seen * parts[0]
         if int8:
-            whole, scale = rounded(values, axis)
+            whole, scale = graph.rounded((buffer, axis, key), values, axis, seen)
             operator.inputs[place] = graph.constant(
                 (buffer, "int8", axis, key), whole, fb.quantization(scale, dimension=axis or 0)
             )
@@ -122,7 +202,7 @@ def quantize_weights(
                 operator.builtinOptions.asymmetricQuantizeInputs = True
             fb.set_op(graph.model, operator, name, HYBRID_VERSIONS[name])
         else:
-            before.append(through_dequantize(graph, operator, place, values, key=key))
+            before.append(through_dequantize(graph, operator, place, values, key=key, moments=seen))
     return before, after
 
 
@@ -196,6 +276,10 @@ def _in_columns(
     return values
 
 
+# Share of the weights that the last products may have to be stored in 16 bits.
+SMALL = 0.05
+# Of more columns, moments would take minutes: they are carried through every step.
+MOST_COLUMNS = 1024
 # Products whose columns can be scaled: the first axis of the weights is the last of the output.
 COLUMNS = ("FULLY_CONNECTED", "CONV_2D")
 # Versions of the ops with int8 weights, float32 inputs and outputs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,10 +13,17 @@ from keras_rnn_zoo.errors import ExportError
 from keras_rnn_zoo.export import flatbuffer as fb
 from keras_rnn_zoo.export.lowering import INTEGER, Products
 from keras_rnn_zoo.export.quantization._base import register_quantization
-from keras_rnn_zoo.export.quantization._weights import LAYOUT, Graph, Sources, rounded
+from keras_rnn_zoo.export.quantization._weights import (
+    LAYOUT,
+    Graph,
+    Sources,
+    answers_of,
+    store_table,
+)
 from keras_rnn_zoo.export.quantization.dynamic import (
     SLICES,
     Dynamic,
+    moments_of_kernels,
     quantize_weights,
     stays_float,
 )
@@ -27,8 +34,9 @@ from keras_rnn_zoo.export.verification import Tolerance
 PRODUCTS = {"FULLY_CONNECTED": 5, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3}
 # Room beyond what a few hundred inputs showed.
 HEADROOM = 1.1
-# Ops that an answer may still pass behind the product that makes it.
-LAST = LAYOUT | {"LOGISTIC", "SOFTMAX", "TANH", "RELU", "ADD", "MUL", "SUB", "DIV"}
+# How much wider a range weights may need where that makes results of products finer. What weights
+# are rounded by is made up for, see `_fitting`; that a result was seen too seldom is not.
+WIDER = 1.5
 # The bias of a product is an int32.
 LARGEST_BIAS = 2.0**30
 # Where the values lie that an integer LOGISTIC or SOFTMAX answers.
@@ -77,20 +85,42 @@ class Int8(Dynamic):
     ) -> None:
         """Calibrates the file, and has every product computed in int8."""
         ranges = _ranges(model, content, calibration)
+        moments = moments_of_kernels(model, content, calibration)
         sources = Sources(model)
-        answers = _answers(model)
-        stored: dict[object, int] = {}
+        answers = answers_of(model)
+        stored: dict[object, Any] = {}
         for number, plain in enumerate(model.subgraphs):
             graph = Graph(model, number, stored)
             inputs: dict[object, int] = {}
             operators: list[fb.Operator] = []
+            products: dict[int, tuple[Range, Range]] = {}
             for operator in plain.operators:
-                seen = ranges.get((number, int(operator.outputs[0])))
-                exact = seen is not None and number == 0 and int(operator.outputs[0]) in answers
+                output = int(operator.outputs[0])
+                seen = ranges.get((number, output))
+                exact = number == 0 and output in answers
                 if seen is not None and not exact and not stays_float(graph, operator, sources):
-                    operators += _Product(graph, operator, *seen, inputs).operators
+                    products[output] = seen
+            tables = _tables(graph, products)
+            looked_up: dict[int, _LookedUp] = {}
+            for operator in plain.operators:
+                output = int(operator.outputs[0])
+                if output in tables:
+                    scale, columns = store_table(graph, operator, tables[output])
+                    if columns is None:
+                        columns = np.ones(tables[output].shape[1], np.float32)
+                    looked_up[output] = _LookedUp(
+                        int(operator.outputs[0]), scale, columns, tables[output]
+                    )
+                    operators.append(operator)
+                elif output in products:
+                    product = _Product(
+                        graph, operator, *products[output], inputs, moments, looked_up
+                    )
+                    operators += product.operators
                 else:
-                    before, after = quantize_weights(graph, operator, sources, hybrid=False)
+                    before, after = quantize_weights(
+                        graph, operator, sources, moments, hybrid=False
+                    )
                     operators += [*before, operator, *after]
             plain.operators = operators
         if integer_io:
@@ -109,26 +139,51 @@ class Int8(Dynamic):
         return np.asarray(np.rint(values / step) * step, values.dtype)
 
 
-def _answers(model: fb.Model) -> set[int]:
-    """Returns the tensors of the main subgraph that the file answers, but for what comes last.
+@dataclass(frozen=True)
+class _LookedUp:
+    """Rows of an int8 table: real value = scale * columns * value of the int8 tensor.
 
-    Between the product that makes one and the answer lies no other product, so its result would
-    be rounded for nothing: to 1/256 of the range of all answers.
+    Attributes:
+        index: That tensor.
+        scale: Of all.
+        columns: Of each column.
+        table: The real values of all rows.
     """
-    graph = model.subgraphs[0]
-    makers = {int(out): operator for operator in graph.operators for out in operator.outputs}
-    pending, found = [int(index) for index in graph.outputs], set()
-    while pending:
-        index = pending.pop()
-        found.add(index)
-        if index in makers and fb.op_name(model, makers[index]) in LAST:
-            computed = [
-                int(source)
-                for source in makers[index].inputs
-                if source >= 0 and fb.constant(model, graph.tensors[source]) is None
-            ]
-            pending += computed if len(computed) == 1 else []
-    return found
+
+    index: int
+    scale: float
+    columns: np.ndarray
+    table: np.ndarray
+
+
+def _tables(graph: Graph, products: Collection[int]) -> dict[int, np.ndarray]:
+    """Returns what a GATHER makes -> its table, where none but dense layers in int8 take it.
+
+    They take the rows as they are stored: no rounding but that of the table, whatever words the
+    representative data lack.
+    """
+    makers: dict[int, np.ndarray] = {}
+    takers: dict[int, list[fb.Operator]] = defaultdict(list)
+    for operator in graph.graph.operators:
+        for index in operator.inputs:
+            takers[int(index)].append(operator)
+        if fb.op_name(graph.model, operator) == "GATHER":
+            for _, table in graph.weights(operator):
+                if table.ndim == 2 and not operator.builtinOptions.axis:
+                    makers[int(operator.outputs[0])] = table
+    ends = {int(index) for index in graph.graph.outputs}
+
+    def takes(operator: fb.Operator, table: np.ndarray) -> bool:
+        dense = fb.op_name(graph.model, operator) == "FULLY_CONNECTED"
+        if not dense or int(operator.outputs[0]) not in products:
+            return False
+        return fb.shape_of(graph.graph.tensors[operator.inputs[1]])[-1] == table.shape[1]
+
+    return {
+        output: table
+        for output, table in makers.items()
+        if output not in ends and all(takes(operator, table) for operator in takers[output])
+    }
 
 
 def _ranges(
@@ -192,6 +247,7 @@ def _columns(
     shifts: bool,
     weights: np.ndarray | None = None,
     kernel: np.ndarray | None = None,
+    exact: bool = False,
 ) -> _Affine:
     """Says how columns are brought to a common range; to none where that gains too little.
 
@@ -200,14 +256,16 @@ def _columns(
         main: Once a call; what is inside a loop costs something at every step.
         shifts: The columns may be moved.
         weights: The largest weight of each column, which is divided by its scale: no column is
-            scaled so far that its weights need a wider range than those of all columns together.
-            None where weights do not matter.
+            scaled so far that its weights need a much wider range than those of all columns
+            together. None where weights do not matter.
         kernel: What multiplies the columns, `[outputs, columns]`: none gets a range so narrow that
             it adds less than the others to any output. A column that was zero in calibration may
             not stay so. None where every column counts by its own size.
+        exact: Nothing can pass but what did.
     """
     low, high = values.low.astype(np.float64), values.high.astype(np.float64)
-    middle, half = (low + high) / 2, HEADROOM * (high - low) / 2
+    headroom = 1.0 if exact else HEADROOM
+    middle, half = (low + high) / 2, headroom * (high - low) / 2
     low, high = middle - half, middle + half
     ones, zeros = np.ones(len(low)), np.zeros(len(low))
     whole = max(high.max(), 0.0) - min(low.min(), 0.0)
@@ -218,7 +276,8 @@ def _columns(
     largest = np.maximum(np.abs(low), np.abs(high))
     scale = ones
     if weights is not None and weights.max(initial=0) > 0:
-        largest = np.maximum(largest, largest.max() * weights / weights.max())
+        most = 1.0 if main and not exact else WIDER
+        largest = np.maximum(largest, largest.max() * weights / (most * weights.max()))
     if kernel is not None:
         norms = np.sqrt(np.sum((kernel * largest) ** 2, axis=1, keepdims=True))
         most = np.max(np.abs(kernel) / np.where(norms > 0, norms, np.inf), axis=0)
@@ -228,7 +287,7 @@ def _columns(
     if len(low) > 1 and largest.max() > 0:
         # What a column adds to the error, as a share of what it adds with a range of its own.
         shares = np.maximum(largest / largest.max(), 1e-3)
-        if shares.min() < (0.5 if main else 0.125):
+        if shares.min() < (0.5 if main or kernel is None else 0.125):
             scale = np.maximum(largest, 1e-3 * largest.max())
             low, high = low / scale, high / scale
     return _Affine(scale, shift, min(float(low.min()), 0.0), max(float(high.max()), 0.0))
@@ -251,6 +310,8 @@ class _Product:
         given: The range of its input.
         made: The range of its output.
         inputs: What was quantized in this subgraph already; shared by its products.
+        moments: See `moments_of_kernels`.
+        looked_up: The inputs that are rows of an int8 table.
 
     Attributes:
         operators: What computes the same in int8.
@@ -263,6 +324,8 @@ class _Product:
         given: Range,
         made: Range,
         inputs: dict[object, int],
+        moments: Mapping[int, np.ndarray],
+        looked_up: Mapping[int, _LookedUp],
     ):
         self.graph = graph
         self.operators: list[fb.Operator] = []
@@ -291,20 +354,36 @@ class _Product:
         over = None
         if name != "DEPTHWISE_CONV_2D":
             over = np.sqrt(np.sum(weights**2, axis=tuple(range(1, weights.ndim - 1))))
-        enters = _columns(given, main, shifts=dense, kernel=over)
+        rows = looked_up.get(x)
+        if rows is None:
+            enters = _columns(given, main, shifts=dense, kernel=over)
+            in_scale, in_zero = _asymmetric(enters.low, enters.high)
+        else:
+            enters = _Affine(rows.columns, np.zeros_like(rows.columns), 0.0, 0.0)
+            in_scale, in_zero = rows.scale, 0
         if dense:
             bias = bias + weights @ enters.shift
         weights = weights * enters.scale
         others = tuple(i for i in range(weights.ndim) if i != axis)
         # Scales of their own, which a convolution's columns have, hide how large weights are.
-        leaves = _columns(made, main, True, np.abs(weights).max(axis=others) if dense else None)
+        exact = rows is not None and not operator.builtinOptions.fusedActivationFunction
+        if rows is not None and exact:
+            # What any word makes.
+            every = rows.table.astype(np.float64) @ kernel.T.astype(np.float64) + bias
+            made = Range(every.min(axis=0), every.max(axis=0))
+        leaves = _columns(
+            made,
+            main,
+            True,
+            np.abs(weights).max(axis=others) if dense else None,
+            exact=exact,
+        )
         around = [1] * weights.ndim
         around[axis] = -1
         weights = weights / leaves.scale.reshape(around)
         inside = (bias - leaves.shift) / leaves.scale
         outside = leaves.shift
 
-        in_scale, in_zero = _asymmetric(enters.low, enters.high)
         out_scale, out_zero = _asymmetric(leaves.low, leaves.high)
         key = (
             graph.graph.tensors[kernel_index].buffer,
@@ -312,7 +391,14 @@ class _Product:
             leaves.scale.tobytes(),
             name,
         )
-        whole, scales = rounded(weights.astype(np.float32), None if dense else axis)
+        seen = moments.get(graph.graph.tensors[kernel_index].buffer) if dense else None
+        if seen is not None and not enters.shift.any():
+            seen = seen / enters.scale[:, np.newaxis] / enters.scale
+        elif seen is not None:
+            seen = None  # of inputs that are moved, it says nothing
+        whole, scales = graph.rounded(
+            (*key, "whole"), weights.astype(np.float32), None if dense else axis, seen
+        )
         steps = in_scale * scales.astype(np.float64)
         if np.abs(inside / steps).max(initial=0) > LARGEST_BIAS:
             # What an int32 cannot hold is added in float32, and the product answers without.
@@ -323,15 +409,19 @@ class _Product:
                 shifts=False,
             )
             weights = kernel * enters.scale
-            whole, scales = rounded(weights.astype(np.float32), None if dense else axis)
+            whole, scales = graph.rounded(
+                (*key, "apart"), weights.astype(np.float32), None if dense else axis, seen
+            )
             steps = in_scale * scales.astype(np.float64)
             leaves = _Affine(np.ones_like(bias), bias, free.low, free.high)
             out_scale, out_zero = _asymmetric(leaves.low, leaves.high)
         # Kernels multiply by the ratio of these, which has to be one that they can express.
         out_scale = max(out_scale, float(steps.max()) / 128)
 
-        x = self._moved(x, enters, inputs)
-        x = self._quantized(x, in_scale, in_zero, inputs)
+        if rows is None:
+            x = self._quantized(self._moved(x, enters, inputs), in_scale, in_zero, inputs)
+        else:
+            x = rows.index
         options = operator.builtinOptions
         activation = options.fusedActivationFunction
         scaled, moved = bool((leaves.scale != 1).any()), bool(outside.any())

@@ -45,7 +45,7 @@ from keras_rnn_zoo.cli._options import (
 @click.option(
     "--data",
     metavar="DATA",
-    help="Rows to calibrate int8 on.  [default: those that the run keeps]",
+    help="Rows to calibrate int8 and dynamic on.  [default: those that the run keeps]",
 )
 @click.option(
     "--test-data",
@@ -56,8 +56,8 @@ from keras_rnn_zoo.cli._options import (
 @click.option(
     "--representative-data",
     metavar="FILE",
-    help="Encoded inputs to calibrate int8 on: a .npy file, or an .npz file with an array for each "
-    "input; or rows as --data takes them.  [default: those of --data]",
+    help="Encoded inputs to calibrate int8 and dynamic on: a .npy file, or an .npz file with an "
+    "array for each input; or rows as --data takes them.  [default: those of --data]",
 )
 @click.option("--samples", type=int, default=128, metavar="N", help="Rows to verify on.")
 @click.option(
