@@ -194,7 +194,8 @@ def export_tflite(
     path = Path(path)
     if path.is_dir():
         raise ExportError(f"Cannot write {path}: it is a directory. Name a file, model.tflite say.")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+    whole: Any = batch_size  # whatever it is
+    if isinstance(whole, bool) or not isinstance(whole, Integral) or whole < 1:
         raise ExportError(
             f"batch_size must be at least 1, a whole number. Received: {batch_size!r}"
         )

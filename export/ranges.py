@@ -80,9 +80,9 @@ def moments_of(
             own = sorted({place for place in places if place[0] == number})
             together[own[0]], columns[own[0]], keys[own[0]] = own, size, key
     found: dict[int, np.ndarray] = {}
-    for own, (value,) in _Moments(model, together, columns).run(groups).items():
+    for alike, (value,) in _Moments(model, together, columns).run(groups).items():
         if value.any():
-            key = keys[own[0]]
+            key = keys[alike[0]]
             found[key] = found[key] + value if key in found else value
     return found
 

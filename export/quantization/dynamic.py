@@ -68,7 +68,8 @@ class Dynamic(Quantization):
         stored: dict[object, Any] = {}
         for number, plain in enumerate(model.subgraphs):
             graph = Graph(model, number, stored)
-            operators = []
+            operators: list[fb.Operator] = []
+            after: list[fb.Operator]
             for operator in plain.operators:
                 if number == 0 and int(operator.outputs[0]) in last:
                     before, after = _halved(graph, operator), []

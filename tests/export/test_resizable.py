@@ -185,7 +185,7 @@ def test_what_int8_answers_too_roughly_is_exported_in_the_modes_that_the_message
     keras.utils.set_random_seed(0)
     model = states()
     x = samples(model, 48, 20)
-    x["h"] *= 5
+    x["h"] *= 300
 
     def export(mode):
         return export_tflite(
