@@ -620,7 +620,7 @@ def _units(
         least = np.maximum(floor, 1e-30)
         if len(deviations) >= MANY_COLUMNS:
             least = np.maximum(least, 1e-4 * deviations.max())
-        return np.maximum(np.maximum(deviations, least), far)
+        return np.asarray(np.maximum(np.maximum(deviations, least), far))
 
     return unit_of(usual), unit_of(deviations), spread
 
