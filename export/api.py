@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import (
@@ -194,8 +195,11 @@ def export_tflite(
     path = Path(path)
     if path.is_dir():
         raise ExportError(f"Cannot write {path}: it is a directory. Name a file, model.tflite say.")
-    whole: Any = batch_size  # whatever it is
-    if isinstance(whole, bool) or not isinstance(whole, Integral) or whole < 1:
+    if (
+        isinstance(batch_size, bool)
+        or not isinstance(batch_size, (int, np.integer))
+        or batch_size < 1
+    ):
         raise ExportError(
             f"batch_size must be at least 1, a whole number. Received: {batch_size!r}"
         )

@@ -386,3 +386,21 @@ def test_ranges_are_those_of_all_steps_of_a_loop(tmp_path):
     # float32 in another order; zeros come before the first step.
     np.testing.assert_allclose(low, np.minimum(hidden.min(axis=(0, 1)), 0), atol=1e-5)
     np.testing.assert_allclose(high, np.maximum(hidden.max(axis=(0, 1)), 0), atol=1e-5)
+
+
+def test_steps_of_integer_answers_are_no_fault_of_the_file_as_long_as_they_are_small(tmp_path):
+    """A temperature in kelvin: a step of int8 is a degree and more."""
+    model, x = forecast(295.0, 30.0)
+    head = model.get_layer("next")
+    kernel, bias = head.get_weights()
+    head.set_weights([kernel * np.array([1, 3e4]), np.array([295.0, 295.0])])
+    result = export_tflite(
+        model,
+        tmp_path / "m.tflite",
+        quantization="int8",
+        representative_data=x,
+        samples=x[:60],
+        inference_type="int8",
+    )
+    (output,) = result.parity.each
+    assert output.allowed_average > 0.03
