@@ -392,7 +392,7 @@ def test_steps_of_integer_answers_are_no_fault_of_the_file_as_long_as_they_are_s
     """A temperature in kelvin: a step of int8 is a degree and more."""
     model, x = forecast(295.0, 30.0)
     head = model.get_layer("next")
-    kernel, bias = head.get_weights()
+    kernel, _ = head.get_weights()
     head.set_weights([kernel * np.array([1, 3e4]), np.array([295.0, 295.0])])
     result = export_tflite(
         model,

@@ -178,51 +178,6 @@ def test_a_file_that_is_right_at_one_length_alone_is_refused(tmp_path):
                     compare_tflite(path, reference, mode.tolerance)
 
 
-def test_what_int8_answers_too_roughly_is_exported_in_the_modes_that_the_message_names(tmp_path):
-    """States that start far larger than they become leave int8 few steps for all the others."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    model = states()
-    x = samples(model, 48, 20)
-    x["h"] *= 300
-
-    def export(mode):
-        return export_tflite(
-            model,
-            tmp_path / "m.tflite",
-            quantization=mode,
-            representative_data=x,
-            samples=x,
-            lowering="resizable",
-        )
-
-    with pytest.raises(VerificationError, match="again with quantization 'float16' or 'none'"):
-        export("int8")
-    assert export("float16").parity.passed and export("none").parity.passed
-
-
-def test_integer_inputs_can_be_resized_too(tmp_path):
-    model = lines()
-    x = samples(model, 40, 20)
-    export_tflite(
-        model,
-        tmp_path / "m.tflite",
-        quantization="int8",
-        representative_data=x,
-        lowering="resizable",
-        inference_type="int8",
-    )
-    file = TFLiteModel(tmp_path / "m.tflite")
-    assert file.inputs["line"].shape[:2] == (None, None) and file.inputs["line"].scale
-    other = samples(model, 6, 31, seed=1)["line"]
-    (answers,) = file.answer({"line": other}, batch_size=3)
-    expected = np.asarray(model(other))
-    (found,) = answers.values()
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).mean() < 0.1 * expected.std()
-
-
 def test_a_layer_that_loops_by_itself_needs_fixed_sizes(tmp_path):
     import keras
 

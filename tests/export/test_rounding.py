@@ -7,26 +7,27 @@ import threading
 import numpy as np
 import pytest
 
+from keras_rnn_zoo.errors import VerificationError
 from keras_rnn_zoo.export import export_tflite
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.reference import reference_of
 from keras_rnn_zoo.export.rounding import IntegerProducts
 
 
-def seldom_large(count, steps, features):
+def seldom_large(count, steps, features, size=6.0):
     """Readings that are nearly always small: their range leaves them few of 256 levels."""
     generator = np.random.default_rng(0)
     x = generator.standard_normal((count, steps, features))
-    x *= np.where(generator.random((count, steps, 1)) < 0.03, 6, 0.6)
+    x *= np.where(generator.random((count, steps, 1)) < 0.03, size, 0.6)
     return x.astype("float32")
 
 
-def models():
+def models(size=6.0):
     import keras
     from keras import layers
 
     keras.utils.set_random_seed(1)
-    x = seldom_large(64, 24, 3)
+    x = seldom_large(64, 24, 3, size)
     for name, hidden in (
         ("lstm", layers.LSTM(12)),
         ("gru", layers.Bidirectional(layers.GRU(8))),
@@ -53,6 +54,19 @@ def test_it_is_about_what_the_file_does(name, tmp_path):
     )
     (output,) = result.parity.each
     assert output.average / 2.5 < output.rounding < output.average * 4
+
+
+def test_what_is_too_rough_is_exported_in_the_modes_that_the_message_names(tmp_path):
+    model, x = next((model, x) for name, model, x in models(size=300) if name == "gru")
+
+    def export(mode):
+        return export_tflite(
+            model, tmp_path / "m.tflite", quantization=mode, representative_data=x, samples=x
+        )
+
+    with pytest.raises(VerificationError, match="again with quantization 'float16' or 'none'"):
+        export("int8")
+    assert export("float16").parity.passed and export("none").parity.passed
 
 
 def test_rounded_weights_alone_are_not_what_int8_does():
