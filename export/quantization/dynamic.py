@@ -71,7 +71,8 @@ class Dynamic(Quantization):
             operators = []
             for operator in plain.operators:
                 if number == 0 and int(operator.outputs[0]) in last:
-                    before, after = _halved(graph, operator), []
+                    before = _halved(graph, operator)
+                    after: list[fb.Operator] = []
                 else:
                     before, after = quantize_weights(graph, operator, sources, moments)
                 operators += [*before, operator, *after]

@@ -169,7 +169,8 @@ def _tables(graph: Graph, products: Collection[int]) -> dict[int, np.ndarray]:
         dense = fb.op_name(graph.model, operator) == "FULLY_CONNECTED"
         if not dense or int(operator.outputs[0]) not in products:
             return False
-        return fb.shape_of(graph.graph.tensors[operator.inputs[1]])[-1] == table.shape[1]
+        columns = fb.shape_of(graph.graph.tensors[operator.inputs[1]])[-1]
+        return bool(columns == table.shape[1])
 
     return {
         output: table
