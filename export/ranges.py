@@ -9,7 +9,8 @@ a tensor is known by its place in the file. The copy runs on real inputs in the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -20,6 +21,9 @@ from keras_rnn_zoo.export.running import Arrays, TFLiteModel
 
 # Number of a subgraph, and of a tensor in it.
 Place: TypeAlias = tuple[int, int]
+# Places in one subgraph of which one thing is kept, and the tensors that hold that.
+Together: TypeAlias = tuple[Place, ...]
+Ends: TypeAlias = tuple[int, ...]
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -49,9 +53,9 @@ def observe(content: bytes, places: Iterable[Place], *groups: Arrays) -> dict[Pl
         none for those in branches of an IF, and those that a loop without a step never reached.
     """
     model = fb.unpack(content)
-    seen = _Ranges(model, {place: [place] for place in places}).run(groups)
+    seen = _Ranges(model, {(place,) for place in places}).run(groups)
     return {
-        places[0]: Range(low, high) for places, (low, high) in seen.items() if (low <= high).all()
+        place: Range(low, high) for (place,), (low, high) in seen.items() if (low <= high).all()
     }
 
 
@@ -71,23 +75,19 @@ def moments_of(
         `[columns, columns]`; none for those that no row reached.
     """
     model = fb.unpack(content)
-    together: dict[Place, list[Place]] = {}
-    columns: dict[Place, int] = {}
-    keys: dict[Place, int] = {}
+    columns: dict[Together, int] = {}
+    keys: dict[Together, list[int]] = defaultdict(list)
     for key, (size, places) in inputs.items():
         for number in sorted({place[0] for place in places}):
             # One sum for those in a subgraph: what a loop carries is copied at each iteration.
-            own = sorted({place for place in places if place[0] == number})
-            together[own[0]], columns[own[0]], keys[own[0]] = own, size, key
+            own = tuple(sorted({place for place in places if place[0] == number}))
+            if columns.setdefault(own, size) == size:
+                keys[own].append(key)
     found: dict[int, np.ndarray] = {}
-    for alike, (value,) in _Moments(model, together, columns).run(groups).items():
-        if value.any():
-            key = keys[alike[0]]
+    for own, (value,) in _Moments(model, columns).run(groups).items():
+        for key in keys[own] if value.any() else ():
             found[key] = found[key] + value if key in found else value
     return found
-
-
-Ends: TypeAlias = tuple[int, ...]
 
 
 class _Observer(ABC):
@@ -95,7 +95,7 @@ class _Observer(ABC):
 
     Args:
         model: The file, which is changed.
-        places: The first of some places in a subgraph -> these, which are taken together.
+        places: Those in a subgraph that are taken together, for all that there are.
 
     Attributes:
         kept: For each number kept: the op that brings two of them together, what NumPy calls it,
@@ -104,16 +104,16 @@ class _Observer(ABC):
 
     kept: ClassVar[tuple[tuple[str, np.ufunc, float], ...]]
 
-    def __init__(self, model: fb.Model, places: Mapping[Place, Sequence[Place]]):
+    def __init__(self, model: fb.Model, places: Collection[Together]):
         self.model = model
         self.places = places
-        self._done: dict[int, dict[Place, Ends]] = {}
+        self._done: dict[int, dict[Together, Ends]] = {}
 
     @abstractmethod
-    def made(self, graph: fb.Graph, places: Sequence[Place]) -> Ends:
+    def made(self, graph: fb.Graph, places: Together) -> Ends:
         """Adds what keeps something of some places; returns the tensors that hold it."""
 
-    def run(self, groups: Sequence[Arrays]) -> dict[tuple[Place, ...], list[np.ndarray]]:
+    def run(self, groups: Sequence[Arrays]) -> dict[Together, list[np.ndarray]]:
         """Returns what was kept of places that were taken together, over all inputs."""
         seen = self.instrument(0)
         main = self.model.subgraphs[0]
@@ -137,8 +137,8 @@ class _Observer(ABC):
                 ]
         size = len(self.kept)
         return {
-            tuple(self.places[place]): totals[size * number : size * number + size]
-            for number, place in enumerate(seen)
+            places: totals[size * number : size * number + size]
+            for number, places in enumerate(seen)
             if totals
         }
 
@@ -146,15 +146,15 @@ class _Observer(ABC):
         """Returns what the values of all batches are added up in."""
         return value
 
-    def instrument(self, number: int) -> dict[Place, Ends]:
-        """Returns place -> the tensors of this subgraph with what is kept of it."""
+    def instrument(self, number: int) -> dict[Together, Ends]:
+        """Returns places -> the tensors of this subgraph with what is kept of them."""
         if number in self._done:
             return self._done[number]
         graph = self.model.subgraphs[number]
-        found: dict[Place, Ends] = {}
+        found: dict[Together, Ends] = {}
         operators = list(graph.operators)
-        for place in sorted(place for place in self.places if place[0] == number):
-            found[place] = self.made(graph, self.places[place])
+        for places in sorted(places for places in self.places if places[0][0] == number):
+            found[places] = self.made(graph, places)
         for operator in operators:
             if fb.op_name(self.model, operator) == "WHILE":
                 found.update(self._through_loop(graph, operator))
@@ -170,7 +170,7 @@ class _Observer(ABC):
         )
         first = options.bodySubgraphIndex not in self._done
         inside = self.instrument(options.bodySubgraphIndex)
-        outside: dict[Place, Ends] = {}
+        outside: dict[Together, Ends] = {}
         for place, ends in inside.items():
             carried = []
             for end, (name, _, start) in zip(ends, self.kept, strict=True):
@@ -206,7 +206,7 @@ class _Ranges(_Observer):
 
     kept = (("MINIMUM", np.minimum, LARGEST), ("MAXIMUM", np.maximum, -LARGEST))
 
-    def made(self, graph: fb.Graph, places: Sequence[Place]) -> Ends:
+    def made(self, graph: fb.Graph, places: Together) -> Ends:
         ((_, index),) = places
         shape = fb.shape_of(graph.tensors[index])
         ends = []
@@ -225,20 +225,15 @@ class _Moments(_Observer):
 
     kept = (("ADD", np.add, 0.0),)
 
-    def __init__(
-        self,
-        model: fb.Model,
-        places: Mapping[Place, Sequence[Place]],
-        columns: Mapping[Place, int],
-    ):
-        super().__init__(model, places)
+    def __init__(self, model: fb.Model, columns: Mapping[Together, int]):
+        super().__init__(model, columns)
         self.columns = columns
 
     def total(self, value: np.ndarray) -> np.ndarray:
         return value.astype(np.float64)
 
-    def made(self, graph: fb.Graph, places: Sequence[Place]) -> Ends:
-        columns, rows = self.columns[places[0]], []
+    def made(self, graph: fb.Graph, places: Together) -> Ends:
+        columns, rows = self.columns[places], []
         sizes = []
         for _, index in places:
             sizes.append(int(np.prod(fb.shape_of(graph.tensors[index]))) // columns)

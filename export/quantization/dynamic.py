@@ -33,7 +33,8 @@ from keras_rnn_zoo.export.verification import Tolerance
 class Dynamic(Quantization):
     """Weights are int8; matrix products quantize their input on the fly and answer in float32.
 
-    Where it costs no op at each step, each column of a kernel or a table has a scale of its own.
+    Where it costs no op at each step, each column of a kernel has a scale of its own, and each row
+    or column of a table.
     What a user feeds is not rounded: its columns may be of different sizes, which one scale for
     all would take for zero. There, and where an op has no kernel of int8 weights that can be
     relied on (BATCH_MATMUL), the weights are stored as int8 and computed with as float32.
@@ -72,7 +73,8 @@ class Dynamic(Quantization):
             after: list[fb.Operator]
             for operator in plain.operators:
                 if number == 0 and int(operator.outputs[0]) in last:
-                    before, after = _halved(graph, operator), []
+                    before = _halved(graph, operator)
+                    after: list[fb.Operator] = []
                 else:
                     before, after = quantize_weights(graph, operator, sources, moments)
                 operators += [*before, operator, *after]

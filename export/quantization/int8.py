@@ -53,6 +53,10 @@ class Int8(Dynamic):
     asymmetric, as in Jacob et al., "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference", 2018; ranges are those of `export.ranges`.
 
+    Kernels of dense layers and of recurrences are rounded so that their products on the
+    representative data are right, see `_fitting`. Rows of a table go into a product as they are
+    stored.
+
     The last product, whose result is the answer, is computed in float32 with int8 weights, and so
     is one of readings far from zero with float32 weights.
 
@@ -177,7 +181,8 @@ def _tables(graph: Graph, products: Collection[int]) -> dict[int, np.ndarray]:
         dense = fb.op_name(graph.model, operator) == "FULLY_CONNECTED"
         if not dense or int(operator.outputs[0]) not in products:
             return False
-        return bool(fb.shape_of(graph.graph.tensors[operator.inputs[1]])[-1] == table.shape[1])
+        columns = fb.shape_of(graph.graph.tensors[operator.inputs[1]])[-1]
+        return bool(columns == table.shape[1])
 
     return {
         output: table
