@@ -70,7 +70,6 @@ class Dynamic(Quantization):
         for number, plain in enumerate(model.subgraphs):
             graph = Graph(model, number, stored)
             operators: list[fb.Operator] = []
-            after: list[fb.Operator]
             for operator in plain.operators:
                 if number == 0 and int(operator.outputs[0]) in last:
                     before = _halved(graph, operator)
