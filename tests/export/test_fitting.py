@@ -168,6 +168,22 @@ def test_moments_are_summed_over_the_steps_of_loops(tmp_path):
     np.testing.assert_allclose(found[3], states.T @ states, rtol=1e-4, atol=1e-4)
 
 
+def test_kernels_that_multiply_the_same_rows_have_moments_each(tmp_path):
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((4,), name="x")
+    both = [layers.Dense(units)(inputs) for units in (20, 24)]
+    path = tmp_path / "model.tflite"
+    export_tflite(keras.Model(inputs, layers.Concatenate()(both)), path, verify=False)
+    content = path.read_bytes()
+    x = readings(8, 0)[:, 0]
+    found = dynamic.moments_of_kernels(fb.unpack(content), content, [{"x": x}])
+    assert len(found) == 2
+    for value in found.values():
+        np.testing.assert_allclose(value, x.T @ x, rtol=1e-5, atol=1e-5)
+
+
 def test_rows_of_a_table_have_scales_of_their_own(tmp_path, monkeypatch):
     model, path, x = text_model(), tmp_path / "model.tflite", ids(64, 1)
     # What is met often in training need not be what one text is made of.
