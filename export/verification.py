@@ -104,9 +104,10 @@ STEP = 2.0**-23
 TIE = 2 / 256
 # Most of the difference that steps of integer answers excuse, in standard deviations.
 MOST_OF_A_STEP = 0.1
-# A logit that moves by so much moves no probability by more than a quarter of a hundredth: where
-# logits vary by less, the model answers the same to everything.
-LEAST_LOGIT = 0.01
+# A logit that moves by so much moves no probability by more than a quarter of a hundredth: logits
+# that vary by less are measured in it. Where they vary by a tenth of that, the model answers the
+# same to everything.
+LEAST_LOGIT, SAME_LOGIT = 0.01, 0.001
 # Columns of an output that is a vector, such as a state.
 MANY_COLUMNS = 8
 
@@ -630,8 +631,9 @@ def _units(
     if logits and spec.activation == "softmax":
         usual, deviations = (np.full_like(d, np.sqrt(np.mean(d**2))) for d in (usual, deviations))
     size = np.quantile(np.abs(seen), COMMON, axis=axes)
-    if (deviations <= STEP * size).all():  # one answer to everything: all there is to compare with
-        unit = np.full_like(wanted, np.abs(wanted).max(initial=0) or 1.0)
+    if (deviations <= np.maximum(STEP * size, SAME_LOGIT if logits else 0)).all():
+        # One answer to everything: all there is to compare with. Logits have a unit of their own.
+        unit = np.full_like(wanted, 1.0 if logits else np.abs(wanted).max(initial=0) or 1.0)
         return unit, unit, 0.0
     floor = np.maximum(1e-6 * size, LEAST_LOGIT if logits else 0)
     far = np.abs(wanted - middle) / MOST_DEVIATIONS

@@ -694,3 +694,40 @@ def test_few_rows_show_no_sure_loss():
     after[0] = 0.9
     accuracy, _ = losses(before, after, np.ones((20, 3)), y, "binary")
     assert accuracy.lost == pytest.approx(5.0) and accuracy.surely <= 0
+
+
+def test_a_classifier_that_answers_the_same_to_everything_is_exported_in_every_mode(tmp_path):
+    """Readings far beyond those it learned on saturate it: its logits do not vary at all."""
+    import keras
+
+    from keras_rnn_zoo.export import QUANTIZATIONS, export_tflite
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((12, 3), name="x")
+    hidden = keras.layers.GRU(16)(keras.layers.Dense(16, activation="tanh")(inputs))
+    x = (290 + np.random.default_rng(0).normal(size=(60, 12, 3))).astype("float32")
+    for head in (
+        keras.layers.Dense(1, activation="sigmoid"),
+        keras.layers.Dense(5, activation="softmax"),
+    ):
+        model = keras.Model(inputs, head(hidden))
+        for mode in ("none", "float16", "dynamic", "int8"):
+            result = export_tflite(
+                model, tmp_path / "m.tflite", quantization=mode, representative_data=x, samples=x
+            )
+            assert result.parity.passed and not result.parity.amplifies
+        # Another constant is another answer.
+        kernel, bias = head.get_weights()
+        moved = keras.Model.from_config(model.get_config())
+        moved.set_weights(model.get_weights())
+        moved.layers[-1].set_weights([kernel, bias + np.linspace(0.5, 1.5, len(bias))])
+        mode = QUANTIZATIONS.get("int8")
+        with pytest.raises(ValuesError):
+            verify_tflite(
+                tmp_path / "m.tflite",
+                moved,
+                x,
+                mode.tolerance,
+                mode="int8",
+                roundings={"int8": mode},
+            )
