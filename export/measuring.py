@@ -93,7 +93,8 @@ def measure(
     form = Form(mode, client.lowerings[0], timesteps=max(lengths, default=None))
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch, in_this_process():
         with _distinct_weights(model):
-            written = write(model, Path(scratch), form, data)
+            calibration = data if mode.needs_representative_data else None
+            written = write(model, Path(scratch), form, calibration)
         client.check_file(written.info, written.expressed.fallbacks)
         latency = median_latency(written.path, data, seconds=seconds, limit_ms=limit_ms)
     return Measurement(written.info.bytes, latency, int(model.count_params()))
