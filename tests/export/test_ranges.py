@@ -230,7 +230,9 @@ def test_regression_far_from_zero_keeps_its_resolution(offset, spread, tmp_path)
 
 def test_integer_answers_too_few_to_be_of_use_are_refused(tmp_path):
     model, x = forecast(990.0, 4.0)
-    with pytest.raises(VerificationError, match=r"'next' differs.*inference_type 'float32'"):
+    with pytest.raises(
+        VerificationError, match=r"too roughly: 'next' differs.*inference_type 'float32'"
+    ):
         export_tflite(
             model,
             tmp_path / "m.tflite",
