@@ -44,7 +44,9 @@ def test_training_says_its_own_lines_and_nothing_else(reviews, tmp_path):
 def test_export_says_its_own_lines_and_nothing_else(trained, tmp_path):
     result = run(f"export {trained} --quantize none,int8 -o {tmp_path}/bundle")
     assert result.returncode == 0, result.stderr
-    starts = ("Loading", "Answering", "Writing", "All 3 exports")
+    # So small a model is smaller without quantization, which is said.
+    larger = "model_int8.tflite is larger than the same model in float32"
+    starts = ("Loading", "Answering", "Writing", "All 3 exports", larger)
     assert [line for line in result.stderr.splitlines() if not line.startswith(starts)] == []
 
 

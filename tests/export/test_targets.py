@@ -116,7 +116,9 @@ def test_an_unknown_target_names_the_nearest(tmp_path):
 def test_auto_chooses_among_what_the_target_takes():
     for name in TARGETS.names():
         tried = candidates("auto", False, 10, name)
-        assert [one.lowering for one in tried] == TARGETS.get(name).lowerings
+        # A file whose inputs an app sizes is another kind of file, and named where it is wanted.
+        fixed = [n for n in TARGETS.get(name).lowerings if not LOWERINGS.get(n).open_sizes]
+        assert [one.lowering for one in tried] == fixed
 
 
 def test_what_the_target_prefers_is_tried_however_many_steps_there_are():
