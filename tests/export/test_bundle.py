@@ -718,3 +718,18 @@ def test_places_that_hold_no_bundle_and_newer_formats_are_refused(copy, tmp_path
     (copy / "report.json").write_text(json.dumps({**report, "format": 2}))
     with pytest.raises(RunError, match="newer keras-rnn-zoo"):
         Bundle.load(copy)
+
+
+def test_a_file_is_compared_with_the_float32_file_of_its_own_bundle():
+    """The lowering that int8 takes may be larger in float32, too."""
+    entries = [
+        {"file": "model.tflite", "quantization": "none", "bytes": 10, "float32_bytes": 10},
+        {"file": "model_int8.tflite", "quantization": "int8", "bytes": 11, "float32_bytes": 12},
+    ]
+    for entry in entries:
+        entry["labelled"] = None
+    x = np.ones((3, 4))
+    told = bundles._verdict(entries, Rows(x, None, "rows"), None)
+    assert told["text"].startswith("model_int8.tflite is larger than the same model in float32 (11")
+    entries[1]["bytes"] = 9
+    assert not bundles._verdict(entries, Rows(x, None, "rows"), None)["losses"]
