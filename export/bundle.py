@@ -688,8 +688,7 @@ def _write_saved_model(
         "format": "saved_model",
         "quantization": None,
         "description": "for TensorFlow: tf.saved_model.load, TensorFlow Serving",
-        "bytes": (size := saved_model.directory_bytes(path)),
-        "float32_bytes": size,
+        "bytes": saved_model.directory_bytes(path),
         "signatures": {"serving_default": {"inputs": parity.inputs, "outputs": parity.outputs}},
         "parity": parity.to_dict(),
         "labelled": scored,
@@ -762,12 +761,16 @@ def _verdict(
     count = len(entries)
     # Where the float32 file is in the bundle, its size counts: the lowering may differ by mode.
     plain = [entry["bytes"] for entry in entries if entry.get("quantization") == "none"]
-    losses = []
-    for entry in entries:
-        float32 = min(plain or [entry["float32_bytes"]])
-        is_tflite = entry.get("quantization") is not None
-        if is_tflite and (larger := larger_than_float32(entry["file"], entry["bytes"], float32)):
-            losses.append(larger)
+    losses = [
+        larger
+        for entry in entries
+        if "float32_bytes" in entry  # a .tflite file
+        and (
+            larger := larger_than_float32(
+                entry["file"], entry["bytes"], min(plain or [entry["float32_bytes"]])
+            )
+        )
+    ]
     losses += [_loss(entry) for entry in entries if _points_lost(entry) > MOST_POINTS_LOST]
     text = (
         f"All {count} exports answer" if count > 1 else "The export answers"

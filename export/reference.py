@@ -248,22 +248,23 @@ def resized(model: Any, samples: Samples) -> list[Samples]:
     """Returns samples of two other sizes, for a file that can be resized.
 
     The first half of the time steps, and all of them twice over (or three times, where Keras takes
-    no fewer), along the axes that the model leaves open; the same samples where it leaves none.
+    no fewer), along the axes that the model leaves open; the same samples where it leaves none, or
+    Keras takes no others: their batches are of other sizes still.
     """
     axes = {
         spec.name: [axis for axis, size in enumerate(spec.shape) if axis and size is None]
         for spec in input_specs(model)
     }
-    if not any(axes.values()):
-        return [samples] * len(OTHER_BATCHES)
-    found = []
-    for factor in OTHER_LENGTHS:
+    found: list[Samples] = []
+    for factor in OTHER_LENGTHS if any(axes.values()) else ():
+        if len(found) == len(OTHER_BATCHES):
+            break
         x = {name: _repeated(values, axes[name], factor) for name, values in samples.items()}
         # A convolution, or the positions of an attention, may not take them.
         with contextlib.suppress(Exception):
             keras_answers(model, {name: values[:1] for name, values in x.items()})
             found.append(x)
-    return found[: len(OTHER_BATCHES)]
+    return found + [samples] * (len(OTHER_BATCHES) - len(found))
 
 
 def _repeated(values: np.ndarray, axes: list[int], factor: float) -> np.ndarray:
@@ -279,7 +280,7 @@ def resized_references(
     """Runs a Keras model on samples of other sizes; see `resized` and `reference_of`."""
     return [
         replace(reference_of(model, x, roundings=roundings), batch_size=batch)
-        for x, batch in zip(resized(model, samples), OTHER_BATCHES, strict=False)
+        for x, batch in zip(resized(model, samples), OTHER_BATCHES, strict=True)
     ]
 
 

@@ -91,9 +91,9 @@ class IntegerProducts:
 
     def _see(self, multiply: Callable[[Tensor], Tensor], x: Tensor, weight: Tensor) -> Tensor:
         result = multiply(x)
-        key = _key(weight.numpy())
+        key = _key(np.asarray(weight))
         if key in self._known:
-            for place, values in enumerate((x.numpy(), result.numpy())):
+            for place, values in enumerate((np.asarray(x), np.asarray(result))):
                 if key not in self._ranges:
                     nothing = [np.full(s, np.inf) for s in (x.shape[-1], result.shape[-1])]
                     self._ranges[key] = (
@@ -105,7 +105,7 @@ class IntegerProducts:
         return result
 
     def _round(self, multiply: Callable[[Tensor], Tensor], x: Tensor, weight: Tensor) -> Tensor:
-        key = _key(weight.numpy())
+        key = _key(np.asarray(weight))
         if key not in self._ranges:
             return multiply(x)
         # What is computed once a call may have a scale for each column; what is in a loop has one.

@@ -150,6 +150,17 @@ def test_only_the_batch_is_open_where_the_model_fixes_the_time_steps(tmp_path):
         file.predict(x[:, :5])
 
 
+def test_a_model_that_keras_takes_at_one_length_alone_is_compared_in_other_batches():
+    import keras
+
+    inputs = keras.Input((None, 4), name="x")
+    x = keras.layers.Lambda(lambda x: x + np.ones((20, 4), "float32"))(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.LSTM(3)(x)))
+    x = np.random.default_rng(0).standard_normal((9, 20, 4)).astype("float32")
+    references = resized_references(model, {"x": x}, {})
+    assert [(len(r.x["x"][0]), r.batch_size) for r in references] == [(20, 3), (20, 2)]
+
+
 def test_a_file_that_is_right_at_one_length_alone_is_refused(tmp_path):
     """A sum divided by 20 is the average of 20 steps, and of no other number of steps."""
     import keras
