@@ -34,7 +34,7 @@ from onnx_models import Graph
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.export import export_tflite
-from keras_rnn_zoo.export.latency import machine
+from keras_rnn_zoo.export.tflite.latency import machine
 from keras_rnn_zoo.provenance import provenance
 
 TEXT = {"timesteps": 200, "vocabulary": 10_000, "embedding": 128}

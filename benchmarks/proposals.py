@@ -27,10 +27,10 @@ import keras_tuner
 import numpy as np
 
 from keras_rnn_zoo import files
-from keras_rnn_zoo.export.latency import machine
+from keras_rnn_zoo.export.tflite.latency import machine
 from keras_rnn_zoo.provenance import provenance
 from keras_rnn_zoo.tuner import TUNERS, Plan, ZooHyperModel
-from keras_rnn_zoo.tuner.durable import durable
+from keras_rnn_zoo.tuner.tuners._durable import durable
 
 TRIALS = (10, 50, 100, 200)
 CONTENDERS = ("ours", "ours, budget", "KerasTuner")

@@ -25,7 +25,7 @@ from published import PUBLISHED
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, export_tflite
-from keras_rnn_zoo.export.latency import benchmark_tflite
+from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
 from keras_rnn_zoo.provenance import provenance
 
 

@@ -43,8 +43,8 @@ from published import PUBLISHED
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
-from keras_rnn_zoo.export.gate import inspect
-from keras_rnn_zoo.export.verification import score
+from keras_rnn_zoo.export.tflite.contents import inspect
+from keras_rnn_zoo.export.verify.scores import score
 from keras_rnn_zoo.provenance import provenance
 
 CALIBRATION = 100
@@ -98,7 +98,7 @@ class Texts:
             return self._made(count, seed)
         if not self._read:
             from keras_rnn_zoo.data import Dataset, load_data
-            from keras_rnn_zoo.preprocessing import Preprocessor
+            from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
             train, test = load_data(self.data).train, load_data(self.test_data).train
             rows = np.random.default_rng(0).permutation(len(train))[:6000]

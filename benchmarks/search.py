@@ -28,10 +28,10 @@ import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.data import Dataset, Split
-from keras_rnn_zoo.export.latency import machine
+from keras_rnn_zoo.export.tflite.latency import machine
 from keras_rnn_zoo.provenance import provenance
 from keras_rnn_zoo.tuner import TUNERS, search
-from keras_rnn_zoo.tuner.running import ZooTuner
+from keras_rnn_zoo.tuner.study.loop import ZooTuner
 
 
 def data() -> Dataset:

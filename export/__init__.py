@@ -8,37 +8,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_rnn_zoo._lazy import lazy
+from keras_rnn_zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_rnn_zoo.export.api import TFLiteResult as TFLiteResult
-    from keras_rnn_zoo.export.api import Unquantized as Unquantized
-    from keras_rnn_zoo.export.api import export_tflite as export_tflite
-    from keras_rnn_zoo.export.bundle import Bundle as Bundle
-    from keras_rnn_zoo.export.bundle import export_bundle as export_bundle
-    from keras_rnn_zoo.export.checking import benchmark_file as benchmark_file
-    from keras_rnn_zoo.export.checking import verify_file as verify_file
+    from keras_rnn_zoo.export.bundle.any_file import benchmark_file as benchmark_file
+    from keras_rnn_zoo.export.bundle.any_file import verify_file as verify_file
+    from keras_rnn_zoo.export.bundle.bundle import Bundle as Bundle
+    from keras_rnn_zoo.export.bundle.write import export_bundle as export_bundle
+    from keras_rnn_zoo.export.formats.saved_model import export_saved_model as export_saved_model
+    from keras_rnn_zoo.export.formats.tflite import TFLiteResult as TFLiteResult
+    from keras_rnn_zoo.export.formats.tflite import Unquantized as Unquantized
+    from keras_rnn_zoo.export.formats.tflite import export_tflite as export_tflite
     from keras_rnn_zoo.export.lowering import LOWERINGS as LOWERINGS
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS as QUANTIZATIONS
-    from keras_rnn_zoo.export.saved_model import export_saved_model as export_saved_model
     from keras_rnn_zoo.export.targets import TARGETS as TARGETS
-    from keras_rnn_zoo.export.verification import TFLiteModel as TFLiteModel
-    from keras_rnn_zoo.export.verification import Tolerance as Tolerance
+    from keras_rnn_zoo.export.verify.compare import TFLiteModel as TFLiteModel
+    from keras_rnn_zoo.export.verify.tolerance import Tolerance as Tolerance
 
 _EXPORTS = {
     "LOWERINGS": "lowering",
     "QUANTIZATIONS": "quantization",
     "TARGETS": "targets",
-    "Bundle": "bundle",
-    "TFLiteModel": "verification",
-    "TFLiteResult": "api",
-    "Tolerance": "verification",
-    "Unquantized": "api",
-    "benchmark_file": "checking",
-    "export_bundle": "bundle",
-    "export_saved_model": "saved_model",
-    "export_tflite": "api",
-    "verify_file": "checking",
+    "Bundle": "bundle.bundle",
+    "TFLiteModel": "tflite.interpreter",
+    "TFLiteResult": "formats.tflite",
+    "Tolerance": "verify.tolerance",
+    "Unquantized": "formats.tflite",
+    "benchmark_file": "bundle.any_file",
+    "export_bundle": "bundle.write",
+    "export_saved_model": "formats.saved_model",
+    "export_tflite": "formats.tflite",
+    "verify_file": "bundle.any_file",
 }
 
 __all__ = sorted(_EXPORTS)

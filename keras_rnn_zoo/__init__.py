@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keras_rnn_zoo import _keras_hook
-from keras_rnn_zoo._lazy import lazy
+from keras_rnn_zoo.lazy import lazy
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.builder import Field as Field
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.builder import get_model as get_model
     from keras_rnn_zoo.builder import list_models as list_models
     from keras_rnn_zoo.builder import register_model as register_model
-    from keras_rnn_zoo.comparing import compare as compare
     from keras_rnn_zoo.data import Dataset as Dataset
     from keras_rnn_zoo.data import load_data as load_data
     from keras_rnn_zoo.errors import ZooError as ZooError
-    from keras_rnn_zoo.run import Run as Run
-    from keras_rnn_zoo.training import train as train
+    from keras_rnn_zoo.training.compare import compare as compare
+    from keras_rnn_zoo.training.run import Run as Run
+    from keras_rnn_zoo.training.train import train as train
     from keras_rnn_zoo.twins import transfer_weights as transfer_weights
 
     __version__: str
@@ -35,17 +35,17 @@ _EXPORTS = {
     "Dataset": "data",
     "Field": "builder",
     "ModelBuilder": "builder",
-    "Run": "run",
+    "Run": "training.run",
     "ZooError": "errors",
     "builder_from_json": "builder",
     "common_fields": "builder",
-    "compare": "comparing",
+    "compare": "training.compare",
     "get_builder": "builder",
     "get_model": "builder",
     "list_models": "builder",
     "load_data": "data",
     "register_model": "builder",
-    "train": "training",
+    "train": "training.train",
     "transfer_weights": "twins",
 }
 

@@ -7,6 +7,8 @@ to do. The command line prints the message and exits with `exit_code`; code can 
 from __future__ import annotations
 
 import difflib
+import re
+import textwrap
 from collections.abc import Iterable
 
 
@@ -114,3 +116,14 @@ def listed(names: Iterable[str]) -> str:
 def _printable(name: object) -> str:
     # Names come from files, too, and a message is one line.
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))
+
+
+def one_line(error: BaseException) -> str:
+    """Returns the type and the message of any error in one line, not too long."""
+    text = plain(error).split("Arguments received by")[0]
+    return f"{type(error).__name__}: {textwrap.shorten(text, 300, placeholder=' ...')}"
+
+
+def plain(error: BaseException) -> str:
+    """Returns the message without the colours that Keras gives it."""
+    return re.sub(r"\x1b\[[\d;]*m", "", str(error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -177,3 +178,9 @@ def new_directory(path: PathLike, *, replace: bool = False) -> Iterator[Path]:
         finally:
             for leftover in (temporary, temporary.with_suffix(".old")):
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+def sha256(path: PathLike) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal digits."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

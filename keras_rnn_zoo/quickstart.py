@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keras_rnn_zoo.files import PathLike, check_new_directory
 
 if TYPE_CHECKING:
-    from keras_rnn_zoo.export.bundle import Bundle
+    from keras_rnn_zoo.export.bundle.bundle import Bundle
     from keras_rnn_zoo.tuner import SearchResult
 
 DATA, MODELS = "digits", ("lstm", "gru")
@@ -62,7 +62,8 @@ def quickstart(
         if progress:
             print(line, file=sys.stderr, flush=True)
 
-    from keras_rnn_zoo.export.bundle import export_bundle, verify_bundle
+    from keras_rnn_zoo.export.bundle.check import verify_bundle
+    from keras_rnn_zoo.export.bundle.write import export_bundle
     from keras_rnn_zoo.tuner import search
 
     say(f"1 of 3: searching {' and '.join(MODELS)} on {DATA}, {TRIALS} trials")

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_rnn_zoo._lazy import lazy
+from keras_rnn_zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from keras_rnn_zoo.tuner.budget import DeviceBudget as DeviceBudget
     from keras_rnn_zoo.tuner.engines import ENGINES as ENGINES
     from keras_rnn_zoo.tuner.engines import Engine as Engine
     from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel as ZooHyperModel
-    from keras_rnn_zoo.tuner.searching import SearchResult as SearchResult
-    from keras_rnn_zoo.tuner.searching import search as search
+    from keras_rnn_zoo.tuner.study.search import SearchResult as SearchResult
+    from keras_rnn_zoo.tuner.study.search import search as search
+    from keras_rnn_zoo.tuner.trials.budget import DeviceBudget as DeviceBudget
     from keras_rnn_zoo.tuner.tuners import TUNERS as TUNERS
     from keras_rnn_zoo.tuner.tuners import Algorithm as Algorithm
     from keras_rnn_zoo.tuner.tuners import Plan as Plan
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "TUNERS": "tuners",
     "Algorithm": "tuners",
-    "DeviceBudget": "budget",
+    "DeviceBudget": "trials.budget",
     "ENGINES": "engines",
     "Engine": "engines",
     "Plan": "tuners",
-    "SearchResult": "searching",
+    "SearchResult": "study.search",
     "ZooHyperModel": "hypermodel",
-    "search": "searching",
+    "search": "study.search",
 }
 
 __all__ = sorted(_EXPORTS)

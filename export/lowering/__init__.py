@@ -1,7 +1,7 @@
 """Ways to express a recurrence in TFLite's builtin ops; one file each, self-registering."""
 
-from keras_rnn_zoo.export.lowering._base import LOWERINGS, Lowering, register_lowering
-from keras_rnn_zoo.export.lowering._products import FLOAT, HYBRID, INTEGER, Products
+from keras_rnn_zoo.export.lowering.products import FLOAT, HYBRID, INTEGER, Products
+from keras_rnn_zoo.export.lowering.recurrence import LOWERINGS, Lowering, register_lowering
 
 __all__ = [
     "FLOAT",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from keras_rnn_zoo.export.targets._base import Target, register_target
+from keras_rnn_zoo.export.targets.target import Target, register_target
 
 
 @register_target("litert_js")

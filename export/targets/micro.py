@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from keras_rnn_zoo.export.gate import FileInfo
-from keras_rnn_zoo.export.targets._base import Target, register_target
+from keras_rnn_zoo.export.targets.target import Target, register_target
+from keras_rnn_zoo.export.tflite.contents import FileInfo
 
 
 @register_target("micro")

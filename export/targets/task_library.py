@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_rnn_zoo.export.targets._base import Target, register_target
+from keras_rnn_zoo.export.targets.target import Target, register_target
 
 
 @register_target("task_library")

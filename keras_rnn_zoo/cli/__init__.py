@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-PROGRAM = "keras-rnn-zoo"
-
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command line.

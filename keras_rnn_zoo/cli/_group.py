@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-import keras_rnn_zoo.cli
-from keras_rnn_zoo.cli import PROGRAM
+from keras_rnn_zoo.cli._program import PROGRAM
 from keras_rnn_zoo.errors import listed, nearest
 
 # The way that a model goes; a command that is not listed comes last.
@@ -34,7 +34,7 @@ class Commands(click.Group):
         """Returns the names of the commands, in the order in which they are used."""
         names = [
             module.name.replace("_", "-")
-            for module in pkgutil.iter_modules(keras_rnn_zoo.cli.__path__)
+            for module in pkgutil.iter_modules([str(Path(__file__).parent)])
             if not module.name.startswith("_")
         ]
         place = {name: i for i, name in enumerate(_ORDER)}

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-from keras_rnn_zoo.cli import PROGRAM
+from keras_rnn_zoo.cli._program import PROGRAM
 
 DEBUG = "KERAS_RNN_ZOO_DEBUG"
 BUG, BROKEN_PIPE = 70, 128 + signal.SIGPIPE

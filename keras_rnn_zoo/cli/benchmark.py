@@ -55,7 +55,7 @@ def command(
         fail(f"--quantize chooses files of a bundle, and {source} is none. Leave it out.")
     with out.working():
         if bare:
-            from keras_rnn_zoo.export.checking import benchmark_file
+            from keras_rnn_zoo.export.bundle.any_file import benchmark_file
 
             measured = benchmark_file(
                 source, data, threads=threads, repeats=repeats, seconds=seconds
@@ -63,7 +63,7 @@ def command(
             file = Path(source)
             rows = [{"file": file.name, "bytes": file.stat().st_size, **measured}]
         else:
-            from keras_rnn_zoo.export.bundle import benchmark_bundle
+            from keras_rnn_zoo.export.bundle.check import benchmark_bundle
 
             rows = benchmark_bundle(
                 source,

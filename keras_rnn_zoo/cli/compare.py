@@ -47,7 +47,7 @@ def command(
     """
     values = config(models, settings)
     with out.working():
-        from keras_rnn_zoo.comparing import compare
+        from keras_rnn_zoo.training.compare import compare
 
         rows = compare(
             list(models) or None, config=values, output=output, command=line, **arguments

@@ -128,8 +128,8 @@ def command(
     keras-rnn-zoo export runs/bilstm --format tflite --quantize none,int8 -o bundle
     """
     with out.working():
-        from keras_rnn_zoo.export.bundle import export_bundle
-        from keras_rnn_zoo.run import use_custom_objects
+        from keras_rnn_zoo.export.bundle.write import export_bundle
+        from keras_rnn_zoo.training.run import use_custom_objects
 
         if custom_objects:
             use_custom_objects(names(custom_objects) or [])
@@ -182,7 +182,7 @@ def show(report: dict[str, Any]) -> None:
                 out.NOTHING if changed is None else f"{changed:,} of {scored['rows']:,}",
             ]
         rows.append(row)
-    from keras_rnn_zoo.export.report import left_in_float32, told
+    from keras_rnn_zoo.export.bundle.page import left_in_float32, told
 
     for loss in report["verdict"]["losses"]:
         click.echo(loss)

@@ -15,7 +15,7 @@ from keras_rnn_zoo.cli._options import custom_objects_option, json_option, names
 from keras_rnn_zoo.errors import DataError
 
 if TYPE_CHECKING:
-    from keras_rnn_zoo.preprocessing import Preprocessor
+    from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
 
 @click.command("predict", short_help="Let a trained model or a bundle answer.")
@@ -57,7 +57,7 @@ def command(
         fail("Give either texts or --input FILE.")
     if custom_objects:
         with out.working():
-            from keras_rnn_zoo.run import use_custom_objects
+            from keras_rnn_zoo.training.run import use_custom_objects
 
             use_custom_objects(names(custom_objects) or [])
     answers, inputs = _answers(run_or_bundle, texts, file, text_column, quantize)
@@ -73,9 +73,10 @@ def _answers(
 ) -> tuple[list[dict[str, Any]], Sequence[Any]]:
     """Reads the model's description first: it is what is wrong most often."""
     with out.working():
-        from keras_rnn_zoo.export.bundle import Bundle
-        from keras_rnn_zoo.export.report import REPORT_FILE
-        from keras_rnn_zoo.export.sources import open_source, read_encoded
+        from keras_rnn_zoo.export.bundle.bundle import Bundle
+        from keras_rnn_zoo.export.bundle.page import REPORT_FILE
+        from keras_rnn_zoo.export.bundle.rows import read_encoded
+        from keras_rnn_zoo.export.bundle.source import open_source
 
         bundle = Bundle.load(source) if (Path(source) / REPORT_FILE).is_file() else None
         if bundle is not None:

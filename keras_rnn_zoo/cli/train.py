@@ -44,7 +44,7 @@ def command(
     """
     values = config([model], settings)
     with out.working():
-        from keras_rnn_zoo.training import train
+        from keras_rnn_zoo.training.train import train
 
         run = train(model, config=values, output=output, command=line, **arguments)
     if as_json:

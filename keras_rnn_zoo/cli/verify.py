@@ -69,7 +69,7 @@ def command(
         fail(f"{unfit[0]} is for a .tflite file, and {source} is a directory. Leave it out.")
     with out.working():
         if bare:
-            from keras_rnn_zoo.export.checking import verify_file
+            from keras_rnn_zoo.export.bundle.any_file import verify_file
 
             result = verify_file(
                 source,
@@ -81,7 +81,7 @@ def command(
                 label_column=label_column,
             )
         else:
-            from keras_rnn_zoo.export.bundle import verify_bundle
+            from keras_rnn_zoo.export.bundle.check import verify_bundle
 
             result = verify_bundle(source, progress=True)
     if as_json:

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_rnn_zoo.data import DATASETS, Dataset, Reader, Split
 from keras_rnn_zoo.errors import DataError
-from keras_rnn_zoo.vocabulary import PAD, START, UNKNOWN, Vocabulary
+from keras_rnn_zoo.preprocessing.vocabulary import PAD, START, UNKNOWN, Vocabulary
 
 NUM_WORDS = 10_000
 # Keras numbers words from index_from=3, and the most frequent word has rank 1: id 3 stays unused.

@@ -476,7 +476,7 @@ def test_a_directory_without_permission(zoo, reviews, trained, tmp_path, writer)
 
 def test_an_export_that_fails_halfway_leaves_what_was_there(zoo, trained, tmp_path, monkeypatch):
     from keras_rnn_zoo.errors import ConversionError
-    from keras_rnn_zoo.export.converting import Converter
+    from keras_rnn_zoo.export.convert.converter import Converter
 
     def refuse(*args, **kwargs):
         raise ConversionError("The TFLite converter crashed.")

@@ -58,7 +58,7 @@ def test_quickstart_goes_the_whole_way_and_goes_on_after_a_stop(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("keras_rnn_zoo.export.bundle.export_bundle", stop)
+        patch.setattr("keras_rnn_zoo.export.bundle.write.export_bundle", stop)
         answer = zoo(f"quickstart -o {tmp_path}/quick")
     assert answer.code == 130
     assert "the same command goes on" in answer.err

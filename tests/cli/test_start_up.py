@@ -11,7 +11,7 @@ import pytest
 
 from keras_rnn_zoo.cli import _options
 from keras_rnn_zoo.cli._group import cli
-from keras_rnn_zoo.preprocessing import SIDES
+from keras_rnn_zoo.preprocessing.preprocessor import SIDES
 
 COMMANDS = cli.list_commands(None)
 QUICK = [

@@ -227,7 +227,7 @@ def build(name: str | Callable[[], Any]) -> Any:
 
 def inputs_for(model: Any) -> dict[str, np.ndarray]:
     """Real-looking inputs: every true length from 0 to T, holes, and padding on the left."""
-    from keras_rnn_zoo.export.tracing import input_specs
+    from keras_rnn_zoo.export.keras_model.signature import input_specs
 
     generator = np.random.default_rng(11)
     count = TIMESTEPS + 3

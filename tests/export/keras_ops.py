@@ -441,7 +441,7 @@ def rows(model, count: int = 6) -> list[dict[str, np.ndarray]]:
 @contextlib.contextmanager
 def _recorded():
     """Yields the types of the ops that are replaced until the block ends."""
-    from keras_rnn_zoo.export.device_ops import REPLACEMENTS
+    from keras_rnn_zoo.export.lowering.device_ops import REPLACEMENTS
 
     def recorded(kind, replacement):
         def record(*arguments):
@@ -468,16 +468,16 @@ def outcome(expression: str) -> dict[str, Any]:
         (and `why` and `helps`), or `"no model"` (Keras itself does not build it).
     """
     from keras_rnn_zoo.errors import ConversionError, OpGateError
-    from keras_rnn_zoo.export import converting
+    from keras_rnn_zoo.export.convert import converter
+    from keras_rnn_zoo.export.convert.write import Form, write
+    from keras_rnn_zoo.export.diagnose.known_failures import remedy
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS
-    from keras_rnn_zoo.export.remedies import remedy
-    from keras_rnn_zoo.export.writing import Form, write
 
     try:
         model = build(expression)
     except Exception as error:
         return {"status": "no model", "why": f"{type(error).__name__}: {error}"}
-    with tempfile.TemporaryDirectory() as scratch, converting.in_this_process():
+    with tempfile.TemporaryDirectory() as scratch, converter.in_this_process():
         try:
             with _recorded() as replaced:
                 form = Form(QUANTIZATIONS.get("none"), "loop")
@@ -505,8 +505,8 @@ def _difference(model, path: Path, tolerance: float) -> str | None:
     """
     import keras
 
-    from keras_rnn_zoo.export.running import TFLiteModel
-    from keras_rnn_zoo.export.tracing import output_names
+    from keras_rnn_zoo.export.keras_model.signature import output_names
+    from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel
 
     file = TFLiteModel(path)
     for one in rows(model):

@@ -17,12 +17,12 @@ import numpy as np
 
 from keras_rnn_zoo.errors import VerificationError
 from keras_rnn_zoo.export import QUANTIZATIONS, export_tflite
-from keras_rnn_zoo.export import flatbuffer as fb
-from keras_rnn_zoo.export.api import roundings
-from keras_rnn_zoo.export.converting import in_this_process
-from keras_rnn_zoo.export.reference import Reference, reference_of
-from keras_rnn_zoo.export.running import Arrays, TFLiteModel
-from keras_rnn_zoo.export.verification import compare_tflite, compare_values
+from keras_rnn_zoo.export.convert.converter import in_this_process
+from keras_rnn_zoo.export.formats.tflite import roundings
+from keras_rnn_zoo.export.tflite import flatbuffer as fb
+from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
+from keras_rnn_zoo.export.verify.compare import compare_tflite, compare_values
+from keras_rnn_zoo.export.verify.reference import Reference, reference_of
 
 MODES = ("none", "float16", "dynamic", "int8")
 # What the verification sees, what int8 is calibrated on, and what decides whether answers changed.
@@ -491,7 +491,7 @@ def _kept(made: Subject, x: Arrays) -> Arrays:
 
 
 def _names(model: Any) -> list[str]:
-    from keras_rnn_zoo.export.tracing import output_names
+    from keras_rnn_zoo.export.keras_model.signature import output_names
 
     return output_names(model)
 

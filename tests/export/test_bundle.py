@@ -23,11 +23,15 @@ from keras_rnn_zoo.errors import (
     UnknownNameError,
 )
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
-from keras_rnn_zoo.export import bundle as bundles
-from keras_rnn_zoo.export.bundle import Bundle, benchmark_bundle, export_bundle, verify_bundle
-from keras_rnn_zoo.export.sources import Labelled, Rows
-from keras_rnn_zoo.preprocessing import Preprocessor
-from keras_rnn_zoo.run import write_run
+from keras_rnn_zoo.export.bundle import report as reports
+from keras_rnn_zoo.export.bundle import write as bundles
+from keras_rnn_zoo.export.bundle.bundle import Bundle
+from keras_rnn_zoo.export.bundle.check import benchmark_bundle, verify_bundle
+from keras_rnn_zoo.export.bundle.rows import Rows
+from keras_rnn_zoo.export.bundle.scoring import Labelled
+from keras_rnn_zoo.export.bundle.write import export_bundle
+from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+from keras_rnn_zoo.training.run import write_run
 
 TEXTS = ["a wonderful film", "a moving story", "a dull film", "a boring story"] * 6
 LABELS = ["good", "good", "bad", "bad"] * 6
@@ -180,7 +184,7 @@ def test_raw_text_is_answered_with_labels(exported, quantization):
 
 
 def test_bundle_answers_as_the_run(run, exported):
-    from keras_rnn_zoo.run import Run
+    from keras_rnn_zoo.training.run import Run
 
     expected = Run.load(run).predict(TEXTS[:4])
     received = exported[0].predict(TEXTS[:4])
@@ -193,7 +197,7 @@ def test_bundle_answers_as_the_run(run, exported):
 def test_prediction_and_benchmark_start_quickly_without_tensorflow(exported):
     program = (
         "import sys\n"
-        "from keras_rnn_zoo.export.bundle import Bundle, benchmark_bundle\n"
+        "from keras_rnn_zoo.export.bundle.write import Bundle, benchmark_bundle\n"
         f"path = {str(exported[0].path)!r}\n"
         "Bundle.load(path).predict(['a moving film'])\n"
         "benchmark_bundle(path, repeats=2)\n"
@@ -300,7 +304,7 @@ def test_representative_data_can_be_a_file(run, bare, tmp_path, name, kind):
         raise ExportError("seen")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_rnn_zoo.export.api.write", write)
+        patch.setattr("keras_rnn_zoo.export.formats.tflite.write", write)
         source = bare if kind == "data with labels" else run
         if kind == "by the inputs' names":  # of several
             file, source = two_inputs(tmp_path, x)
@@ -529,7 +533,7 @@ def verdict(before, after, rows, task="binary"):
     labelled = Labelled(x, np.ones(rows), task, "rows", np.ones(rows), before)
     scored = {"measure": labelled.measure, "before": before, "after": after, "rows": rows}
     entry = {"file": "model_int8.tflite", "labelled": scored, "bytes": 9, "float32_bytes": 9}
-    return bundles._verdict([entry], Rows(x, None, "rows"), labelled)
+    return reports.verdict([entry], Rows(x, None, "rows"), labelled)
 
 
 def test_a_loss_of_more_than_half_a_point_opens_the_verdict():
@@ -596,7 +600,7 @@ def test_a_quantized_file_that_is_larger_opens_with_that(tmp_path, capsys):
 
 
 def test_failed_modes_are_all_named_and_nothing_is_written(run, tmp_path, monkeypatch):
-    import keras_rnn_zoo.export.api as api
+    import keras_rnn_zoo.export.formats.tflite as api
 
     written = api.export_tflite
 
@@ -638,7 +642,7 @@ def test_interruption_leaves_nothing_behind(run, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bundles, "_report", interrupted)
+    monkeypatch.setattr(bundles, "report_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export_bundle(run, tmp_path / "out", formats=["tflite"], quantize=["none"])
     assert not list(tmp_path.iterdir())
@@ -729,7 +733,7 @@ def test_a_file_is_compared_with_the_float32_file_of_its_own_bundle():
     for entry in entries:
         entry["labelled"] = None
     x = np.ones((3, 4))
-    told = bundles._verdict(entries, Rows(x, None, "rows"), None)
+    told = reports.verdict(entries, Rows(x, None, "rows"), None)
     assert told["text"].startswith("model_int8.tflite is larger than the same model in float32 (11")
     entries[1]["bytes"] = 9
-    assert not bundles._verdict(entries, Rows(x, None, "rows"), None)["losses"]
+    assert not reports.verdict(entries, Rows(x, None, "rows"), None)["losses"]

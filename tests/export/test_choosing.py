@@ -9,8 +9,10 @@ import pytest
 from architectures import build, inputs_for, two_grus
 
 from keras_rnn_zoo.errors import ConfigError, ExportError, UnknownNameError, VerificationError
-from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, api, export_tflite, gate
-from keras_rnn_zoo.export.choosing import Candidate, candidates, explain, ranked
+from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, export_tflite
+from keras_rnn_zoo.export.formats import tflite
+from keras_rnn_zoo.export.formats.choose import Candidate, candidates, explain, ranked
+from keras_rnn_zoo.export.tflite import contents
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,8 @@ def test_a_folded_table_takes_the_place_of_embedding_and_kernel(tmp_path):
     vocabulary, features, units = 40, 12, 8
     lost = 4 * (vocabulary * features + features * units + units)
     assert (
-        gate.inspect(folded.path).float_weight_bytes - gate.inspect(plain.path).float_weight_bytes
+        contents.inspect(folded.path).float_weight_bytes
+        - contents.inspect(plain.path).float_weight_bytes
         == 4 * vocabulary * units - lost
     )
 
@@ -128,7 +131,7 @@ def test_unknown_lowerings_name_the_nearest(tmp_path, bilstm):
 
 def test_a_candidate_that_answers_something_else_is_passed_over(bilstm, tmp_path, monkeypatch):
     model, samples = bilstm
-    real, seen = api.verification.compare_tflite, []
+    real, seen = tflite.compare.compare_tflite, []
 
     def verify(path, *arguments, **settings):
         seen.append(path)
@@ -136,7 +139,7 @@ def test_a_candidate_that_answers_something_else_is_passed_over(bilstm, tmp_path
             raise VerificationError("the first is wrong")
         return real(path, *arguments, **settings)
 
-    monkeypatch.setattr(api.verification, "compare_tflite", verify)
+    monkeypatch.setattr(tflite.compare, "compare_tflite", verify)
     result = export_tflite(
         model, tmp_path / "m.tflite", lowering=["loop", "unrolled"], samples=samples
     )

@@ -19,8 +19,8 @@ from combinations import (
 )
 
 from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TFLiteModel, export_tflite
-from keras_rnn_zoo.export.gate import inspect
-from keras_rnn_zoo.export.rewriting import rewritten
+from keras_rnn_zoo.export.lowering.rewrite import rewritten
+from keras_rnn_zoo.export.tflite.contents import inspect
 
 # float32 sums in another order, over 15 steps of 4 units that answer up to 10: a few ulp.
 TOLERANCE = 1e-5

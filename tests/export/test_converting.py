@@ -8,30 +8,30 @@ import sys
 import pytest
 
 from keras_rnn_zoo.errors import ConversionError
-from keras_rnn_zoo.export import converting
-from keras_rnn_zoo.export.converting import Converter, in_this_process
+from keras_rnn_zoo.export.convert import converter
+from keras_rnn_zoo.export.convert.converter import Converter, in_this_process
 
 ANSWER_OK = "import sys\nfor line in sys.stdin: print('{\"ok\": true}', flush=True)"
 
 
-def converter(script):
+def scripted(script):
     return Converter([sys.executable, "-c", script])
 
 
 def test_crash_is_an_error_that_names_the_signal(tmp_path):
-    crash = converter("import os, signal; input(); os.kill(os.getpid(), signal.SIGSEGV)")
+    crash = scripted("import os, signal; input(); os.kill(os.getpid(), signal.SIGSEGV)")
     with pytest.raises(ConversionError, match="SIGSEGV"):
         crash.convert(tmp_path, tmp_path / "model.tflite")
 
 
 def test_exit_is_an_error_with_the_last_words(tmp_path):
-    leaving = converter("import sys; input(); sys.exit('out of memory, goodbye')")
+    leaving = scripted("import sys; input(); sys.exit('out of memory, goodbye')")
     with pytest.raises(ConversionError, match=r"exit code 1.*out of memory, goodbye"):
         leaving.convert(tmp_path, tmp_path / "model.tflite")
 
 
 def test_hang_is_stopped_after_the_timeout(tmp_path):
-    hanging = converter("import time; time.sleep(600)")
+    hanging = scripted("import time; time.sleep(600)")
     with pytest.raises(ConversionError, match="stopped after"):
         hanging.convert(tmp_path, tmp_path / "model.tflite", timeout=0.2)
     assert hanging._process is None
@@ -53,7 +53,7 @@ def test_after_a_death_the_next_conversion_starts_a_new_process(tmp_path):
 
 
 def test_one_process_serves_many_conversions(tmp_path):
-    process = converter(ANSWER_OK)
+    process = scripted(ANSWER_OK)
     process.convert(tmp_path, tmp_path / "a.tflite")
     child = process._process
     process.convert(tmp_path, tmp_path / "b.tflite")
@@ -71,11 +71,11 @@ def test_refusal_of_the_real_converter_is_an_error_in_one_line(tmp_path, monkeyp
     )
     tf.saved_model.save(module, str(tmp_path / "saved_model"), signatures=module.serve)
     process = Converter()
-    monkeypatch.setattr(converting, "CONVERTER", process)
+    monkeypatch.setattr(converter, "CONVERTER", process)
     place = in_this_process() if here else contextlib.nullcontext()
     try:
         with place, pytest.raises(ConversionError, match="Svd") as caught:
-            converting.convert(tmp_path / "saved_model", tmp_path / "model.tflite")
+            converter.convert(tmp_path / "saved_model", tmp_path / "model.tflite")
         assert (process._process is None) == here
     finally:
         process.close()

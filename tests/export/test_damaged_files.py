@@ -13,8 +13,9 @@ import pytest
 from tflite_files import TIMESTEPS, VOCABULARY, tokens
 
 from keras_rnn_zoo.errors import DataError, RunError, ZooError
-from keras_rnn_zoo.export import benchmark_file, export_tflite, flatbuffer, gate
-from keras_rnn_zoo.export.isolated import Isolated
+from keras_rnn_zoo.export import benchmark_file, export_tflite
+from keras_rnn_zoo.export.tflite import flatbuffer
+from keras_rnn_zoo.export.tflite.isolated import Isolated
 
 COUNT = 500
 
@@ -216,14 +217,14 @@ def test_the_reader_of_tables_refuses_or_reads_every_damaged_file(good, tmp_path
         path = tmp_path / f"{number}.tflite"
         path.write_bytes(contents[number])
         try:
-            gate.inspect(path)
+            contents.inspect(path)
             ends["read"] += 1
         except ZooError as error:
             one_line(error, path)
             ends["refused"] += 1
         for output in (0, 5, 20):
             try:
-                gate.logit_source(path, output)
+                contents.logit_source(path, output)
             except ZooError as error:
                 one_line(error, path)
         path.unlink()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_rnn_zoo.export import export_tflite
-from keras_rnn_zoo.export import flatbuffer as fb
+from keras_rnn_zoo.export.tflite import flatbuffer as fb
 
 FEATURES, TIMESTEPS = 24, 12
 

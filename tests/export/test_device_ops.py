@@ -9,7 +9,7 @@ import pytest
 
 from keras_rnn_zoo.errors import ConversionError
 from keras_rnn_zoo.export import export_tflite
-from keras_rnn_zoo.export.device_ops import REPLACEMENTS, substituted
+from keras_rnn_zoo.export.lowering.device_ops import REPLACEMENTS, substituted
 
 GENERATOR = np.random.default_rng(0)
 WIDE = np.concatenate([np.linspace(-30, 30, 4001), np.geomspace(1e-6, 1e-2, 50)]).astype("float32")
@@ -158,7 +158,7 @@ def test_argmax_takes_the_first_of_ties_and_zero_before_its_negative(function, a
 
 
 def test_everything_that_is_replaced_is_tried_here_or_is_arithmetic_in_few_bits():
-    from keras_rnn_zoo.export.device_ops import narrow
+    from keras_rnn_zoo.export.lowering.device_ops import narrow
 
     few_bits = {
         *narrow.COMPARISONS,

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
-from keras_rnn_zoo.export import flatbuffer as fb
-from keras_rnn_zoo.export.gate import inspect
-from keras_rnn_zoo.export.quantization import _weights, dynamic, int8
-from keras_rnn_zoo.export.quantization._fitting import fitted
-from keras_rnn_zoo.export.quantization._weights import rounded
-from keras_rnn_zoo.export.ranges import moments_of
+from keras_rnn_zoo.export.quantization import weights
+from keras_rnn_zoo.export.quantization.fitting import fitted
+from keras_rnn_zoo.export.quantization.modes import dynamic, int8
+from keras_rnn_zoo.export.quantization.ranges import moments_of
+from keras_rnn_zoo.export.quantization.weights import rounded
+from keras_rnn_zoo.export.tflite import flatbuffer as fb
+from keras_rnn_zoo.export.tflite.contents import inspect
 
 STEPS = 24
 WORDS = 300
@@ -134,7 +135,7 @@ def test_int8_is_finer_for_fitting_its_kernels(tmp_path, monkeypatch):
     model, path, x = readings_model(), tmp_path / "model.tflite", readings(200, 1)
     settings = {"quantization": "int8", "representative_data": readings(300, 0)}
     fine = average(model, path, x, **settings)
-    monkeypatch.setattr(_weights, "fitted", lambda kernel, moments: None)
+    monkeypatch.setattr(weights, "fitted", lambda kernel, moments: None)
     assert fine < 0.85 * average(model, path, x, **settings)
 
 
@@ -190,7 +191,7 @@ def test_rows_of_a_table_have_scales_of_their_own(tmp_path, monkeypatch):
     x = WORDS - 1 - (x % 100)
     fine = average(model, path, x, quantization="dynamic")
     assert not inspect(path).weights.get("FLOAT32", 0) > 4 * WORDS + 4000
-    monkeypatch.setattr(_weights, "_largest_of_rows", lambda operator, values: None)
+    monkeypatch.setattr(weights, "_largest_of_rows", lambda operator, values: None)
     assert fine < 0.7 * average(model, path, x, quantization="dynamic")
 
 

@@ -7,8 +7,8 @@ import pytest
 from architectures import FEATURES, TIMESTEPS, VOCABULARY, build, inputs_for, two_grus
 
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
-from keras_rnn_zoo.export.gate import inspect
-from keras_rnn_zoo.export.rewriting import rewritten
+from keras_rnn_zoo.export.lowering.rewrite import rewritten
+from keras_rnn_zoo.export.tflite.contents import inspect
 
 FUSED = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 
@@ -134,7 +134,7 @@ def test_a_cell_beyond_ten_is_not_limited(tmp_path):
 def test_only_the_limit_changes_in_the_file(tmp_path):
     from ai_edge_litert import schema_py_generated as schema
 
-    from keras_rnn_zoo.export.clipping import without_cell_clip
+    from keras_rnn_zoo.export.convert.clipping import without_cell_clip
 
     model, samples = counter()
     path = tmp_path / "model.tflite"

@@ -1,4 +1,4 @@
-"""The op gate reads the written file and refuses what a plain interpreter cannot run."""
+"""The op check reads the written file and refuses what a plain interpreter cannot run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from tflite_files import TIMESTEPS, calibrated, convert, convert_model, token_model, tokens
 
 from keras_rnn_zoo.errors import OpGateError, RunError
-from keras_rnn_zoo.export import gate
+from keras_rnn_zoo.export.tflite import contents
+from keras_rnn_zoo.export.tflite.file import open_interpreter
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    return convert_model(tmp_path_factory.mktemp("gate") / "plain.tflite", token_model())
+    return convert_model(tmp_path_factory.mktemp("file") / "plain.tflite", token_model())
 
 
 def counting(configure):
@@ -50,7 +51,7 @@ def allow_custom(converter):
 
 
 def test_file_of_builtin_ops_passes_and_is_described(plain):
-    info = gate.check_builtin_only(plain)
+    info = contents.check_builtin_only(plain)
     assert info.bytes == plain.stat().st_size
     assert info.ops["FULLY_CONNECTED"] == 1 and info.ops["LOGISTIC"] == 1
     assert info.subgraphs == 1
@@ -76,7 +77,7 @@ def test_quantized_weights_are_told_from_float_ones(tmp_path):
     def optimize(converter):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
 
-    info = gate.inspect(convert_model(tmp_path / "m.tflite", model, configure=optimize))
+    info = contents.inspect(convert_model(tmp_path / "m.tflite", model, configure=optimize))
     assert info.quantized_weight_bytes == info.weights["INT8"] == 64 * 64
     assert info.float_weight_bytes <= 4 * 64
     assert info.float32_weights == ()
@@ -90,23 +91,23 @@ def test_subgraphs_and_their_ops_are_counted(tmp_path):
         return {"y": y}
 
     path = convert(tmp_path / "m.tflite", loop, [tf.TensorSpec((1, 3), tf.float32, name="x")])
-    info = gate.check_builtin_only(path)
+    info = contents.check_builtin_only(path)
     assert info.subgraphs == 3
     assert info.ops["WHILE"] == 1 and info.ops["TANH"] == 1
 
 
 def test_flex_op_is_refused_by_name(tmp_path):
     path = counting(allow_tensorflow)(tmp_path / "flex.tflite")
-    assert gate.inspect(path).flex_ops == ("FlexBincount",)
+    assert contents.inspect(path).flex_ops == ("FlexBincount",)
     with pytest.raises(OpGateError, match=r"TensorFlow ops \(FlexBincount\)") as caught:
-        gate.check_builtin_only(path)
+        contents.check_builtin_only(path)
     assert caught.value.ops == ("FlexBincount",)
 
 
 def test_custom_op_is_refused_by_name(tmp_path):
     path = counting(allow_custom)(tmp_path / "custom.tflite")
     with pytest.raises(OpGateError, match=r"custom ops \(Bincount\)") as caught:
-        gate.check_builtin_only(path)
+        contents.check_builtin_only(path)
     assert caught.value.ops == ("Bincount",)
 
 
@@ -118,9 +119,9 @@ def test_file_without_ops_is_refused(tmp_path):
         lambda x: {"y": tf.constant([[1.0, 2.0]])},
         [tf.TensorSpec((1, 3), tf.float32, name="x")],
     )
-    assert not gate.inspect(path).ops
+    assert not contents.inspect(path).ops
     with pytest.raises(OpGateError, match="no ops at all"):
-        gate.check_builtin_only(path)
+        contents.check_builtin_only(path)
 
 
 def test_output_that_no_op_computes_is_refused(tmp_path):
@@ -132,7 +133,7 @@ def test_output_that_no_op_computes_is_refused(tmp_path):
         [tf.TensorSpec((1, 3), tf.float32, name="x")],
     )
     with pytest.raises(OpGateError, match="no op computes"):
-        gate.check_builtin_only(path)
+        contents.check_builtin_only(path)
 
 
 def _patched_op_code(path, target, number):
@@ -153,14 +154,14 @@ def _patched_op_code(path, target, number):
 def test_op_that_the_schema_does_not_know_is_refused_by_its_code(plain, tmp_path):
     path = _patched_op_code(plain, tmp_path / "new.tflite", 4000)
     with pytest.raises(OpGateError, match="op code 4000"):
-        gate.check_builtin_only(path)
+        contents.check_builtin_only(path)
 
 
 def test_op_that_the_interpreter_lacks_is_refused(plain, tmp_path):
     # CALL is in the schema; no interpreter has a kernel for it.
     path = _patched_op_code(plain, tmp_path / "call.tflite", 31)
     with pytest.raises(OpGateError, match="CALL"):
-        gate.check_builtin_only(path)
+        contents.check_builtin_only(path)
 
 
 def test_missing_file_directory_and_other_files_are_refused(tmp_path):
@@ -175,7 +176,7 @@ def test_missing_file_directory_and_other_files_are_refused(tmp_path):
         (empty, "0 bytes"),
     ):
         with pytest.raises(RunError, match=reason):
-            gate.inspect(path)
+            contents.inspect(path)
 
 
 def test_damaged_file_is_an_error_and_never_a_crash(plain, tmp_path):
@@ -191,7 +192,7 @@ def test_damaged_file_is_an_error_and_never_a_crash(plain, tmp_path):
                 damaged[int(generator.integers(8, len(content)))] = generator.integers(256)
         path.write_bytes(bytes(damaged))
         try:
-            info = gate.inspect(path)
+            info = contents.inspect(path)
         except RunError as error:
             assert str(path) in str(error)
         else:
@@ -202,15 +203,15 @@ def test_truncated_file_is_named(plain, tmp_path):
     path = tmp_path / "half.tflite"
     path.write_bytes(plain.read_bytes()[: plain.stat().st_size // 2])
     with pytest.raises(RunError, match=r"half\.tflite"):
-        gate.check_builtin_only(path)
+        contents.check_builtin_only(path)
 
 
 @pytest.mark.parametrize("activation, units", [("sigmoid", 1), ("softmax", 3)])
 def test_logits_are_found_behind_the_output(tmp_path, activation, units):
     path = convert_model(tmp_path / "m.tflite", token_model(units, activation))
-    interpreter = gate.open_interpreter(path, keep_tensors=True)
+    interpreter = open_interpreter(path, keep_tensors=True)
     output = interpreter.get_output_details()[0]["index"]
-    source = gate.logit_source(path, output)
+    source = contents.logit_source(path, output)
     assert source is not None
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], tokens(1))
     interpreter.invoke()
@@ -224,8 +225,8 @@ def test_logits_are_found_behind_the_output(tmp_path, activation, units):
 
 def test_logits_are_found_behind_dequantization(tmp_path):
     path = convert_model(tmp_path / "m.tflite", token_model(), configure=calibrated(tokens()))
-    interpreter = gate.open_interpreter(path)
-    assert gate.logit_source(path, interpreter.get_output_details()[0]["index"]) is not None
+    interpreter = open_interpreter(path)
+    assert contents.logit_source(path, interpreter.get_output_details()[0]["index"]) is not None
 
 
 def test_logits_are_found_behind_a_change_of_layout(tmp_path):
@@ -237,8 +238,8 @@ def test_logits_are_found_behind_a_change_of_layout(tmp_path):
         return {"y": tf.transpose(tf.reshape(tf.nn.softmax(x @ weights), (1, 2, 4)), (0, 2, 1))}
 
     path = convert(tmp_path / "m.tflite", function, [tf.TensorSpec((2, 3), tf.float32, name="x")])
-    interpreter = gate.open_interpreter(path, keep_tensors=True)
-    source = gate.logit_source(path, interpreter.get_output_details()[0]["index"])
+    interpreter = open_interpreter(path, keep_tensors=True)
+    source = contents.logit_source(path, interpreter.get_output_details()[0]["index"])
     x = np.array([[1, 2, 3], [3, 1, 0]], "float32")
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
     interpreter.invoke()
@@ -252,15 +253,15 @@ def test_logits_are_found_behind_a_change_of_layout(tmp_path):
 
 def test_output_without_sigmoid_or_softmax_has_no_logits(tmp_path):
     path = convert_model(tmp_path / "m.tflite", token_model(2, None))
-    interpreter = gate.open_interpreter(path)
-    assert gate.logit_source(path, interpreter.get_output_details()[0]["index"]) is None
+    interpreter = open_interpreter(path)
+    assert contents.logit_source(path, interpreter.get_output_details()[0]["index"]) is None
 
 
 def test_reading_a_file_needs_no_tensorflow(plain):
     program = (
         "import sys\n"
-        "from keras_rnn_zoo.export import gate\n"
-        f"gate.check_builtin_only({str(plain)!r})\n"
+        "from keras_rnn_zoo.export.tflite import contents\n"
+        f"contents.check_builtin_only({str(plain)!r})\n"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')))\n"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

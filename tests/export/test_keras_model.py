@@ -12,11 +12,15 @@ from keras import layers
 
 from keras_rnn_zoo.errors import DataError, ExportError
 from keras_rnn_zoo.export import export_saved_model, export_tflite
-from keras_rnn_zoo.export.bundle import export_bundle
-from keras_rnn_zoo.export.keras_model import prepared
-from keras_rnn_zoo.export.running import TFLiteModel
-from keras_rnn_zoo.export.samples import as_samples
-from keras_rnn_zoo.export.tracing import input_specs, legal_names, output_names
+from keras_rnn_zoo.export.bundle.write import export_bundle
+from keras_rnn_zoo.export.keras_model.prepare import prepared
+from keras_rnn_zoo.export.keras_model.samples import as_samples
+from keras_rnn_zoo.export.keras_model.signature import (
+    input_specs,
+    legal_names,
+    output_names,
+)
+from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel
 
 RNG = np.random.default_rng(0)
 

@@ -82,7 +82,7 @@ def test_whatever_is_refused_comes_with_a_reason_and_a_way_out():
 
 
 def test_a_file_that_answers_otherwise_is_noticed(monkeypatch):
-    from keras_rnn_zoo.export.device_ops import REPLACEMENTS
+    from keras_rnn_zoo.export.lowering.device_ops import REPLACEMENTS
 
     monkeypatch.setitem(REPLACEMENTS, "Tan", lambda op, x: x * 1.0001)
     assert outcome("tan(x)")["status"] == "differs"

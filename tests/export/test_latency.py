@@ -9,7 +9,7 @@ import pytest
 from tflite_files import convert_model, token_model, tokens
 
 from keras_rnn_zoo.errors import ConfigError, RunError
-from keras_rnn_zoo.export.latency import benchmark_tflite, machine
+from keras_rnn_zoo.export.tflite.latency import benchmark_tflite, machine
 
 
 @pytest.fixture(scope="module")

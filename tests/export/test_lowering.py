@@ -8,9 +8,9 @@ from architectures import ARCHITECTURES, TIMESTEPS, build, inputs_for, two_lstms
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
 from keras_rnn_zoo.export import LOWERINGS, TFLiteModel, export_tflite
-from keras_rnn_zoo.export.lowering import loop
-from keras_rnn_zoo.export.rewriting import rewritten
-from keras_rnn_zoo.export.tracing import call_flat, input_specs, output_names
+from keras_rnn_zoo.export.keras_model.signature import call_flat, input_specs, output_names
+from keras_rnn_zoo.export.lowering.lowerings import loop
+from keras_rnn_zoo.export.lowering.rewrite import rewritten
 
 
 def answers(model, samples):
@@ -221,7 +221,7 @@ def test_blocks_are_as_large_as_the_cache_and_the_kernels_of_the_mode_allow():
     from keras import layers
 
     from keras_rnn_zoo.export.lowering import FLOAT, HYBRID
-    from keras_rnn_zoo.export.lowering._cells import Chain, describe
+    from keras_rnn_zoo.export.lowering.cells import Chain, describe
 
     def cell(units, products):
         made = layers.LSTMCell(units)

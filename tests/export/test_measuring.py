@@ -11,11 +11,13 @@ import pytest
 from keras_rnn_zoo import get_model, list_models
 from keras_rnn_zoo.data import Dataset, Split
 from keras_rnn_zoo.errors import ConfigError, ExportError, TargetError, UnknownNameError
-from keras_rnn_zoo.export import QUANTIZATIONS, converting, measuring
-from keras_rnn_zoo.export.bundle import export_bundle
-from keras_rnn_zoo.export.measuring import measure, median_latency, score, write_trained
+from keras_rnn_zoo.export import QUANTIZATIONS
+from keras_rnn_zoo.export.bundle.write import export_bundle
+from keras_rnn_zoo.export.convert import converter
+from keras_rnn_zoo.export.formats import measure as measuring
+from keras_rnn_zoo.export.formats.measure import measure, median_latency, score, write_trained
 from keras_rnn_zoo.tasks import get_task
-from keras_rnn_zoo.training import train
+from keras_rnn_zoo.training.train import train
 
 TIMESTEPS, VOCABULARY = 8, 60
 CONFIG = {"timesteps": TIMESTEPS, "units": 8, "embedding_dim": 8, "vocabulary_size": VOCABULARY}
@@ -43,7 +45,7 @@ def test_the_size_before_training_is_that_of_the_trained_file(
     import keras
 
     # Whatever would start the child fails.
-    monkeypatch.setattr(converting, "CONVERTER", None)
+    monkeypatch.setattr(converter, "CONVERTER", None)
     keras.utils.set_random_seed(0)
     model = get_model(name, **CONFIG, layers=layers)
     before = model.get_weights()
@@ -189,7 +191,7 @@ def test_what_is_hopelessly_slow_is_measured_once():
 @pytest.fixture
 def lock(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring.tempfile, "gettempdir", lambda: str(tmp_path))
-    return tmp_path / f"keras-rnn-zoo-measuring-{os.getuid()}.lock"
+    return tmp_path / f"keras-rnn-zoo-measure-{os.getuid()}.lock"
 
 
 def free(lock):

@@ -8,7 +8,7 @@ from architectures import ARCHITECTURES, build, inputs_for, two_grus
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
 from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
-from keras_rnn_zoo.export.gate import inspect
+from keras_rnn_zoo.export.tflite.contents import inspect
 
 QUANTIZED = [name for name in QUANTIZATIONS.names() if name != "none"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from keras_rnn_zoo.errors import ExportError, VerificationError
 from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
-from keras_rnn_zoo.export import flatbuffer as fb
-from keras_rnn_zoo.export.ranges import observe
+from keras_rnn_zoo.export.quantization.ranges import observe
+from keras_rnn_zoo.export.tflite import flatbuffer as fb
 
 STEPS = 10
 # What one consumer of a tensor sees, and how much more the other does.

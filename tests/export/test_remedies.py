@@ -9,9 +9,10 @@ import pytest
 from tflite_files import convert_model, token_model
 
 from keras_rnn_zoo.errors import ConversionError, OpGateError
-from keras_rnn_zoo.export import api, converting, export_tflite
-from keras_rnn_zoo.export.converting import Converter
-from keras_rnn_zoo.export.remedies import REMEDIES
+from keras_rnn_zoo.export import export_tflite
+from keras_rnn_zoo.export.convert.converter import Converter
+from keras_rnn_zoo.export.diagnose.known_failures import REMEDIES
+from keras_rnn_zoo.export.formats import tflite
 
 GENERATOR = np.random.default_rng(0)
 SQUARE = GENERATOR.normal(size=(4, 4)).astype("float32") + 5 * np.eye(4, dtype="float32")
@@ -308,9 +309,9 @@ def test_converter_that_goes_wrong_is_got_around_as_advised(
         "    print('{}', flush=True)\n"
     )
     converter = Converter([sys.executable, "-c", program])
-    monkeypatch.setattr(converting, "CONVERTER", converter)
-    monkeypatch.setattr(api, "DEFAULT_TIMEOUT", 2.0)
-    monkeypatch.setattr("keras_rnn_zoo.export.minimizing.TRY_SECONDS", 2.0)
+    monkeypatch.setattr(converter, "CONVERTER", converter)
+    monkeypatch.setattr(tflite, "DEFAULT_TIMEOUT", 2.0)
+    monkeypatch.setattr("keras_rnn_zoo.export.diagnose.minimize.TRY_SECONDS", 2.0)
     model = long_model()
     path = tmp_path / "model.tflite"
     try:

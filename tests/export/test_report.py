@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from keras_rnn_zoo.export.report import left_in_float32, page
+from keras_rnn_zoo.export.bundle.page import left_in_float32, page
 
 
 def entry(name, kind="tflite", **more):

@@ -10,11 +10,11 @@ import pytest
 from keras_rnn_zoo.cli import main
 from keras_rnn_zoo.errors import ConfigError, ExportError, RunError, VerificationError
 from keras_rnn_zoo.export import TARGETS, TFLiteModel, export_tflite, verify_file
-from keras_rnn_zoo.export.latency import benchmark_tflite
+from keras_rnn_zoo.export.keras_model.signature import output_names
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
-from keras_rnn_zoo.export.reference import resized_references
-from keras_rnn_zoo.export.tracing import output_names
-from keras_rnn_zoo.export.verification import compare_tflite
+from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
+from keras_rnn_zoo.export.verify.compare import compare_tflite
+from keras_rnn_zoo.export.verify.reference import resized_references
 
 VOCABULARY = 50
 

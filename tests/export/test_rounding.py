@@ -10,8 +10,8 @@ import pytest
 from keras_rnn_zoo.errors import VerificationError
 from keras_rnn_zoo.export import export_tflite
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
-from keras_rnn_zoo.export.reference import reference_of
-from keras_rnn_zoo.export.rounding import IntegerProducts
+from keras_rnn_zoo.export.verify.integer_products import IntegerProducts
+from keras_rnn_zoo.export.verify.reference import reference_of
 
 
 def seldom_large(count, steps, features, size=6.0):

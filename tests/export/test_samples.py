@@ -7,7 +7,7 @@ import pytest
 from architectures import TIMESTEPS, build, inputs_for
 
 from keras_rnn_zoo.errors import ExportError
-from keras_rnn_zoo.export.samples import as_samples, synthetic_samples
+from keras_rnn_zoo.export.keras_model.samples import as_samples, synthetic_samples
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import pytest
 from tflite_files import TIMESTEPS, VOCABULARY, token_model, tokens
 
 from keras_rnn_zoo.errors import ExportError, OutputError, RunError, VerificationError
-from keras_rnn_zoo.export.reference import reference_of
-from keras_rnn_zoo.export.saved_model import (
+from keras_rnn_zoo.export.formats.saved_model import (
     compare_saved_model,
     directory_bytes,
     export_saved_model,
 )
-from keras_rnn_zoo.export.verification import NamesError
+from keras_rnn_zoo.export.verify.compare import NamesError
+from keras_rnn_zoo.export.verify.reference import reference_of
 
 
 def recurrent(timesteps=TIMESTEPS):

@@ -10,10 +10,11 @@ import pytest
 from architectures import build, inputs_for, two_grus, two_lstms
 
 from keras_rnn_zoo.errors import ConfigError, TargetError, UnknownNameError
-from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TARGETS, TFLiteModel, export_tflite, gate
-from keras_rnn_zoo.export.bundle import export_bundle
-from keras_rnn_zoo.export.choosing import candidates
+from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TARGETS, TFLiteModel, export_tflite
+from keras_rnn_zoo.export.bundle.write import export_bundle
+from keras_rnn_zoo.export.formats.choose import candidates
 from keras_rnn_zoo.export.targets import Target, register_target
+from keras_rnn_zoo.export.tflite import contents
 
 
 def unmasked():
@@ -64,7 +65,7 @@ def test_what_a_target_prefers_makes_a_file_that_it_takes(name, tmp_path):
     )
     assert result.parity.passed and result.target == name
     assert set(result.lowering.values()) == {target.lowerings[0]}
-    info = gate.inspect(result.path)
+    info = contents.inspect(result.path)
     assert target.refuses(info) is None
     assert not target.one_subgraph or info.subgraphs == 1
     assert not target.stateless or info.variables == 0
@@ -142,14 +143,14 @@ def test_a_fallback_smuggles_no_loop_into_a_file_of_one_subgraph(
     assert "'unrolled' takes every layer" in str(caught.value) and "\n" not in str(caught.value)
     assert not any(tmp_path.iterdir())
     result = exported(model, tmp_path / "m.tflite", lowering="auto", **settings)
-    assert gate.inspect(result.path).subgraphs == 1
+    assert contents.inspect(result.path).subgraphs == 1
     (refused, *_) = (one for one in result.choice.candidates if one.lowering == "fused")
     assert "subgraphs" in refused.problem
 
 
 def test_the_fused_op_is_for_clients_that_take_state(tmp_path):
     model = build(two_lstms)
-    info = gate.inspect(
+    info = contents.inspect(
         exported(model, tmp_path / "m.tflite", target="mediapipe", lowering="fused").path
     )
     assert info.variables and info.subgraphs == 1

@@ -20,21 +20,22 @@ from tflite_files import (
 )
 
 from keras_rnn_zoo.errors import ConfigError, ExportError, RunError, VerificationError
-from keras_rnn_zoo.export import isolated, verification
-from keras_rnn_zoo.export.isolated import PERTURB
-from keras_rnn_zoo.export.reference import Reference, make_lengths, reference_of
-from keras_rnn_zoo.export.running import TFLiteModel
-from keras_rnn_zoo.export.verification import (
+from keras_rnn_zoo.export.keras_model.sequences import make_lengths
+from keras_rnn_zoo.export.tflite import isolated
+from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel
+from keras_rnn_zoo.export.tflite.isolated import PERTURB
+from keras_rnn_zoo.export.verify import compare
+from keras_rnn_zoo.export.verify.compare import (
     DtypesError,
     NamesError,
     ShapesError,
-    Tolerance,
     ValuesError,
     compare_tflite,
-    evaluate_tflite,
-    score,
     verify_tflite,
 )
+from keras_rnn_zoo.export.verify.reference import Reference, reference_of
+from keras_rnn_zoo.export.verify.scores import changed_rows, evaluate_tflite, score
+from keras_rnn_zoo.export.verify.tolerance import Tolerance
 
 # float32 in another order; and 8 bits for everything.
 CLOSE = Tolerance(average=0.1, high=0.5, times=12, least=1e-5, reason="float32")
@@ -48,7 +49,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def file(model, tmp_path_factory):
-    return convert_model(tmp_path_factory.mktemp("verification") / "m.tflite", model)
+    return convert_model(tmp_path_factory.mktemp("compare") / "m.tflite", model)
 
 
 def linear_file(path, *, name="tokens", output="answer", timesteps=TIMESTEPS, dtype="int32"):
@@ -323,8 +324,8 @@ def test_reference_survives_a_file_and_verifies_without_tensorflow(model, file, 
     assert compare_tflite(file, loaded, CLOSE) == verify_tflite(file, model, tokens(), CLOSE)
     program = (
         "import sys\n"
-        "from keras_rnn_zoo.export.reference import Reference\n"
-        "from keras_rnn_zoo.export.verification import Tolerance, compare_tflite\n"
+        "from keras_rnn_zoo.export.verify.reference import Reference\n"
+        "from keras_rnn_zoo.export.verify.compare import Tolerance, compare_tflite\n"
         f"r = Reference.load({str(tmp_path / 'reference.npz')!r})\n"
         f"assert compare_tflite({str(file)!r}, r, Tolerance(0.1, 0.5)).passed\n"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')))\n"
@@ -369,9 +370,9 @@ def test_changed_rows_ignore_padding():
     before[..., 0] = 1
     after = before.copy()
     after[0, 2] = [0, 1]
-    assert verification.changed_rows(before, after) == 1
+    assert changed_rows(before, after) == 1
     real = np.array([[True, True, False], [True, True, True]])
-    assert verification.changed_rows(before, after, real) == 0
+    assert changed_rows(before, after, real) == 0
 
 
 # ------------------------------------------------------ what a difference is measured against
@@ -622,13 +623,13 @@ def test_file_that_answers_otherwise_where_memory_is_not_zero_is_refused(
 ):
     model, kernel, bias = regression(0.0)
     path = answers_of(tmp_path / "m.tflite", lambda x: x @ kernel + bias)
-    real = verification.answer_perturbed
+    real = compare.answer_perturbed
     for change, what in ((1.01, "otherwise"), (np.nan, "NaN")):
 
         def elsewhere(*arguments, change=change):
             return {name: values * change for name, values in real(*arguments).items()}
 
-        monkeypatch.setattr(verification, "answer_perturbed", elsewhere)
+        monkeypatch.setattr(compare, "answer_perturbed", elsewhere)
         with pytest.raises(ValuesError, match=f"memory that nobody wrote.*{what}"):
             verify_tflite(path, model, rows, CLOSE)
 
@@ -663,7 +664,7 @@ def test_second_process_is_another_one_stays_and_has_that_setting(rows, tmp_path
 
 
 def test_losses_are_points_of_accuracy_and_f1_and_growth_of_an_error():
-    from keras_rnn_zoo.export.verification import check_losses, losses
+    from keras_rnn_zoo.export.verify.scores import check_losses, losses
 
     generator = np.random.default_rng(0)
     y = (generator.random(4000) < 0.02).astype(int)
@@ -686,7 +687,7 @@ def test_losses_are_points_of_accuracy_and_f1_and_growth_of_an_error():
 
 
 def test_few_rows_show_no_sure_loss():
-    from keras_rnn_zoo.export.verification import losses
+    from keras_rnn_zoo.export.verify.scores import losses
 
     y = np.arange(20) % 2
     before = np.where(y == 1, 0.9, 0.1)[:, None]

@@ -21,10 +21,11 @@ import sklearn.gaussian_process  # noqa: F401
 import tensorboard.plugins.hparams.api  # noqa: F401
 import tiny
 
-import keras_rnn_zoo.export.measuring
-import keras_rnn_zoo.tuner.trial  # noqa: F401
-from keras_rnn_zoo.tuner import DeviceBudget, _server, searching
-from keras_rnn_zoo.tuner.engines import ENGINES, local
+import keras_rnn_zoo.export.formats.measure
+import keras_rnn_zoo.tuner.trials.trial  # noqa: F401
+from keras_rnn_zoo.tuner import DeviceBudget
+from keras_rnn_zoo.tuner.engines import ENGINES, _server, local
+from keras_rnn_zoo.tuner.study import search as study
 
 TRIALS = {"short": 9, "local": 5}
 
@@ -81,7 +82,7 @@ def search(directory, tuner, engine):
             local.LocalEngine._kept = ForkedServer()
         if engine == "short":
             # There is nothing to restore.
-            searching._finish = lambda info, *_: os._exit(0)
+            study._finish = lambda info, *_: os._exit(0)
             limits = DeviceBudget(max_size=2500)
         tiny.run_search(
             output=directory, tuner=tuner, max_trials=TRIALS[engine], engine=engine, budget=limits

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from keras_rnn_zoo.tuner.jobs import CHECKPOINT, Outcome
+from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, Outcome
 
 
 def run(job, arrays, directory, parent, tell):

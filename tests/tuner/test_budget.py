@@ -10,7 +10,7 @@ import tiny
 
 from keras_rnn_zoo.errors import ConfigError, RunError, SearchError, UnknownNameError
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
-from keras_rnn_zoo.export.bundle import export_bundle
+from keras_rnn_zoo.export.bundle.write import export_bundle
 from keras_rnn_zoo.tuner import TUNERS, DeviceBudget
 from keras_rnn_zoo.tuner.objectives import parse
 
@@ -62,15 +62,15 @@ def test_a_latency_that_nothing_keeps_says_how_close_it_came(tiny_search, direct
 def test_a_winner_that_is_too_slow_when_measured_again_gives_way(
     tiny_search, directory, monkeypatch, capsys
 ):
-    from keras_rnn_zoo.tuner import searching
+    from keras_rnn_zoo.tuner.study import search
 
-    over, seen = searching.over_budget, []
+    over, seen = search.over_budget, []
 
     def slow_at_first(tuner, trial, prepared, budget):
         seen.append(trial["trial_id"])
         return "over budget: latency" if len(seen) == 1 else over(tuner, trial, prepared, budget)
 
-    monkeypatch.setattr(searching, "over_budget", slow_at_first)
+    monkeypatch.setattr(search, "over_budget", slow_at_first)
     budget = DeviceBudget(max_latency=1000.0)
     result = tiny_search(**WIDE, budget=budget, max_trials=2, epochs=1, progress=True)
     assert len(seen) == 2 and result.trials[0]["trial_id"] == seen[1]
@@ -78,9 +78,9 @@ def test_a_winner_that_is_too_slow_when_measured_again_gives_way(
 
 
 def test_a_winner_that_was_saved_is_not_judged_again(tiny_search, directory, monkeypatch):
-    from keras_rnn_zoo.tuner import searching
+    from keras_rnn_zoo.tuner.study import search
 
-    save = searching.save_trial
+    save = search.save_trial
 
     def save_and_stop(*args):
         save(*args)
@@ -88,12 +88,12 @@ def test_a_winner_that_was_saved_is_not_judged_again(tiny_search, directory, mon
 
     arguments = {**WIDE, "budget": DeviceBudget(max_latency=1000.0), "max_trials": 2, "epochs": 1}
     with monkeypatch.context() as patch:
-        patch.setattr(searching, "save_trial", save_and_stop)
+        patch.setattr(search, "save_trial", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             tiny_search(**arguments)
     saved = json.loads((directory / "best" / "run.json").read_text())
     assert json.loads((directory / "search.json").read_text())["status"] == "unfinished"
-    monkeypatch.setattr(searching, "over_budget", lambda *_: "over budget: latency")
+    monkeypatch.setattr(search, "over_budget", lambda *_: "over budget: latency")
     result = tiny_search(**arguments)
     assert result.trials[0]["trial_id"] == saved["hyperparameters"]["trial_id"]
     assert result.best.metrics == saved["metrics"]
@@ -119,8 +119,8 @@ def test_every_tuner_goes_on_with_infeasible_trials(instant, directory, tuner):
 
 @pytest.fixture
 def instant(monkeypatch):
-    from keras_rnn_zoo.tuner import searching
     from keras_rnn_zoo.tuner.engines import ENGINES
+    from keras_rnn_zoo.tuner.study import search
 
     class Done(Exception):
         pass
@@ -134,7 +134,7 @@ def instant(monkeypatch):
         with pytest.raises(Done):
             run_search(**more)
 
-    monkeypatch.setattr(searching, "_finish", no_winner)
+    monkeypatch.setattr(search, "_finish", no_winner)
     monkeypatch.setattr(tiny, "run_search", run)
     ENGINES.register("instant", tiny.Instant)
     yield

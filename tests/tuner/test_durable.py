@@ -9,9 +9,10 @@ import tiny
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import OutputError, SearchError
-from keras_rnn_zoo.tuner import TUNERS, Algorithm, Plan, ZooHyperModel, searching
-from keras_rnn_zoo.tuner.durable import durable
+from keras_rnn_zoo.tuner import TUNERS, Algorithm, Plan, ZooHyperModel
 from keras_rnn_zoo.tuner.engines import ENGINES
+from keras_rnn_zoo.tuner.study import search
+from keras_rnn_zoo.tuner.tuners._durable import durable
 
 
 class Stopped(BaseException):
@@ -25,7 +26,7 @@ def no_training(monkeypatch):
     def no_winner(*_):
         raise SearchError("done")
 
-    monkeypatch.setattr(searching, "_finish", no_winner)
+    monkeypatch.setattr(search, "_finish", no_winner)
     monkeypatch.setattr(tiny.Instant, "runs", [])
     run_search = tiny.run_search
     monkeypatch.setattr(tiny, "run_search", lambda **more: run_search(engine="instant", **more))

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from keras_rnn_zoo.tuner.importance import FEWEST, importance
+from keras_rnn_zoo.tuner.results.importance import FEWEST, importance
 
 
 def table(count, score, seed=0):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from keras_rnn_zoo.tuner import TUNERS, Plan, ZooHyperModel
-from keras_rnn_zoo.tuner.durable import DurableOracle
-from keras_rnn_zoo.tuner.limits import Limits, ratios
-from keras_rnn_zoo.tuner.surrogate import Arcs, Space, is_active
 from keras_rnn_zoo.tuner.tuners import bayesian
+from keras_rnn_zoo.tuner.tuners._durable import DurableOracle
+from keras_rnn_zoo.tuner.tuners._feasibility import Limits, ratios
+from keras_rnn_zoo.tuner.tuners._surrogate import Arcs, Space, is_active
 
 TEXT = {"vocabulary_size": 1000, "timesteps": 20}
 

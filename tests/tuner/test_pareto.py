@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from keras_rnn_zoo.tuner.pareto import front, quality
+from keras_rnn_zoo.tuner.results.front import front, quality
 
 
 def trial(name, score, size=None, latency=None, status="completed", **metrics):

@@ -20,7 +20,7 @@ from tiny import comparable, run_search
 
 from keras_rnn_zoo.errors import MissingExtraError, SearchError
 from keras_rnn_zoo.tuner.engines import ENGINES, _ray_task, ray
-from keras_rnn_zoo.tuner.jobs import CHECKPOINT, Ended, Job, Progress
+from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, Ended, Job, Progress
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed"

@@ -16,8 +16,8 @@ import pytest
 from made_up import DEVICE, made_up_info, made_up_trials
 
 from keras_rnn_zoo.errors import MissingExtraError
-from keras_rnn_zoo.tuner.pareto import front
-from keras_rnn_zoo.tuner.report import page, write_report
+from keras_rnn_zoo.tuner.results.front import front
+from keras_rnn_zoo.tuner.results.page import page, write_report
 
 EVIL = "</script><script>alert(1)</script> <img src=x onerror=alert(1)> <!-- \"quoted\" 'too' &amp;"
 
@@ -466,9 +466,9 @@ def test_without_plotly_one_line_says_how_to_get_it(trials, tmp_path, monkeypatc
             raise ImportError(name)
         return plain_import(name, *arguments, **keywords)
 
-    from keras_rnn_zoo.tuner import report
+    from keras_rnn_zoo.tuner.results import page
 
-    report._plotly.cache_clear()
+    page._plotly.cache_clear()
     monkeypatch.setattr(builtins, "__import__", no_plotly)
     with pytest.raises(MissingExtraError, match=r"pip install 'keras-rnn-zoo\[report\]'") as caught:
         write_report(tmp_path / "report.html", made_up_info(trials), trials)
@@ -479,7 +479,7 @@ def test_without_plotly_one_line_says_how_to_get_it(trials, tmp_path, monkeypatc
 def test_importing_it_imports_nothing_heavy():
     program = """
 import sys
-import keras_rnn_zoo.tuner.report, keras_rnn_zoo.tuner.pareto, keras_rnn_zoo.tuner.importance
+from keras_rnn_zoo.tuner.results import front, importance, page
 heavy = {"tensorflow", "keras", "keras_tuner", "sklearn", "scipy", "plotly"} & set(sys.modules)
 assert not heavy, heavy
 """

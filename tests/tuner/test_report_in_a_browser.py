@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_up import made_up_info, made_up_trials
 
-from keras_rnn_zoo.tuner.report import write_report
+from keras_rnn_zoo.tuner.results.page import write_report
 
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")

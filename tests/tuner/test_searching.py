@@ -11,11 +11,11 @@ import tiny
 
 from keras_rnn_zoo.data import Dataset, Split
 from keras_rnn_zoo.errors import ConfigError, OutputError, SearchError, UnknownNameError
-from keras_rnn_zoo.run import Run
+from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.tuner import TUNERS
 from keras_rnn_zoo.tuner.engines import ENGINES
 from keras_rnn_zoo.tuner.engines.local import LocalEngine
-from keras_rnn_zoo.tuner.jobs import CHECKPOINT, Ended
+from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, Ended
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from keras_rnn_zoo.tuner import watching
+from keras_rnn_zoo.tuner.study import progress
 
 
 def make_trial(status, score=None, model="gru"):
@@ -27,12 +27,12 @@ def make_trial(status, score=None, model="gru"):
 def watch(monkeypatch, capsys):
     """Returns what a terminal shows after trials that took so long, while one is running."""
     clock = [0.0]
-    monkeypatch.setattr(watching.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
 
     def show(*trials, seconds=0.0):
-        watcher = watching.Watcher(True, 12, "val_accuracy")
+        watcher = progress.Watcher(True, 12, "val_accuracy")
         done = [trial for trial in trials if trial["status"] == "completed"]
         best = max(done, key=lambda trial: trial["score"], default=None)
         for number, trial in enumerate(trials, 1):

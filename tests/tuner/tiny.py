@@ -9,7 +9,7 @@ import numpy as np
 from keras_rnn_zoo.data import Dataset, Split
 from keras_rnn_zoo.tuner import search
 from keras_rnn_zoo.tuner.engines import Engine
-from keras_rnn_zoo.tuner.jobs import CHECKPOINT, COMPLETED, INFEASIBLE, Ended, Outcome
+from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, COMPLETED, INFEASIBLE, Ended, Outcome
 
 
 def tiny_data(task="binary", rows=60, seed=0):

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from keras_rnn_zoo.comparing import compare
 from keras_rnn_zoo.errors import ConfigError, OutputError, UnknownNameError
-from keras_rnn_zoo.run import Run
+from keras_rnn_zoo.training.compare import compare
+from keras_rnn_zoo.training.run import Run
 
 TINY = {"units": 4, "embedding_dim": 4, "timesteps": 6}
 

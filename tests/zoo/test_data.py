@@ -10,14 +10,14 @@ from keras_rnn_zoo.data import (
     Dataset,
     Split,
     hold_out,
-    infer_task,
     load_data,
     load_inputs,
     split_indices,
 )
-from keras_rnn_zoo.data._splitting import sample_indices
 from keras_rnn_zoo.errors import ConfigError, DataError
-from keras_rnn_zoo.preprocessing import Preprocessor
+from keras_rnn_zoo.preprocessing.labels import infer_task
+from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+from keras_rnn_zoo.preprocessing.splitting import sample_indices
 
 TABLE = 'text,label\n"good, ""very"" good",pos\n"bad\nworse",neg\n'
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_rnn_zoo.interrupts import between_batches
+from keras_rnn_zoo.training.interrupts import between_batches
 
 X, Y = np.zeros((12, 2), "float32"), np.zeros((12, 1), "float32")
 

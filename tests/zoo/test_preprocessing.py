@@ -5,7 +5,7 @@ import pytest
 
 from keras_rnn_zoo.data import Dataset, Split, load_data
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError
-from keras_rnn_zoo.preprocessing import Preprocessor
+from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
 
 def features(x, y=None, task=None):

@@ -4,12 +4,7 @@ import textwrap
 import pytest
 
 from keras_rnn_zoo.builder import MODELS, ModelBuilder, list_models, register_model
-from keras_rnn_zoo.errors import (
-    ConfigError,
-    DuplicateNameError,
-    PluginError,
-    UnknownNameError,
-)
+from keras_rnn_zoo.errors import ConfigError, DuplicateNameError, PluginError, UnknownNameError
 from keras_rnn_zoo.registry import Registry
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from keras_rnn_zoo.errors import DataError, OutputError, RunError
-from keras_rnn_zoo.run import Run, load_model
-from keras_rnn_zoo.training import train
+from keras_rnn_zoo.training.run import Run, load_model
+from keras_rnn_zoo.training.train import train
 
 TINY = {"units": 4, "embedding_dim": 4, "timesteps": 6}
 FILES = {"model.keras", "run.json", "history.csv", "vocab.txt", "labels.txt", "samples.npz"}
@@ -77,7 +77,7 @@ def test_the_samples_reproduce_the_accuracy_without_the_data(run_path):
 def test_a_run_moved_elsewhere_answers_the_same_in_a_new_process(run_path, tmp_path):
     moved = shutil.copytree(run_path, tmp_path / "moved")
     code = (
-        "import json, sys; from keras_rnn_zoo.run import Run; "
+        "import json, sys; from keras_rnn_zoo.training.run import Run; "
         f"print(json.dumps(Run.load({str(moved)!r}).predict(['a great film'])))"
     )
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -92,7 +92,8 @@ def test_a_run_moved_elsewhere_answers_the_same_in_a_new_process(run_path, tmp_p
 
 def test_reading_a_run_does_not_import_tensorflow(run_path):
     code = (
-        f"import sys; from keras_rnn_zoo.run import Run; run = Run.load({str(run_path)!r}); "
+        "import sys; from keras_rnn_zoo.training.run import Run; "
+        f"run = Run.load({str(run_path)!r}); "
         "run.preprocessor.encode_inputs(['a great film']); run.builder(); "
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )

@@ -10,7 +10,9 @@ import pytest
 
 from keras_rnn_zoo.data import Dataset, Split, load_data
 from keras_rnn_zoo.errors import ConfigError, DataError, UnknownNameError
-from keras_rnn_zoo.training import fit_and_evaluate, prepare, train
+from keras_rnn_zoo.training.fit import fit_and_evaluate
+from keras_rnn_zoo.training.prepare import prepare
+from keras_rnn_zoo.training.train import train
 
 TINY = {"units": 4, "embedding_dim": 4, "timesteps": 6}
 
@@ -224,8 +226,8 @@ def test_a_training_that_diverges_is_an_error_and_not_a_model(tmp_path):
 
 
 def test_a_failure_while_writing_leaves_nothing_behind(texts, tmp_path, monkeypatch):
-    from keras_rnn_zoo import run
     from keras_rnn_zoo.errors import OutputError
+    from keras_rnn_zoo.training import run
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -238,7 +240,7 @@ def test_a_failure_while_writing_leaves_nothing_behind(texts, tmp_path, monkeypa
 
 def test_an_interrupt_leaves_nothing_behind(tmp_path):
     code = (
-        "from keras_rnn_zoo.training import train; "
+        "from keras_rnn_zoo.training.train import train; "
         f"train('gru', 'digits', config={{'units': 4}}, epochs=5000, "
         f"output={str(tmp_path / 'run')!r})"
     )

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError
-from keras_rnn_zoo.vocabulary import Vocabulary, tokenize
+from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary, tokenize
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_rnn_zoo.registry import Registry
-from keras_rnn_zoo.tuner.jobs import Arrays, Ended, Job, Place, Progress
+from keras_rnn_zoo.tuner.trials.job import Arrays, Ended, Job, Place, Progress
 
 __all__ = ["ENGINES", "Engine"]
 

@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from keras_rnn_zoo import __version__
 from keras_rnn_zoo.tuner.engines import _ray_task
-from keras_rnn_zoo.tuner.jobs import FAILED, Ended, Job, Outcome, Progress
+from keras_rnn_zoo.tuner.trials.job import FAILED, Ended, Job, Outcome, Progress
 
 RETRIES = 3
 LOOPBACK = "127.0.0.1"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo import __version__, files
-from keras_rnn_zoo.tuner.jobs import CHECKPOINT, FAILED, Arrays, Job, Outcome
+from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, FAILED, Arrays, Job, Outcome
 
 Key = tuple[str, int]
 """Id of a trial, and number of the attempt at it."""

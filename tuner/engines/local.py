@@ -20,7 +20,7 @@ import numpy as np
 
 from keras_rnn_zoo.errors import SearchError
 from keras_rnn_zoo.tuner.engines import ENGINES, Engine
-from keras_rnn_zoo.tuner.jobs import (
+from keras_rnn_zoo.tuner.trials.job import (
     CHECKPOINT,
     FAILED,
     Arrays,
@@ -46,7 +46,7 @@ class Server:
         self._pending = b""
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "keras_rnn_zoo.tuner._server"],
+            [sys.executable, "-m", "keras_rnn_zoo.tuner.engines._server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

@@ -22,7 +22,7 @@ from typing import Any
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import MissingExtraError, SearchError
 from keras_rnn_zoo.tuner.engines import ENGINES, Engine
-from keras_rnn_zoo.tuner.jobs import CHECKPOINT, Arrays, Ended, Job, Place, Progress
+from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, Arrays, Ended, Job, Place, Progress
 
 _DIAL_SECONDS = 5.0
 _START_SECONDS = 60.0
@@ -62,7 +62,7 @@ class RayEngine(Engine):
         timeout: float | None = None,
         *,
         address: str | None = None,
-        runner: str = "keras_rnn_zoo.tuner.trial:run_job",
+        runner: str = "keras_rnn_zoo.tuner.trials.trial:run_job",
     ):
         super().__init__(workers, data, place, timeout)
         if address is None:

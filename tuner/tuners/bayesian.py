@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import keras_tuner
     import numpy as np
 
-    from keras_rnn_zoo.tuner.durable import DurableOracle
+    from keras_rnn_zoo.tuner.tuners._durable import DurableOracle
 
 # Noise of the scores that is expected, in parts of their variance.
 _NOISE = 1e-2
@@ -47,8 +47,8 @@ class _Beliefs:
     def __init__(self, oracle: DurableOracle):
         import numpy as np
 
-        from keras_rnn_zoo.tuner.limits import Limits
-        from keras_rnn_zoo.tuner.surrogate import fit
+        from keras_rnn_zoo.tuner.tuners._feasibility import Limits
+        from keras_rnn_zoo.tuner.tuners._surrogate import fit
 
         self.limits = Limits(oracle)
         self.space = space = self.limits.space
@@ -72,7 +72,7 @@ class _Beliefs:
         """
         from scipy.stats import norm
 
-        from keras_rnn_zoo.tuner.surrogate import expected
+        from keras_rnn_zoo.tuner.tuners._surrogate import expected
 
         x = self.space.encode(points)
         promise = self.limits.probability(points)
@@ -88,9 +88,9 @@ def _oracle_class() -> Any:
     import keras_tuner
     import numpy as np
 
-    from keras_rnn_zoo.tuner.durable import durable
-    from keras_rnn_zoo.tuner.limits import Limits
-    from keras_rnn_zoo.tuner.surrogate import quietly
+    from keras_rnn_zoo.tuner.tuners._durable import durable
+    from keras_rnn_zoo.tuner.tuners._feasibility import Limits
+    from keras_rnn_zoo.tuner.tuners._surrogate import quietly
 
     class ConditionalBayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
         """KerasTuner's, with beliefs of its own and expected improvement in place of `beta`.

@@ -55,7 +55,7 @@ def combinations(space: Sequence[Any]) -> Iterator[dict[str, Any]]:
 def _oracle_class() -> Any:
     import keras_tuner
 
-    from keras_rnn_zoo.tuner.durable import durable
+    from keras_rnn_zoo.tuner.tuners._durable import durable
 
     class FairGridOracle(keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
         """A grid search whose n-th trial depends on n alone.

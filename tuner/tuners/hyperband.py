@@ -16,9 +16,9 @@ def _oracle_class() -> Any:
     import keras_tuner
     import numpy as np
 
-    from keras_rnn_zoo.tuner.durable import durable
-    from keras_rnn_zoo.tuner.limits import Limits
-    from keras_rnn_zoo.tuner.surrogate import quietly
+    from keras_rnn_zoo.tuner.tuners._durable import durable
+    from keras_rnn_zoo.tuner.tuners._feasibility import Limits
+    from keras_rnn_zoo.tuner.tuners._surrogate import quietly
 
     class CappedHyperbandOracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
         """KerasTuner's, which runs brackets until a number of trials is reached.

@@ -20,7 +20,7 @@ class Random(Algorithm):
         """Returns the oracle; see `Algorithm.oracle`."""
         import keras_tuner
 
-        from keras_rnn_zoo.tuner.durable import durable
+        from keras_rnn_zoo.tuner.tuners._durable import durable
 
         cls = durable(keras_tuner.oracles.RandomSearchOracle)
         return cls(max_trials=plan.max_trials, **plan.arguments())

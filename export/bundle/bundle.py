@@ -1,0 +1,303 @@
+"""The bundle: what leaves for the device, read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_rnn_zoo import files
+from keras_rnn_zoo.errors import (
+    DataError,
+    RunError,
+    UnknownNameError,
+    listed,
+    nearest,
+)
+from keras_rnn_zoo.export.bundle.page import REPORT_FILE
+from keras_rnn_zoo.export.tflite.interpreter import Arrays
+from keras_rnn_zoo.export.tflite.isolated import Isolated
+from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+
+if TYPE_CHECKING:
+    pass
+
+FORMAT = 1
+
+
+REFERENCE_FILE = "reference.npz"
+
+
+SAVED_MODEL = "saved_model"
+
+
+class Bundle:
+    """A bundle that was written: takes raw inputs, answers with labels.
+
+    Args:
+        path: The directory.
+        report: What `report.json` holds.
+        preprocessor: Of the model's inputs and outputs; None where it came as a bare `.keras`.
+    """
+
+    def __init__(self, path: Path, report: dict[str, Any], preprocessor: Preprocessor | None):
+        self.path = path
+        self.report = report
+        self.preprocessor = preprocessor
+        self._process = Isolated()
+
+    @classmethod
+    def load(cls, path: files.PathLike) -> Bundle:
+        """Reads a bundle.
+
+        Raises:
+            RunError: `path` is no bundle, or a damaged one.
+        """
+        path = Path(path)
+        file = path / REPORT_FILE
+        if not path.exists():
+            raise RunError(f"There is no bundle at {path}. Give the directory that 'export' wrote.")
+        if not file.is_file():
+            raise RunError(
+                f"{path} is not a bundle: it has no {REPORT_FILE}. Give the directory that "
+                "'export' wrote."
+            )
+        try:
+            report = json.loads(file.read_text(encoding="utf-8"))
+            if report["format"] > FORMAT:
+                raise RunError(
+                    f"{path} has the format {report['format']}, and this keras-rnn-zoo reads up "
+                    f"to {FORMAT}. Install a newer keras-rnn-zoo."
+                )
+            _check_report(report)
+            for name in (
+                *(entry["file"] for entry in report["files"]),
+                *report["sha256"],
+                *_references(report),
+            ):
+                files.inside(path, name)
+            _check_proof(report)
+            preprocessing = report["preprocessing"]
+            preprocessor = None
+            if preprocessing is not None:
+                preprocessor = Preprocessor.from_dict(preprocessing, path)
+                steps = report["model"]["inputs"][0]["shape"][1]
+                if steps not in (None, preprocessor.timesteps):
+                    raise ValueError(f"timesteps={preprocessor.timesteps}")
+        except RunError:
+            raise
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            RecursionError,
+        ) as error:
+            reason = " ".join(f"{error.__class__.__name__}: {error}".split())[:200]
+            raise RunError(
+                f"{file} is damaged ({reason}). Take a complete copy, or export again."
+            ) from error
+        return cls(path, report, preprocessor)
+
+    @property
+    def quantizations(self) -> dict[str, Path]:
+        """Quantization mode -> its .tflite file."""
+        return {
+            entry["quantization"]: self.path / entry["file"]
+            for entry in self.report["files"]
+            if entry["format"] == "tflite"
+        }
+
+    def file(self, quantization: str | None = None) -> Path:
+        """Returns the .tflite file of a quantization mode; by default the first, float32.
+
+        Raises:
+            UnknownNameError: The bundle has no such file.
+        """
+        known = self.quantizations
+        if quantization is None and known:
+            return next(iter(known.values()))
+        if quantization not in known:
+            raise UnknownNameError(
+                f"{self.path} has no .tflite file with the quantization {quantization!r}."
+                f"{nearest(quantization, known)} It has: {listed(known) or 'none'}."
+            )
+        return known[quantization]
+
+    def predict(
+        self,
+        x: Sequence[Any] | np.ndarray | Mapping[str, np.ndarray],
+        quantization: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Answers raw inputs, without TensorFlow.
+
+        Args:
+            x: Texts, rows of token ids or features, as the model was trained on; for a bundle of
+                a bare `.keras` file, encoded inputs `[samples, ...]`, of several inputs a dict of
+                them by name (Keras' or that of the files).
+            quantization: Which file answers; None takes the first, float32.
+
+        Returns:
+            One answer for each input: see `Preprocessor.decode`; `{"values": [...]}` for a bundle
+            of a bare `.keras` file, `{"values": {output name: [...]}}` where it has several
+            outputs.
+
+        Raises:
+            DataError: An input cannot be encoded; the message names its row.
+            UnknownNameError: The bundle has no such file.
+        """
+        if self.preprocessor is not None:
+            encoded = self.preprocessor.encode_inputs(x)  # type: ignore[arg-type]
+            name = self.report["model"]["inputs"][0]["name"]
+            (outputs,) = self._answer({name: encoded}, quantization).values()
+            return self.preprocessor.decode(outputs, encoded)
+        answers = self._answer(self._plain(x, quantization), quantization)
+        rows = {
+            name: np.asarray(values, dtype=np.float64).tolist() for name, values in answers.items()
+        }
+        if len(rows) == 1:
+            return [{"values": row} for row in next(iter(rows.values()))]
+        return [
+            {"values": dict(zip(rows, row, strict=True))}
+            for row in zip(*rows.values(), strict=True)
+        ]
+
+    def _tflite(self, quantization: str | None) -> Path | None:
+        """The file that answers; None where a SavedModel is all there is."""
+        if quantization is None and not self.quantizations:
+            return None
+        return self.file(quantization)
+
+    def _answer(self, encoded: Arrays, quantization: str | None) -> Arrays:
+        path = self._tflite(quantization)
+        if path is None:
+            from keras_rnn_zoo.export.formats import saved_model
+
+            serve = saved_model.load_signature(self.path / SAVED_MODEL)
+            batch = self.report["model"]["inputs"][0]["shape"][0]
+            return saved_model.serve_batches(serve, encoded, batch)
+        # It may come from anywhere.
+        if files.sha256(path) != self.report["sha256"].get(path.name):
+            raise RunError(
+                f"{path} is not the file that was exported: its SHA-256 differs. Take a complete "
+                "copy, or export again."
+            )
+        (answers,) = self._process.answer(path, encoded)
+        return answers
+
+    def _plain(
+        self, x: Sequence[Any] | np.ndarray | Mapping[str, np.ndarray], quantization: str | None
+    ) -> Arrays:
+        """Brings encoded inputs into the shapes and dtypes that the file takes, by name."""
+        path = self._tflite(quantization)
+        specs = {spec["name"]: spec for spec in self.report["model"]["inputs"]}
+        shapes = {name: tuple(spec["shape"]) for name, spec in specs.items()}
+        if path is not None and any(None in shape[1:] for shape in shapes.values()):
+            described, _ = self._process.ask("describe", path)
+            shapes |= {info["name"]: tuple(info["shape"]) for info in described["inputs"]}
+        if not isinstance(x, Mapping):
+            if len(specs) != 1:
+                raise DataError(
+                    f"The model has {len(specs)} inputs: give an array for each, by name (a dict, "
+                    f"or an .npz file): {listed(specs)}."
+                )
+            x = {next(iter(specs)): x}  # type: ignore[dict-item]
+        known = self.report.get("names", {})
+        x = {known.get(name, name) if name not in specs else name: rows for name, rows in x.items()}
+        if set(x) != set(specs):
+            wrong = sorted(set(x) ^ set(specs))
+            near = next((nearest(name, specs) for name in wrong if name not in specs), "")
+            raise DataError(
+                f"The model takes the inputs {listed(specs)}. Missing or unknown: {listed(wrong)}."
+                f"{near}"
+            )
+        arrays = {name: _plain(spec, shapes[name], x[name]) for name, spec in specs.items()}
+        counts = {name: len(array) for name, array in arrays.items()}
+        if len(set(counts.values())) > 1:
+            raise DataError(f"Every input must have the same number of rows. Received: {counts}.")
+        return arrays
+
+
+def _plain(spec: dict[str, Any], shape: tuple[int | None, ...], x: Any) -> np.ndarray:
+    sizes = ["?" if size is None else size for size in shape[1:]]
+    what = (
+        "The bundle was made of a bare .keras file, so it takes encoded inputs: "
+        f"{spec['dtype']} of shape {['samples', *sizes]} as '{spec['name']}'. Received: "
+    )
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise DataError(f"{what}ragged rows. Pad them.") from None
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{what}{array.dtype}. Export the run that 'train' wrote for texts.")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError(f"{what}NaN or infinity.")
+    fits = array.ndim == len(shape) and all(
+        size in (None, actual) for size, actual in zip(shape[1:], array.shape[1:], strict=True)
+    )
+    try:
+        array = array.astype(spec["dtype"])
+        if fits:
+            return array
+        return array.reshape((len(array), *shape[1:]))  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        raise DataError(f"{what}{list(array.shape)}.") from None
+
+
+def _check_report(report: Any) -> None:
+    """Looks at all of a report that is used later.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: Something is missing, or of another type.
+    """
+
+    def take(value: Any, kind: Any) -> Any:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{value!r}")
+        return value
+
+    take(report["format"], int)
+    for entry in take(report["files"], list):
+        take(entry["file"], str)
+        is_tflite = {"tflite": True, "saved_model": False}[entry["format"]]
+        take(entry["quantization"], str if is_tflite else str | None)
+    for name, digest in report["sha256"].items():
+        take(name, str), take(digest, str)
+    for spec in take(report["model"]["inputs"], list):
+        take(spec["name"], str)
+        np.dtype(take(spec["dtype"], str))
+        for size in take(spec["shape"], list):
+            take(size, int | None)
+    if not report["model"]["inputs"] or not report["files"]:
+        raise ValueError("no inputs or no files")
+    take(report["preprocessing"], dict | None)
+    for name in take(report.get("references", [REFERENCE_FILE]), list):
+        take(name, str)
+    if _references(report)[:1] != [REFERENCE_FILE]:
+        raise ValueError("no reference")
+
+
+def _references(report: dict[str, Any]) -> list[str]:
+    """Names of the files that hold what Keras answered."""
+    return list(report.get("references", [REFERENCE_FILE]))
+
+
+def _check_proof(report: dict[str, Any]) -> None:
+    """Refuses a report that says of a file nothing to check it by, or two things.
+
+    Raises:
+        ValueError: It does.
+    """
+    hashed = {name.split("/")[0] for name in report["sha256"]}
+    for name in (*(entry["file"] for entry in report["files"]), *_references(report)):
+        if name not in hashed:
+            raise ValueError(f"no SHA-256 of {name!r}")
+    for key in ("file", "quantization"):
+        values = [entry[key] for entry in report["files"]]
+        if len(set(values)) < len(values):
+            raise ValueError(f"twice the same {key}")

@@ -1,0 +1,153 @@
+"""What report.json says of a bundle."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_rnn_zoo.export.bundle.rows import (
+    RANDOM,
+    Rows,
+)
+from keras_rnn_zoo.export.bundle.scoring import Labelled
+from keras_rnn_zoo.export.bundle.source import Source
+from keras_rnn_zoo.export.verify.reference import (
+    Reference,
+)
+
+if TYPE_CHECKING:
+    pass
+from keras_rnn_zoo.export.bundle.bundle import FORMAT
+
+# Percentage points of accuracy that a file may lose before the report opens with it.
+MOST_POINTS_LOST = 0.5
+
+
+def report_of(
+    source: Source,
+    model: Any,
+    reference: Reference,
+    check: Rows,
+    labelled: Labelled | None,
+    entries: list[dict[str, Any]],
+    target: str,
+    command: str | None,
+) -> dict[str, Any]:
+    """Returns the content of report.json."""
+    from keras_rnn_zoo.provenance import provenance
+
+    info = source.run.info if source.run is not None else {}
+    data = dict(info.get("data") or {})
+    for key, value in data.items():
+        # A bundle is given away; where the data lay is nobody's business.
+        if isinstance(value, str) and Path(value).is_absolute():
+            data[key] = Path(value).name
+    lengths = entries[0]["parity"]["lengths"]
+    return {
+        "format": FORMAT,
+        "verdict": verdict(entries, check, labelled),
+        "model": {
+            "name": info.get("model", model.name),
+            "config": info.get("config"),
+            "parameters": int(model.count_params()),
+            "inputs": [asdict(spec) for spec in reference.inputs],
+            "outputs": [asdict(spec) for spec in reference.outputs],
+        },
+        "source": {"kind": source.kind, "name": source.path.name},
+        "target": target,
+        "training": {
+            "hyperparameters": info.get("hyperparameters"),
+            "metrics": info.get("metrics"),
+            "data": data or None,
+            "provenance": info.get("provenance"),
+        },
+        "preprocessing": source.preprocessor.to_dict() if source.preprocessor else None,
+        "files": entries,
+        "samples": {
+            "origin": check.origin,
+            "given": reference.given,
+            "made": len(next(iter(reference.x.values()))) - reference.given,
+            "shortest": min(lengths, default=None),
+            "longest": max(lengths, default=None),
+        },
+        "labelled": labelled
+        and {
+            "origin": labelled.origin,
+            "rows": len(labelled.x),
+            "task": labelled.task,
+            "measure": labelled.measure,
+            "keras": labelled.before,
+        },
+        "provenance": provenance(command=command),
+    }
+
+
+def verdict(
+    entries: list[dict[str, Any]], check: Rows, labelled: Labelled | None
+) -> dict[str, Any]:
+    """Says in a few sentences what the files of a bundle are worth, losses first."""
+    from keras_rnn_zoo.export.formats.tflite import larger_than_float32
+
+    count = len(entries)
+    # Where the float32 file is in the bundle, its size counts: the lowering may differ by mode.
+    plain = [entry["bytes"] for entry in entries if entry.get("quantization") == "none"]
+    losses = [
+        larger
+        for entry in entries
+        if "float32_bytes" in entry  # a .tflite file
+        and (
+            larger := larger_than_float32(
+                entry["file"], entry["bytes"], min(plain or [entry["float32_bytes"]])
+            )
+        )
+    ]
+    losses += [_loss(entry) for entry in entries if _points_lost(entry) > MOST_POINTS_LOST]
+    text = (
+        f"All {count} exports answer" if count > 1 else "The export answers"
+    ) + " what the Keras model answers, within the tolerance of each mode."
+    if labelled is not None:
+        percent = labelled.measure == "accuracy"
+        rows = len(labelled.x)
+        after = [entry["labelled"]["after"] for entry in entries]
+        text += (
+            f" {labelled.measure.replace('_', ' ').capitalize()} on {rows:,} rows: "
+            f"{_range([labelled.before], percent)} before, {_range(after, percent)} after."
+        )
+        if percent and (worth := 100 / labelled.answers) > MOST_POINTS_LOST:
+            text += (
+                f" So few cannot show a loss of {MOST_POINTS_LOST:g} points: one answer is worth "
+                f"{worth:.2g}. Give {math.ceil(100 / MOST_POINTS_LOST)} or more with --test-data."
+            )
+    elif check.origin == RANDOM:
+        text += " Checked on random inputs only: try it on real ones."
+    else:
+        text += " Accuracy was not measured: there are no labels that fit the model."
+    return {"passed": True, "text": " ".join([*losses, text]), "losses": losses}
+
+
+def _points_lost(entry: dict[str, Any]) -> float:
+    """Percentage points of accuracy that a file is below the Keras model; 0 without labels."""
+    scored = entry["labelled"]
+    if scored is None or scored["measure"] != "accuracy":
+        return 0.0
+    # To a row: 0.005 is not exactly what is left of 0.805 - 0.8.
+    return round(100 * float(scored["before"] - scored["after"]), 6)
+
+
+def _loss(entry: dict[str, Any]) -> str:
+    scored = entry["labelled"]
+    before, after = (_range([scored[key]], percent=True) for key in ("before", "after"))
+    return (
+        f"{entry['file']} loses {_points_lost(entry):.2f} points of accuracy: {after} on "
+        f"{scored['rows']:,} rows, the Keras model {before}."
+    )
+
+
+def _range(values: list[float], percent: bool) -> str:
+    low, high = (
+        f"{100 * value:.2f} %" if percent else f"{value:.4g}"
+        for value in (min(values), max(values))
+    )
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,58 @@
+"""The converter's own process: a JSON request a line on stdin, a JSON answer a line on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from keras_rnn_zoo.export.convert.clipping import without_cell_clip
+
+# `loc(callsite(... at ...)): `, which stands before what is wrong there.
+_LOCATION = re.compile(r"^loc\(.*\): ")
+# Constants: megabytes of them, and nobody's business in a bug report.
+_WEIGHTS = re.compile(r'"0x[0-9A-Fa-f]{32,}"')
+
+
+def convert(saved_model: str, output: str) -> None:
+    """Converts a SavedModel and writes the float32 file."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    # The outputs of a loop are written into one tensor; without this the whole tensor is copied
+    # at every step.
+    converter._experimental_enable_dynamic_update_slice = True
+    Path(output).write_bytes(without_cell_clip(converter.convert()))
+
+
+def _first_line(error: Exception) -> str:
+    """The line of a converter's message that says what is wrong, without the locations."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "error:" in line] or lines or [type(error).__name__]
+    return _LOCATION.sub("", telling[0].split("error:")[-1].strip())[:500]
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Does what a request asks, and returns `{"ok": True}`, or the error and all that was said."""
+    try:
+        convert(**request)
+    except Exception as error:  # whatever the converter raises is the answer
+        return {"error": _first_line(error), "log": _WEIGHTS.sub('"0x..."', str(error))}
+    return {"ok": True}
+
+
+def main() -> None:
+    """Answers requests until stdin ends."""
+    # Libraries print to stdout; the answers go to a stream of their own.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

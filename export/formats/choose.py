@@ -1,0 +1,226 @@
+"""`lowering="auto"`: the candidates, their race on this machine, and what is remembered of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ConfigError, UnknownNameError, listed, nearest
+from keras_rnn_zoo.export.lowering import LOWERINGS
+from keras_rnn_zoo.export.targets import TARGETS
+from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
+from keras_rnn_zoo.export.tflite.latency import machine
+
+AUTO = "auto"
+# Bytes that a file may have for `auto` to fold: an app on a phone is a few times as large.
+SIZE_LIMIT = 4_000_000
+# Times that differ by less say nothing: the smaller file is better.
+NOISE = 1.05
+# Rounds in which each candidate answers once; what slows the machine for a while slows them all.
+ROUNDS, SECONDS = 300, 1.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to write a file.
+
+    Attributes:
+        lowering: Name of the lowering.
+        fold_embedding: An embedding and the projection behind it are one table.
+        bytes: Size of the file; None where there is none.
+        median_ms: Latency of a call in the race; None where it took no part.
+        problem: Why it took no part, or was not chosen though it was faster.
+        wanted: It may be chosen; False where it is there to compare with.
+    """
+
+    lowering: str
+    fold_embedding: bool = False
+    bytes: int | None = None
+    median_ms: float | None = None
+    problem: str | None = None
+    wanted: bool = True
+
+    @property
+    def label(self) -> str:
+        """Its name for a person."""
+        return f"{self.lowering}, folded" if self.fold_embedding else self.lowering
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and why.
+
+    Attributes:
+        lowering: Name of the lowering; pass it as `lowering=` to pin it.
+        fold_embedding: Pass it as `fold_embedding=` to pin it.
+        reason: One line.
+        candidates: All that were considered.
+        machine: What they were measured on; another device may rank them otherwise.
+    """
+
+    lowering: str
+    fold_embedding: bool
+    reason: str
+    candidates: tuple[Candidate, ...]
+    machine: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content as a JSON object."""
+        return asdict(self)
+
+
+def candidates(
+    lowering: str | Sequence[str] | None,
+    fold_embedding: bool | None,
+    timesteps: int,
+    target: str = "litert",
+) -> list[Candidate]:
+    """Returns what is to be tried, and what is not, with the reason.
+
+    Args:
+        lowering: A name, `"auto"`, or several names to choose among; None for the one that the
+            target prefers.
+        fold_embedding: True has files that do not fold to compare with; None tries both where
+            there is a choice of lowerings.
+        timesteps: Number of time steps of the model.
+        target: Name of the client that the file is for.
+
+    Raises:
+        UnknownNameError: No such lowering or target.
+        ConfigError: No lowering at all, one that the target does not take, or none that folds
+            where folding was asked for.
+    """
+    client = TARGETS.get(target)
+    preferred = client.lowerings[0]
+    automatic = lowering == AUTO
+    if automatic:
+        # What lets an app size its inputs is another kind of file.
+        names = [name for name in client.lowerings if not LOWERINGS.get(name).open_sizes]
+    elif lowering is None:
+        names = [preferred]
+    else:
+        names = [lowering] if isinstance(lowering, str) else list(dict.fromkeys(lowering))
+    if not names:
+        raise ConfigError("Name at least one lowering, or 'auto'. Received: none")
+    for name in names:
+        if name not in LOWERINGS.names():
+            everything = [*LOWERINGS.names(), AUTO]
+            raise UnknownNameError(
+                f"Unknown lowering: {name!r}.{nearest(name, everything)} Known: "
+                f"{listed(everything)}."
+            )
+    client.check_lowerings(names)
+    known = {name: LOWERINGS.get(name) for name in names}
+    if fold_embedding and not any(entry.folds for entry in known.values()):
+        able = [name for name in client.lowerings if LOWERINGS.get(name).folds]
+        raise ConfigError(
+            f"Lowering {listed(names)} cannot fold an embedding. Choose one that can "
+            f"({listed(able)}), or leave fold_embedding out."
+        )
+    folds = [False]
+    if fold_embedding or (fold_embedding is None and (automatic or len(names) > 1)):
+        folds = [False, True]
+    found = []
+    for name, entry in known.items():
+        most = entry.auto_timesteps
+        problem = None
+        if automatic and name != preferred and most is not None and timesteps > most:
+            problem = f"not tried above {most} time steps; name it to have it"
+        for fold in folds if problem is None and entry.folds else [False]:
+            wanted = fold or not fold_embedding
+            found.append(Candidate(name, fold, problem=problem, wanted=wanted))
+    return found
+
+
+def race(files: Mapping[Candidate, Path], samples: Arrays) -> dict[Candidate, float]:
+    """Measures files against each other on the same inputs, one call of each in turn.
+
+    Args:
+        files: Candidate -> its file.
+        samples: Encoded inputs, name -> `[samples, ...]`.
+
+    Returns:
+        Candidate -> median latency in milliseconds.
+    """
+    models = {candidate: TFLiteModel(path) for candidate, path in files.items()}
+    batches = [batch for _, batch in next(iter(models.values())).batches(samples)]
+    times: dict[Candidate, list[float]] = {candidate: [] for candidate in models}
+    end = time.perf_counter() + SECONDS
+    for number in range(-3, ROUNDS):
+        batch = batches[number % len(batches)]
+        for candidate, model in models.items():
+            start = time.perf_counter()
+            model.set_inputs(batch)
+            model.interpreter.invoke()
+            if number >= 0:
+                times[candidate].append(time.perf_counter() - start)
+        if number >= 20 and time.perf_counter() > end:
+            break
+    return {candidate: 1e3 * float(np.median(values)) for candidate, values in times.items()}
+
+
+def ranked(
+    measured: Sequence[Candidate], fold_embedding: bool | None, size_limit: int
+) -> list[Candidate]:
+    """Orders candidates that took part in the race, the best first.
+
+    The best is the smallest of those that take about as long as the fastest. Where folding was
+    not asked for, it counts only within the size limit. What does not count comes last, with the
+    reason as its problem.
+    """
+    counting, others = [], []
+    for candidate in measured:
+        problem = None
+        if not candidate.wanted:
+            problem = "to compare with"
+        elif candidate.fold_embedding and not fold_embedding and _size(candidate) > size_limit:
+            problem = f"larger than the limit of {size_limit:,} bytes"
+        if problem is None:
+            counting.append(candidate)
+        else:
+            others.append(replace(candidate, problem=problem))
+    enough = NOISE * min(map(_time, counting), default=0.0)
+    close = sorted((c for c in counting if _time(c) <= enough), key=_size)
+    return [*close, *sorted((c for c in counting if _time(c) > enough), key=_time), *others]
+
+
+def _size(candidate: Candidate) -> int:
+    return candidate.bytes or 0
+
+
+def _time(candidate: Candidate) -> float:
+    return candidate.median_ms or 0.0
+
+
+def explain(
+    chosen: Candidate, considered: Sequence[Candidate], fold_embedding: bool | None
+) -> Choice:
+    """Puts into words what was chosen and why."""
+    shown = []
+    for each in considered:
+        text = each.label
+        if each.median_ms is not None:
+            text += f" {each.median_ms:.3f} ms, {each.bytes:,} bytes"
+        shown.append(f"{text} ({each.problem})" if each.problem else text)
+    wanted = [each for each in considered if each.median_ms is not None and each.wanted]
+    rivals = [each for each in wanted if each.problem is None]
+    if len(wanted) < 2:
+        why = "as asked"
+    elif any(_time(each) < _time(chosen) for each in rivals):
+        why = "as fast as any here, and smaller"
+    elif any(_time(each) < _time(chosen) for each in wanted):
+        why = "the fastest here within the limit"
+    else:
+        why = "the fastest here"
+    return Choice(
+        lowering=chosen.lowering,
+        fold_embedding=chosen.fold_embedding,
+        reason=f"{chosen.label}, {why}: {'; '.join(shown)}.",
+        candidates=tuple(considered),
+        machine=machine(),
+    )

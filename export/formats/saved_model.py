@@ -1,0 +1,269 @@
+"""A Keras model as a TensorFlow SavedModel that plain `tf.saved_model.load` serves."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo import files
+from keras_rnn_zoo.errors import ExportError, RunError, listed
+from keras_rnn_zoo.export.keras_model.prepare import prepared, states_put_back
+from keras_rnn_zoo.export.keras_model.samples import synthetic_samples
+from keras_rnn_zoo.export.keras_model.signature import (
+    Timesteps,
+    call_flat,
+    input_specs,
+    output_names,
+    renamed,
+)
+from keras_rnn_zoo.export.tflite.interpreter import SIGNATURE, Arrays
+from keras_rnn_zoo.export.verify.compare import INVOKES, Parity, compare_names, compare_values
+from keras_rnn_zoo.export.verify.reference import Reference, reference_of
+from keras_rnn_zoo.export.verify.tolerance import Tolerance
+
+TOLERANCE = Tolerance(
+    average=0.1,
+    high=0.5,
+    changed=0.001,
+    lost=0.1,
+    increase=0.01,
+    times=12,
+    least=1e-5,
+    reason="the same TensorFlow ops on the same float32 weights, compiled into one graph, which "
+    "may order sums otherwise",
+)
+
+
+@dataclass(frozen=True)
+class SavedModelResult:
+    """What `export_saved_model` wrote and how it was proven.
+
+    Attributes:
+        path: The directory.
+        bytes: Size of all its files.
+        inputs: Names of the inputs of `serving_default`.
+        outputs: Names of its outputs.
+        parity: How its answers compare with the Keras model's; None with `verify=False`.
+        names: Keras' name of an input or output -> its name here, where they differ.
+        notes: What differs from the Keras model as it is, one sentence each.
+    """
+
+    path: Path
+    bytes: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    parity: Parity | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def export_saved_model(
+    model: Any,
+    path: files.PathLike,
+    *,
+    samples: Any = None,
+    timesteps: Timesteps = None,
+    verify: bool = True,
+) -> SavedModelResult:
+    """Writes a Keras model as a SavedModel and proves it on what was written.
+
+    Its signature `serving_default` takes the model's inputs and gives the model's outputs, by
+    name, for any number of sequences at once.
+
+    Args:
+        model: A built `keras.Model`, whatever its dtype policy; it is not changed.
+        path: A new or empty directory.
+        samples: Encoded inputs to verify on: an array `[samples, ...]`, a list or a dict of arrays
+            for several inputs; random ones where none are given.
+        timesteps: Number of time steps of the random inputs where the model leaves it open, or by
+            input name.
+        verify: Reload the directory and compare its answers with the model's.
+
+    Returns:
+        What was written and measured.
+
+    Raises:
+        ExportError: The model cannot be exported, or the samples do not fit it.
+        VerificationError: The SavedModel answers something else than the model.
+        OutputError: `path` holds something, or cannot be written.
+    """
+    files.check_new_directory(path)
+    with prepared(model, samples, timesteps, keep_states=True) as ready:
+        reference = None
+        with states_put_back(ready.model) as stateful:
+            if verify:
+                from keras_rnn_zoo.export.formats.tflite import roundings
+
+                given = synthetic_samples(ready.model, timesteps) if samples is None else samples
+                reference = reference_of(
+                    ready.model, given, roundings=roundings([]), keep_states=True
+                )
+        with files.new_directory(path) as directory:
+            write_saved_model(ready.model, directory)
+            parity = None
+            if reference is not None:
+                parity = compare_saved_model(directory, reference, stateful=stateful)
+        return SavedModelResult(
+            path=Path(path),
+            bytes=directory_bytes(path),
+            inputs=tuple(spec.name for spec in input_specs(ready.model)),
+            outputs=tuple(output_names(ready.model)),
+            parity=parity,
+            names=renamed(ready.model),
+            notes=ready.notes,
+        )
+
+
+def write_saved_model(model: Any, directory: Path) -> None:
+    """Writes a Keras model into an existing directory.
+
+    Raises:
+        ExportError: TensorFlow cannot save it.
+    """
+    import keras
+    import tensorflow as tf
+
+    specs, names = input_specs(model), output_names(model)
+
+    def serve(*inputs: Any) -> dict[str, Any]:
+        return dict(zip(names, call_flat(model, list(inputs)), strict=True))
+
+    module = tf.Module()
+    # The model itself would bring its optimizer and every function that it ever traced.
+    module.held = [variable.value for variable in model.variables]
+    for layer in model._flatten_layers():
+        module.held += [state.value for state in keras.tree.flatten(_states(layer))]
+        if (table := getattr(layer, "lookup_table", None)) is not None:
+            module.held.append(table)
+    signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs]
+    try:
+        with _portable(model):
+            traced = tf.function(serve, autograph=False).get_concrete_function(*signature)
+            tf.saved_model.save(module, str(directory), signatures={SIGNATURE: traced})
+    except (TypeError, ValueError, AssertionError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ExportError(
+            f"Model '{model.name}' cannot be saved as a SavedModel: {reason}"
+        ) from error
+
+
+def _states(layer: Any) -> Any:
+    return getattr(layer, "states", None) or []
+
+
+def compare_saved_model(
+    path: files.PathLike, reference: Reference, *, stateful: bool = False
+) -> Parity:
+    """Reloads a SavedModel and compares it with what the Keras model answered.
+
+    Args:
+        path: The directory.
+        reference: What the Keras model answered.
+        stateful: It goes on from call to call, as the Keras model did: each sample is answered
+            once, in turn.
+
+    Raises:
+        RunError: The directory is missing or damaged.
+        VerificationError: Names or values differ.
+    """
+    path = Path(path)
+    serve = load_signature(path)
+    inputs = list(serve.structured_input_signature[1])
+    compare_names(path.name, "input", [spec.name for spec in reference.inputs], inputs)
+    outputs = list(serve.structured_outputs)
+    compare_names(path.name, "output", [spec.name for spec in reference.outputs], outputs)
+    batch = reference.inputs[0].shape[0]
+    count = 1 if stateful else INVOKES
+    invokes = [serve_batches(serve, reference.x, batch) for _ in range(count)]
+    # One sequence at a time must give what all of them together gave.
+    if batch is None and not stateful:
+        invokes[-1] = {
+            name: np.concatenate([serve_batches(serve, reference.x, 1, only=1)[name], values[1:]])
+            for name, values in invokes[-1].items()
+        }
+    return compare_values(path.name, reference, TOLERANCE, invokes, repeat_tolerance=1e-5)
+
+
+def load_signature(path: Path) -> Any:
+    """Returns the function `serving_default` of a SavedModel.
+
+    Raises:
+        RunError: The directory is missing, no SavedModel, or damaged.
+    """
+    import tensorflow as tf
+
+    if not (path / "saved_model.pb").is_file():
+        raise RunError(f"{path} is no SavedModel: it has no saved_model.pb. Export it again.")
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except Exception as error:  # protobuf, TensorFlow and the file system each have their own
+        raise RunError(
+            f"{path} cannot be loaded ({' '.join(str(error).split())[:200]}). Take a complete "
+            "copy, or export it again."
+        ) from error
+    if SIGNATURE not in loaded.signatures:
+        raise RunError(
+            f"{path} has no signature '{SIGNATURE}'. Found: {listed(loaded.signatures)}. Export "
+            "it again."
+        )
+    serve = loaded.signatures[SIGNATURE]
+    serve.keep_alive = loaded  # a signature does not hold the variables that it reads
+    return serve
+
+
+def directory_bytes(path: files.PathLike) -> int:
+    """Returns the size of all files in a directory."""
+    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+
+
+def serve_batches(
+    serve: Any, x: Arrays, batch: int | None = None, only: int | None = None
+) -> Arrays:
+    """Runs a signature on encoded inputs, all at once or in batches of a fixed size.
+
+    Args:
+        serve: What `load_signature` returned.
+        x: Input name -> samples.
+        batch: Rows of a call, the last filled up; None for all.
+        only: Answer the first rows only.
+    """
+    import tensorflow as tf
+
+    count = only or len(next(iter(x.values())))
+    parts: list[Arrays] = []
+    for start in range(0, count, batch or count):
+        rows = np.arange(start, start + (batch or count)).clip(max=count - 1)
+        answers = serve(**{name: tf.constant(values[rows]) for name, values in x.items()})
+        used = min(count - start, len(rows))
+        parts.append({name: value.numpy()[:used] for name, value in answers.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@contextlib.contextmanager
+def _portable(model: Any) -> Iterator[None]:
+    """Keeps ops that only run on the GPU at hand (cuDNN) out of what is traced."""
+    changed = [
+        (layer, layer.use_cudnn)
+        for layer in model._flatten_layers()
+        if getattr(layer, "use_cudnn", None) in ("auto", True)
+    ]
+    try:
+        for layer, _ in changed:
+            layer.use_cudnn = False
+        yield
+    finally:
+        for layer, value in changed:
+            layer.use_cudnn = value
+
+
+def verify(path: str, x: None, reference: str) -> tuple[dict[str, Any], list[Any]]:
+    """Does the same in a process of its own, see `tflite.isolated`, with a saved reference."""
+    # TensorFlow computes in many threads, and all samples at once.
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return compare_saved_model(Path(path), Reference.load(reference)).to_dict(), []

@@ -1,0 +1,1 @@
+"""What a Keras model is to an export: signature, heads, recurrent layers, sequences."""

@@ -1,0 +1,299 @@
+"""Inputs of a model in the forms people have them, brought into one: name -> array."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ExportError, listed, nearest
+from keras_rnn_zoo.export.keras_model.signature import (
+    InputSpec,
+    Timesteps,
+    call_flat,
+    how_to_size,
+    input_specs,
+    sized,
+)
+
+Samples = dict[str, np.ndarray]
+
+
+def as_samples(
+    model: Any,
+    data: Any,
+    *,
+    what: str = "samples",
+    limit: int | None = None,
+    timesteps: Timesteps = None,
+) -> Samples:
+    """Brings inputs into the form name -> array `[samples, ...]`, checked against the model.
+
+    Args:
+        model: A built functional or sequential model.
+        data: An array `[samples, ...]` (one input), a list of arrays (one an input), a dict of
+            arrays by input name (Keras' or the signature's), or a callable that yields one sample
+            after the other as a list or dict of arrays of batch 1, as the TFLite converter's
+            `representative_dataset`.
+        what: What the inputs are for, for messages.
+        limit: Take at most so many samples, evenly spread.
+        timesteps: Sizes that the model leaves open: see `tracing.sized`.
+
+    Returns:
+        One array for each input, with the dtype of the input.
+
+    Raises:
+        ExportError: Inputs that the model does not take: names, shapes, NaN, token ids.
+    """
+    specs = sized(model, timesteps)
+    if callable(data):
+        data = _collect(specs, data, what)
+    arrays = _by_name(specs, data, what)
+    counts = {len(array) for array in arrays.values()}
+    if len(counts) != 1 or 0 in counts:
+        raise ExportError(
+            f"The {what} must hold the same number of samples, at least one, for every input. "
+            f"Received: { {name: len(array) for name, array in arrays.items()} }"
+        )
+    rows = _spread(counts.pop(), limit)
+    samples = {
+        spec.name: _checked(spec, own.shape, arrays[spec.name][rows], what)
+        for spec, own in zip(specs, input_specs(model), strict=True)
+    }
+    for name, vocabulary in _vocabularies(model).items():
+        low, high = samples[name].min(initial=0), samples[name].max(initial=0)
+        if low < 0 or high >= vocabulary:
+            raise ExportError(
+                f"The {what} for input '{name}' hold the token id {low if low < 0 else high}, and "
+                f"its embedding has the ids 0 to {vocabulary - 1}. Encode them as the model was "
+                "trained."
+            )
+    return samples
+
+
+def token_inputs(model: Any) -> set[str]:
+    """Returns the names of the inputs that hold token ids, as whole numbers or as floats."""
+    # Keras' inputs are float32 unless said otherwise, those of token ids too.
+    whole = {spec.name for spec in input_specs(model) if "int" in spec.dtype}
+    return whole | set(_vocabularies(model))
+
+
+def sizes_of(model: Any, samples: Samples, timesteps: Timesteps = None) -> Timesteps:
+    """Returns the sizes that the model leaves open, as samples say them; else what is given."""
+    open_sizes = {
+        spec.name: {
+            axis: int(samples[spec.name].shape[axis])
+            for axis, size in enumerate(spec.shape)
+            if axis and size is None
+        }
+        for spec in input_specs(model)
+    }
+    return {name: sizes for name, sizes in open_sizes.items() if sizes} or timesteps
+
+
+def synthetic_samples(model: Any, timesteps: Timesteps = None, count: int = 8) -> Samples:
+    """Returns random inputs, the same each time, for a model that came without data.
+
+    Token ids (whole numbers, and whatever goes straight into an embedding) are drawn below the
+    vocabulary of the model's smallest embedding and padded on the right with zeros to different
+    lengths; texts are words that the model's layers know; everything else is standard normal.
+    """
+    specs = sized(model, timesteps)
+    vocabulary = min((layer.input_dim for layer in _embeddings(model)), default=2)
+    tokens = token_inputs(model)
+    generator = np.random.default_rng(0)
+    samples: Samples = {}
+    for spec in specs:
+        shape = [count, *(size for size in spec.shape[1:] if size is not None)]
+        if len(shape) < len(spec.shape):
+            raise ExportError(
+                f"Input '{spec.name}' has the shape {spec.shape}. Pass {how_to_size(spec)}, or "
+                "samples of that size."
+            )
+        values: np.ndarray
+        if spec.dtype == "string":
+            samples[spec.name] = _texts(model, shape, generator)
+            continue
+        if spec.name in tokens:
+            values = generator.integers(1, max(2, vocabulary), shape)
+            if len(shape) == 2:
+                lengths = np.linspace(1, shape[1], count).round().astype(int)
+                values[np.arange(shape[1]) >= lengths[:, np.newaxis]] = 0
+        else:
+            values = generator.standard_normal(shape)
+        samples[spec.name] = values.astype(spec.dtype)
+    return samples
+
+
+def _texts(model: Any, shape: list[int], generator: np.random.Generator) -> np.ndarray:
+    """Returns words that the model's layers know and one that they do not, or several in a row."""
+    words = ["unheard"]
+    for layer in model._flatten_layers():
+        if hasattr(layer, "get_vocabulary"):
+            words += [str(word) for word in layer.get_vocabulary() if str(word).strip()]
+    picked = generator.choice(words, (*shape, 1 if len(shape) > 1 and shape[-1] > 1 else 4))
+    return np.apply_along_axis(" ".join, -1, picked)
+
+
+def _embeddings(model: Any) -> list[Any]:
+    from keras import layers
+
+    from keras_rnn_zoo.export.keras_model.recurrent import layers_of
+
+    return [layer for layer in layers_of(model) if isinstance(layer, layers.Embedding)]
+
+
+def _vocabularies(model: Any) -> dict[str, int]:
+    """Returns name of each input that goes straight into embeddings -> ids that they all have."""
+    import keras
+
+    names = {
+        id(tensor): spec.name
+        for tensor, spec in zip(keras.tree.flatten(model.inputs), input_specs(model), strict=True)
+    }
+    sizes: dict[str, int] = {}
+    inside = False
+    for layer in _embeddings(model):
+        tensors = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+        inside = inside or not any(id(tensor) in names for tensor in tensors)
+        for tensor in tensors:
+            if id(tensor) in names:
+                name = names[id(tensor)]
+                sizes[name] = min(sizes.get(name, layer.input_dim), layer.input_dim)
+    if inside:  # of a layer, or of a model with a call of its own
+        if model not in _TRACED:
+            _TRACED[model] = _traced_vocabularies(model)
+        for name, size in _TRACED[model].items():
+            sizes[name] = min(sizes.get(name, size), size)
+    return sizes
+
+
+_TRACED: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
+# TensorFlow ops that hand on the numbers that they are given.
+_PASSING = ("Cast", "Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "StridedSlice")
+
+
+def _traced_vocabularies(model: Any) -> dict[str, int]:
+    """The same, of embeddings anywhere: the model is traced, and what each gets is followed up."""
+    import tensorflow as tf
+
+    specs = input_specs(model)
+    sizes: dict[str, int] = {}
+    inputs: dict[str, str] = {}
+    embeddings = _embeddings(model)
+
+    def looked_at(layer: Any) -> Callable[[Any], Any]:
+        def call(ids: Any) -> Any:
+            tensor = ids
+            while getattr(tensor, "op", None) is not None and tensor.op.type in _PASSING:
+                tensor = tensor.op.inputs[0]
+            name = inputs.get(getattr(tensor, "name", ""))
+            if name is not None:
+                sizes[name] = min(sizes.get(name, layer.input_dim), layer.input_dim)
+            return type(layer).call(layer, ids)
+
+        return call
+
+    def function(*tensors: Any) -> Any:
+        inputs.update({tensor.name: spec.name for tensor, spec in zip(tensors, specs, strict=True)})
+        return call_flat(model, list(tensors))
+
+    # What cannot be traced is told, with its reason, when it is exported.
+    with contextlib.suppress(Exception):
+        try:
+            for layer in embeddings:
+                layer.__dict__["call"] = looked_at(layer)
+            tf.function(function, autograph=False).get_concrete_function(
+                *(tf.TensorSpec(spec.shape, spec.dtype) for spec in specs)
+            )
+        finally:
+            for layer in embeddings:
+                layer.__dict__.pop("call", None)
+    return sizes
+
+
+def _collect(specs: list[InputSpec], generator: Callable[[], Iterable[Any]], what: str) -> Samples:
+    rows = [_by_name(specs, sample, what) for sample in islice(generator(), 10_000)]
+    if not rows:
+        raise ExportError(f"The generator of the {what} yielded nothing.")
+    return {spec.name: np.concatenate([row[spec.name] for row in rows]) for spec in specs}
+
+
+def _by_name(specs: list[InputSpec], data: Any, what: str) -> Samples:
+    names = [spec.name for spec in specs]
+    if isinstance(data, Mapping):
+        own = {spec.original: spec.name for spec in specs} | {name: name for name in names}
+        data = {own.get(name, name): array for name, array in data.items()}
+        if set(data) != set(names):
+            wrong = sorted(set(map(str, data)) ^ set(names))
+            near = (nearest(name, names) for name in wrong if name not in names)
+            raise ExportError(
+                f"The {what} must be given for the inputs {listed(names)}. Missing or unknown: "
+                f"{listed(wrong)}.{next(filter(None, near), '')}"
+            )
+        return {name: np.asarray(data[name]) for name in names}
+    if isinstance(data, Sequence) and not isinstance(data, str) and len(specs) > 1:
+        if len(data) != len(specs):
+            raise ExportError(
+                f"The model has {len(specs)} inputs ({listed(names)}). Received: a list of "
+                f"{len(data)} arrays as {what}."
+            )
+        return {name: np.asarray(array) for name, array in zip(names, data, strict=True)}
+    if len(specs) > 1:
+        raise ExportError(
+            f"The model has {len(specs)} inputs: pass the {what} as a dict with the keys "
+            f"{listed(names)}. Received: {type(data).__name__}"
+        )
+    if isinstance(data, (list, tuple)) and len(data) == 1 and np.ndim(data[0]) > 1:
+        data = data[0]
+    try:
+        return {names[0]: np.asarray(data)}
+    except ValueError:
+        raise ExportError(
+            f"The {what} are ragged: pad the sequences to the same number of timesteps."
+        ) from None
+
+
+def _spread(count: int, limit: int | None) -> np.ndarray:
+    if limit is None or count <= limit:
+        return np.arange(count)
+    return np.linspace(0, count - 1, limit).round().astype(int)
+
+
+def _checked(
+    spec: InputSpec, own: tuple[int | None, ...], array: np.ndarray, what: str
+) -> np.ndarray:
+    wanted = spec.shape[1:]
+    fits = array.ndim == len(spec.shape) and all(
+        size in (None, actual) for size, actual in zip(wanted, array.shape[1:], strict=True)
+    )
+    if not fits:
+        shape = ", ".join(["samples", *("?" if size is None else str(size) for size in wanted)])
+        raise ExportError(
+            f"The {what} for input '{spec.name}' must have the shape [{shape}]. Received: "
+            f"{list(array.shape)}"
+            + (
+                ". The model leaves that size open: leave timesteps (--timesteps) out, or give it "
+                f"by name, {{'{spec.name}': ...}} ({spec.name}=N)."
+                if own != spec.shape
+                else ""
+            )
+        )
+    if spec.dtype == "string":
+        if array.dtype.kind not in "OUS":
+            raise ExportError(
+                f"The {what} for input '{spec.name}' must be texts. Received: dtype {array.dtype}"
+            )
+        return array.astype(str)
+    if not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
+        raise ExportError(
+            f"The {what} for input '{spec.name}' must be numbers ({spec.dtype}). Received: dtype "
+            f"{array.dtype}. Encode text first, as the model was trained."
+        )
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise ExportError(f"The {what} for input '{spec.name}' hold NaN or infinite values.")
+    return array.astype(spec.dtype)

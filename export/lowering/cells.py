@@ -1,0 +1,409 @@
+"""The arithmetic of one time step, split into what depends on the state and what does not.
+
+The part that does not (the input projection) is done for many time steps at once, as ONE matrix
+product; every lowering builds on the same split.
+
+The equations and the order of the gates in the kernels are those of Keras:
+SimpleRNN (Elman, 1990), LSTM (Hochreiter and Schmidhuber, 1997; gates i, f, c, o), GRU (Cho et
+al., 2014; gates z, r, h; `reset_after` as in cuDNN).
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.export.lowering.products import Products
+
+Tensor = Any
+States = tuple[Tensor, ...]
+Projected = tuple[Tensor, ...]
+# Maps the number of a step in its block, the states after it and those before it to the states
+# that are carried on.
+Hold = Callable[[int, States, States], States]
+
+
+class Cell(ABC):
+    """One recurrence, ready to be lowered.
+
+    Attributes:
+        name: Path of the layer in the model, for messages.
+        products: What its matrix products will cost.
+        state_shapes: Shape of each state behind its batch axis: `(units,)`, `(rows, columns)`, ...;
+            None where the state has no batch axis, being one number.
+        lead: Sizes of the axes in front of all others: `(2,)` for two cells side by side.
+    """
+
+    lead: tuple[int, ...] = ()
+
+    def __init__(
+        self, name: str, products: Products, state_shapes: tuple[tuple[int, ...] | None, ...]
+    ):
+        self.name = name
+        self.products = products
+        self.state_shapes = state_shapes
+
+    def output_shape(self, features: int) -> tuple[int, ...]:
+        """Shape of the output behind its batch axis, for inputs `[batch, features]`."""
+        return self.state_shapes[0] or ()
+
+    @abstractmethod
+    def project(self, inputs: Tensor) -> Projected:
+        """Maps `[steps, features]` to some `[steps, projected]`: all that needs no state."""
+
+    @abstractmethod
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
+        """Maps `[batch, projected]` and the states to the output `[batch, ...]` and states."""
+
+    def fold(self, table: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What `project` makes of each row `[features]` of a table; nothing where it can't say."""
+        return ()
+
+    def look_up(self, folded: tuple[np.ndarray, ...], ids: Tensor) -> Projected:
+        """Takes rows `[projected]` of the tables that `fold` made, instead of projecting."""
+        import tensorflow as tf
+
+        return tuple(tf.gather(tf.constant(part), ids) for part in folded)
+
+    def block(
+        self, projected: list[Projected], states: States, hold: Hold
+    ) -> tuple[list[Tensor], States]:
+        """Takes one step after the other; returns the output of each and the last states."""
+        outputs = []
+        for number, step in enumerate(projected):
+            output, after = self.step(step, states)
+            outputs.append(output)
+            states = hold(number, after, states)
+        return outputs, states
+
+    @property
+    def step_weights(self) -> int:
+        """Weights that one step multiplies its states with."""
+        return 0
+
+    def initial_states(self, batch: int) -> States:
+        """Returns the states before the first step: zeros."""
+        import tensorflow as tf
+
+        return tuple(
+            tf.zeros([] if shape is None else [*self.lead, batch, *shape])
+            for shape in self.state_shapes
+        )
+
+
+class _Gated(Cell):
+    """What the three Keras cells share: a kernel, a recurrent kernel and perhaps a bias."""
+
+    def __init__(self, name: str, products: Products, layer: Any, states: int):
+        super().__init__(name, products, ((layer.units,),) * states)
+        self.units: int = layer.units
+        self.activation = layer.activation
+        self.kernel = np.asarray(layer.kernel, np.float32)
+        self.recurrent_kernel = np.asarray(layer.recurrent_kernel, np.float32)
+        self.bias = np.asarray(layer.bias, np.float32) if layer.use_bias else None
+        # The columns of each product with a kernel.
+        self.columns: tuple[slice, ...] = (slice(None),)
+        self._constants: dict[tuple[Any, str], Tensor] = {}
+
+    @property
+    def step_weights(self) -> int:
+        return int(self.recurrent_kernel.size)
+
+    def _weight(self, name: str, value: np.ndarray) -> Tensor:
+        """One constant per graph: a loop's body needs its own, unrolled steps share one."""
+        import tensorflow as tf
+
+        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+        if (graph, name) not in self._constants:
+            self._constants[graph, name] = tf.constant(value)
+        return self._constants[graph, name]
+
+    def project(self, inputs: Tensor) -> Projected:
+        import tensorflow as tf
+
+        projected = []
+        for columns in self.columns:
+            kernel = self._weight(f"kernel{_part(columns)}", self.kernel[..., columns])
+            product = tf.matmul(inputs, kernel)
+            if self.bias is not None:
+                product += self.bias[..., columns]
+            projected.append(product)
+        return tuple(projected)
+
+    def fold(self, table: np.ndarray) -> tuple[np.ndarray, ...]:
+        folded: np.ndarray = np.matmul(table, self.kernel)
+        if self.bias is not None:
+            folded += self.bias
+        return tuple(np.ascontiguousarray(folded[..., columns]) for columns in self.columns)
+
+    def _recurrent(self, state: Tensor, columns: slice = slice(None)) -> Tensor:
+        """The recurrent product, without bias, over some columns of the recurrent kernel."""
+        import tensorflow as tf
+
+        part = _part(columns)
+        kernel = self._weight(f"recurrent_kernel{part}", self.recurrent_kernel[..., columns])
+        return tf.matmul(state, kernel)
+
+
+def _part(columns: slice) -> str:
+    return "" if columns == slice(None) else f"_{columns.start}_{columns.stop}"
+
+
+class SimpleRNN(_Gated):
+    """h' = activation(x W + b + h R)."""
+
+    def __init__(self, name: str, products: Products, layer: Any):
+        super().__init__(name, products, layer, states=1)
+
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
+        output = self.activation(projected[0] + self._recurrent(states[0]))
+        return output, (output,)
+
+
+class LSTM(_Gated):
+    """c' = f c + i activation(g), h' = o activation(c'), with i, f, g, o from x W + b + h R."""
+
+    def __init__(self, name: str, products: Products, layer: Any):
+        super().__init__(name, products, layer, states=2)
+        self.recurrent_activation = layer.recurrent_activation
+
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
+        import tensorflow as tf
+
+        hidden, carry = states
+        i, f, g, o = tf.split(projected[0] + self._recurrent(hidden), 4, axis=-1)
+        carry = self.recurrent_activation(f) * carry
+        carry += self.recurrent_activation(i) * self.activation(g)
+        hidden = self.recurrent_activation(o) * self.activation(carry)
+        return hidden, (hidden, carry)
+
+
+class GRU(_Gated):
+    """h' = z h + (1 - z) g, with the reset gate before or after the recurrent product of g."""
+
+    def __init__(self, name: str, products: Products, layer: Any):
+        super().__init__(name, products, layer, states=1)
+        self.recurrent_activation = layer.recurrent_activation
+        self.reset_after: bool = layer.reset_after
+        self.recurrent_bias: np.ndarray | None = None
+        if self.bias is not None and self.reset_after:
+            self.bias, self.recurrent_bias = self.bias
+        self._gates, self._candidate = slice(0, 2 * self.units), slice(2 * self.units, None)
+        if not products.shares_inputs:
+            # z and r pass one activation; and XNNPACK cuts into even parts only.
+            self.columns = (self._gates, self._candidate)
+
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
+        (hidden,) = states
+        z, candidate = (self._together if len(projected) == 1 else self._apart)(projected, hidden)
+        output = candidate + z * (hidden - candidate)
+        return output, (output,)
+
+    def _apart(self, projected: Projected, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns z and the candidate from products of their own."""
+        import tensorflow as tf
+
+        x_gates, x_candidate = projected
+        gates = self._product(hidden, self._gates)
+        z, r = tf.split(self.recurrent_activation(x_gates + gates), 2, axis=-1)
+        if self.reset_after:
+            h_candidate = r * self._product(hidden, self._candidate)
+        else:
+            h_candidate = self._recurrent(r * hidden, self._candidate)
+        return z, self.activation(x_candidate + h_candidate)
+
+    def _together(self, projected: Projected, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns z and the candidate from one product, where the reset gate comes after it."""
+        import tensorflow as tf
+
+        x_z, x_r, x_candidate = tf.split(projected[0], 3, axis=-1)
+        if self.reset_after:
+            h_z, h_r, h_candidate = tf.split(self._product(hidden), 3, axis=-1)
+            h_candidate = self.recurrent_activation(x_r + h_r) * h_candidate
+        else:
+            h_z, h_r = tf.split(self._recurrent(hidden, self._gates), 2, axis=-1)
+            r = self.recurrent_activation(x_r + h_r)
+            h_candidate = self._recurrent(r * hidden, self._candidate)
+        return self.recurrent_activation(x_z + h_z), self.activation(x_candidate + h_candidate)
+
+    def _product(self, hidden: Tensor, columns: slice = slice(None)) -> Tensor:
+        """The recurrent product with its bias."""
+        product = self._recurrent(hidden, columns)
+        bias = self.recurrent_bias
+        return product if bias is None else product + bias[..., columns]
+
+
+def split(projected: Projected, steps: int, axis: int = 0) -> list[Projected]:
+    """Cuts what is projected for some steps, `[steps * batch, projected]`, into the steps."""
+    import tensorflow as tf
+
+    if steps == 1:
+        return [projected]
+    return list(zip(*(tf.split(part, steps, axis=axis) for part in projected), strict=True))
+
+
+class Chain(Cell):
+    """Cells on top of each other as one: each block of steps goes through all of them."""
+
+    def __init__(self, cells: tuple[Cell, ...]):
+        shapes = tuple(shape for cell in cells for shape in cell.state_shapes)
+        super().__init__(cells[-1].name, cells[-1].products, shapes)
+        self.cells = cells
+
+    def output_shape(self, features: int) -> tuple[int, ...]:
+        shape: tuple[int, ...] = (features,)
+        for cell in self.cells:
+            shape = cell.output_shape(shape[-1])
+        return shape
+
+    def project(self, inputs: Tensor) -> Projected:
+        return self.cells[0].project(inputs)
+
+    def fold(self, table: np.ndarray) -> tuple[np.ndarray, ...]:
+        return self.cells[0].fold(table)
+
+    def look_up(self, folded: tuple[np.ndarray, ...], ids: Tensor) -> Projected:
+        return self.cells[0].look_up(folded, ids)
+
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
+        (output,), states = self.block([projected], states, lambda number, after, before: after)
+        return output, states
+
+    def block(
+        self, projected: list[Projected], states: States, hold: Hold
+    ) -> tuple[list[Tensor], States]:
+        import tensorflow as tf
+
+        outputs: list[Tensor] = []
+        after: States = ()
+        for cell in self.cells:
+            if outputs:  # of the cell below: one product for the steps of the block
+                projected = split(cell.project(tf.concat(outputs, axis=0)), len(outputs))
+            own, states = states[: len(cell.state_shapes)], states[len(cell.state_shapes) :]
+            outputs, new = cell.block(projected, own, hold)
+            after += new
+        return outputs, after
+
+    def initial_states(self, batch: int) -> States:
+        return tuple(state for cell in self.cells for state in cell.initial_states(batch))
+
+    @property
+    def step_weights(self) -> int:
+        return sum(cell.step_weights for cell in self.cells)
+
+    @property
+    def weights(self) -> int:
+        """Weights that a step taken alone multiplies with, the projections in between included."""
+        upper = (cell for cell in self.cells[1:] if isinstance(cell, _Gated))
+        return self.step_weights + sum(int(cell.kernel.size) for cell in upper)
+
+
+def side_by_side(first: Cell, second: Cell) -> Cell | None:
+    """Two cells that differ in their weights only, as one with a leading axis of two.
+
+    Inputs, states and outputs get that axis too: `[2, batch, ...]`. None where the cells differ
+    in more.
+    """
+    if not isinstance(first, _Gated) or type(first) is not type(second):
+        return None
+    if not first.products.pairs:
+        return None
+    mine, others = vars(first), vars(second)
+    arrays = {name for name, value in mine.items() if isinstance(value, np.ndarray)}
+    for name in mine.keys() - {"name", "_constants"}:
+        if name in arrays:
+            if np.shape(mine[name]) != np.shape(others[name]):
+                return None
+        elif isinstance(others[name], np.ndarray) or mine[name] != others[name]:
+            return None
+    both = copy.copy(first)
+    both.lead = (2,)
+    both._constants = {}
+    for name in arrays:
+        stacked = np.stack([mine[name], others[name]])
+        setattr(both, name, stacked if stacked.ndim > 2 else stacked[:, np.newaxis])
+    return both
+
+
+class AnyKerasCell(Cell):
+    """A cell that this module does not know: the cell's own `call`, step by step.
+
+    Its states may have any shape and structure: what its `get_initial_state` returns says it, as
+    it does for `keras.layers.RNN`. Nothing can be hoisted.
+    """
+
+    def __init__(self, name: str, products: Products, layer: Any):
+        import keras
+
+        self.layer = layer
+        self._structure = states_at_start(layer, 1)
+        # A batch axis is what grows with the batch: a state may be one number for all.
+        both = zip(
+            keras.tree.flatten(self._structure),
+            keras.tree.flatten(states_at_start(layer, 2)),
+            strict=True,
+        )
+        shapes = [
+            tuple(one.shape[1:]) if tuple(one.shape) != tuple(two.shape) else None
+            for one, two in both
+        ]
+        super().__init__(name, products, tuple(shapes))
+
+    @property
+    def step_weights(self) -> int:
+        return int(self.layer.count_params())
+
+    def output_shape(self, features: int) -> tuple[int, ...]:
+        import tensorflow as tf
+
+        with tf.init_scope():  # run, not traced
+            output, _ = self.step((tf.zeros([1, features]),), self.initial_states(1))
+        return tuple(output.shape[1:])
+
+    def project(self, inputs: Tensor) -> Projected:
+        return (inputs,)
+
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
+        import keras
+
+        structured = keras.tree.pack_sequence_as(self._structure, list(states))
+        output, new = self.layer(projected[0], structured)
+        return output, tuple(keras.tree.flatten(new))
+
+    def initial_states(self, batch: int) -> States:
+        import keras
+        import tensorflow as tf
+
+        states = keras.tree.flatten(states_at_start(self.layer, batch))
+        return tuple(tf.cast(state, tf.float32) for state in states)
+
+
+def states_at_start(cell: Any, batch: int) -> list[Any]:
+    """Returns the states that `keras.layers.RNN` starts a Keras cell with, in their structure."""
+    import keras
+
+    if hasattr(cell, "get_initial_state"):  # optional in the contract of a Keras cell
+        state = cell.get_initial_state(batch_size=batch)
+    else:
+        sizes = cell.state_size if keras.tree.is_nested(cell.state_size) else [cell.state_size]
+        state = [keras.ops.zeros((batch, size), cell.compute_dtype) for size in sizes]
+    return list(state) if keras.tree.is_nested(state) else [state]
+
+
+def describe(name: str, layer: Any, products: Products) -> Cell:
+    """Returns the `Cell` for a Keras cell.
+
+    Exact types only: a subclass may compute something else in its `call`.
+    """
+    from keras import layers
+
+    known: dict[type, type[_Gated]] = {
+        layers.SimpleRNNCell: SimpleRNN,
+        layers.LSTMCell: LSTM,
+        layers.GRUCell: GRU,
+    }
+    return known.get(type(layer), AnyKerasCell)(name, products, layer)  # type: ignore[call-arg]

@@ -1,0 +1,1 @@
+"""Ways to express a recurrence in builtin ops: one file each, self-registering."""

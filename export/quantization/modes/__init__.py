@@ -1,0 +1,1 @@
+"""Quantization modes: one file each, self-registering."""

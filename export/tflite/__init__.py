@@ -1,0 +1,1 @@
+"""A written .tflite file: read, changed, run, timed."""

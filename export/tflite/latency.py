@@ -1,0 +1,119 @@
+"""How long a .tflite file takes on this machine, one call after the other."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel
+from keras_rnn_zoo.files import PathLike
+
+# Fewer say little about the slowest tenth; more than this says nothing new.
+MIN_REPEATS, MAX_REPEATS = 20, 10_000
+
+
+def benchmark_tflite(
+    path: PathLike,
+    samples: np.ndarray | Mapping[str, np.ndarray] | None = None,
+    *,
+    threads: int = 1,
+    warmup: int = 5,
+    repeats: int | None = None,
+    seconds: float = 1.0,
+) -> dict[str, Any]:
+    """Measures the latency of a .tflite file: set the inputs, invoke, get the outputs.
+
+    Args:
+        path: The file.
+        samples: Encoded inputs `[samples, ...]` (name -> array for several inputs), taken in turn:
+            a file may answer short sequences sooner. None makes full-length ones.
+        threads: CPU threads of an invoke.
+        warmup: Invokes that do not count.
+        repeats: Invokes that count; None runs for `seconds`, at least 20 times.
+        seconds: How long to measure where `repeats` is None.
+
+    Returns:
+        `median_ms`, `p90_ms` and `min_ms` of a call (a batch of the file's batch size),
+        `repeats`, `threads`, `batch_size` and `machine`.
+
+    Raises:
+        ConfigError: An argument is out of range.
+        RunError: The file is missing or damaged, or does not take such inputs.
+    """
+    if warmup < 0 or (repeats is not None and repeats < 1) or not seconds > 0:
+        raise ConfigError(
+            "A benchmark takes warmup >= 0, repeats >= 1 and seconds > 0. Received: "
+            f"warmup={warmup}, repeats={repeats}, seconds={seconds}"
+        )
+    model = TFLiteModel(path, threads)
+    sizes = {
+        name: [size for size in info.shape[1:] if size is not None]
+        for name, info in model.inputs.items()
+    }
+    if samples is None and any(None in info.shape[1:] for info in model.inputs.values()):
+        raise ConfigError(
+            f"{model.path.name} takes inputs of any length, and how long they are decides how long "
+            "it takes: give samples (on the command line --data)."
+        )
+    if samples is None:
+        samples = {
+            name: np.ones(
+                (model.batch_size, *sizes[name]),
+                np.dtype("float32") if info.scale else np.dtype(info.dtype),
+            )
+            for name, info in model.inputs.items()
+        }
+    elif not isinstance(samples, Mapping):
+        samples = {next(iter(model.inputs)): np.asarray(samples)}
+    batches = [batch for _, batch in model.batches(dict(samples))]
+
+    def call(number: int) -> float:
+        batch = batches[number % len(batches)]
+        start = time.perf_counter()
+        model.set_inputs(batch)
+        model.invoke()
+        return time.perf_counter() - start
+
+    for number in range(warmup):
+        call(number)
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while (
+        len(times) < repeats
+        if repeats is not None
+        else len(times) < MIN_REPEATS or (len(times) < MAX_REPEATS and time.perf_counter() < end)
+    ):
+        times.append(call(len(times)))
+    milliseconds = np.array(times) * 1e3
+    return {
+        "median_ms": float(np.median(milliseconds)),
+        "p90_ms": float(np.percentile(milliseconds, 90)),
+        "min_ms": float(milliseconds.min()),
+        "repeats": len(times),
+        "threads": threads,
+        "batch_size": model.batch_size,
+        "machine": machine(),
+    }
+
+
+@cache
+def machine() -> str:
+    """Returns what the times were measured on: processor, architecture, number of CPUs."""
+    processor = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model") and value.strip():
+                processor = value.strip()
+                break
+    parts = [processor, platform.machine(), f"{os.cpu_count()} CPUs"]
+    return ", ".join(dict.fromkeys(part for part in parts if part))

@@ -1,0 +1,1 @@
+"""Whether a file answers what the Keras model answers."""

@@ -1,0 +1,270 @@
+"""Options as objects: frozen, checked where they are made, and the one place that describes them.
+
+A class of options says once what each is called, what it may be, what it is by default and what it
+does. Keyword functions, their signatures and documentation, the command line and what files keep of
+a call are made from that.
+
+```python
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Options):
+    epochs: int = option(4, "The most passes over the training rows.", whole(least=1))
+
+
+@takes(TrainOptions)
+def train(model, data, **options):
+    chosen = TrainOptions.of(options)
+```
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import math
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from keras_rnn_zoo.errors import ConfigError, UnknownNameError, listed, nearest
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# Takes the name of an option and a value; returns the value as it is kept, or raises.
+Check = Callable[[str, Any], Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of an option beside its name, type and default.
+
+    Attributes:
+        help: One or two sentences for a person.
+        check: Returns the value as it is kept; raises `ConfigError` or `UnknownNameError`.
+        metavar: What stands for a value in the command line's help.
+        parse: Makes a value of what is written on the command line; None takes the type's.
+        flag: The option on the command line, where it is not made from the name; "" for none.
+        default: What the help says of the default, where the value does not say it.
+    """
+
+    help: str
+    check: Check | None = None
+    metavar: str | None = None
+    parse: Callable[[str], Any] | None = None
+    flag: str | None = None
+    default: str | None = None
+
+
+def option(default: Any, help: str, check: Check | None = None, **more: Any) -> Any:
+    """Returns the field of an option: see `About`."""
+    return field(default=default, metadata={"about": About(help, check, **more)})
+
+
+class Options:
+    """Base of all options: subclasses are dataclasses, `frozen=True` and `kw_only=True`.
+
+    Attributes:
+        SCHEMA: Version of what `to_dict` returns; raised where its meaning changes.
+        RENAMED: Name that an option had -> the name that it has.
+    """
+
+    SCHEMA: ClassVar[int] = 1
+    RENAMED: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        for name, about in self.about().items():
+            if about.check is not None:
+                object.__setattr__(self, name, about.check(name, getattr(self, name)))
+
+    @classmethod
+    def about(cls) -> dict[str, About]:
+        """Returns name -> what is known of each option, in order."""
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        return {one.name: one.metadata["about"] for one in fields}
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Returns the options that keyword arguments say; names that were renamed still answer.
+
+        Raises:
+            ConfigError: An option that does not exist, one said twice, or a value that is not
+                allowed.
+        """
+        known = cls.about()
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            new = cls.RENAMED.get(name, name)
+            if new not in known:
+                raise ConfigError(
+                    f"Unknown option: {name!r}.{nearest(name, known)} Known: {listed(known)}."
+                )
+            if new in values:
+                raise ConfigError(f"The option {new!r} is said twice, once as {name!r}.")
+            if new != name:
+                warnings.warn(f"{name} is called {new} now.", FutureWarning, stacklevel=3)
+            values[new] = value
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> Self:
+        """Returns the same options with some changed, checked like all."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+    def keywords(self) -> dict[str, Any]:
+        """Returns name -> value: the keyword arguments that say the same."""
+        return {name: getattr(self, name) for name in self.about()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the options as a JSON object with the version of its meaning."""
+        return {"schema": self.SCHEMA, **{k: _plain(v) for k, v in self.keywords().items()}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the options that `to_dict` wrote, by this version or an older one.
+
+        Raises:
+            ConfigError: A newer version wrote them, or they are damaged.
+        """
+        schema = values.get("schema", 1)
+        if not isinstance(schema, int) or schema > cls.SCHEMA:
+            raise ConfigError(
+                f"These {cls.__name__} have the version {schema!r}, and this keras-rnn-zoo reads "
+                f"up to {cls.SCHEMA}. Install a newer one."
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # nobody chose the old name today
+            return cls.of({name: value for name, value in values.items() if name != "schema"})
+
+
+def takes(options: type[Options]) -> Callable[[Function], Function]:
+    """Has a function of `**options` show the options in its signature and documentation."""
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        added = [
+            inspect.Parameter(
+                one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type
+            )
+            for one in dataclasses.fields(options)  # type: ignore[arg-type]
+        ]
+        # Those that have no default come first, as Python has it.
+        function.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=sorted([*own, *added], key=lambda p: p.kind)
+        )
+        function.__doc__ = _with_options(inspect.getdoc(function) or "", options)
+        return function
+
+    return decorate
+
+
+def _with_options(text: str, options: type[Options]) -> str:
+    """Adds the options to the arguments that a docstring lists, in Google style."""
+    lines = [
+        textwrap.fill(f"{name}: {about.help}", 96, initial_indent="    ", subsequent_indent=" " * 8)
+        for name, about in options.about().items()
+    ]
+    head, mark, rest = text.partition("\nArgs:\n")
+    if not mark:
+        return "\n".join([text, "", "Args:", *lines])
+    body, space, others = rest.partition("\n\n")
+    return f"{head}{mark}{body}\n" + "\n".join(lines) + space + others
+
+
+# -------------------------------------------------------------------------------------- checks
+
+
+def optional(check: Check) -> Check:
+    """Allows None, too."""
+
+    @functools.wraps(check)
+    def checked(name: str, value: Any) -> Any:
+        return None if value is None else check(name, value)
+
+    return checked
+
+
+def whole(*, least: int = 0) -> Check:
+    """A whole number of at least so much."""
+
+    def check(name: str, value: Any) -> int:
+        found = value.item() if hasattr(value, "item") else value
+        if isinstance(found, bool) or not isinstance(found, int) or found < least:
+            raise ConfigError(f"{name} is a whole number of at least {least}. Received: {value!r}")
+        return found
+
+    return check
+
+
+def number(
+    *, above: float = -math.inf, below: float = math.inf, least: float | None = None
+) -> Check:
+    """A finite number between others."""
+    limits = [f"of at least {least:g}"] if least is not None else []
+    limits += [f"above {above:g}"] if above > -math.inf else []
+    limits += [f"below {below:g}"] if below < math.inf else []
+    low = -math.inf if least is None else least
+
+    def check(name: str, value: Any) -> float:
+        found = value.item() if hasattr(value, "item") else value
+        right = isinstance(found, (int, float)) and not isinstance(found, bool)
+        if not right or not above < found < below or found < low:
+            raise ConfigError(f"{name} is a number {' and '.join(limits)}. Received: {value!r}")
+        return float(found)
+
+    return check
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is True or False. Received: {value!r}")
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} is a text. Received: {value!r}")
+    return value
+
+
+def one_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str | None = None) -> Check:
+    """One of some names, which a function may look up when they are needed."""
+
+    def check(name: str, value: Any) -> str:
+        known = list(names() if callable(names) else names)
+        if not isinstance(value, str) or value not in known:
+            raise UnknownNameError(
+                f"Unknown {what or name}: {value!r}.{nearest(value, known)} Known: {listed(known)}."
+            )
+        return value
+
+    return check
+
+
+def some_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str | None = None) -> Check:
+    """One or more of some names, each once, as a tuple; one alone may be given as it is."""
+    one = one_of(names, what)
+
+    def check(name: str, value: Any) -> tuple[str, ...]:
+        given: Sequence[Any] = (value,) if isinstance(value, str) else tuple(value)
+        if not given:
+            known = list(names() if callable(names) else names)
+            raise ConfigError(f"Choose at least one {what or name}: {listed(known)}.")
+        return tuple(dict.fromkeys(one(name, item) for item in given))
+
+    return check
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Options):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.item() if hasattr(value, "item") else value

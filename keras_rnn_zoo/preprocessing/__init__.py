@@ -1,0 +1,1 @@
+"""From data to arrays: vocabulary, padding, labels, scaling."""

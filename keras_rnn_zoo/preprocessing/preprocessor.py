@@ -1,0 +1,671 @@
+"""What stands between raw data and a model, in both directions.
+
+A `Preprocessor` is fitted on training rows only and travels with the model: it turns texts, token
+ids or features into padded arrays, labels into numbers, and a model's outputs into labels. It
+needs numpy alone, so that it also works beside a `.tflite` file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ConfigError, DataError, RunError, listed, nearest
+from keras_rnn_zoo.files import PathLike, inside, write_text
+from keras_rnn_zoo.preprocessing.labels import infer_task
+from keras_rnn_zoo.preprocessing.vocabulary import (
+    TOKEN_PATTERN,
+    Vocabulary,
+    check_size,
+)
+from keras_rnn_zoo.tasks import TASKS
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.data import Dataset
+
+
+SIDES = ("post", "pre")
+VOCABULARY_FILE, LABELS_FILE = "vocab.txt", "labels.txt"
+DEFAULT_TIMESTEPS, DEFAULT_VOCABULARY_SIZE = 200, 10_000
+
+# A real step that scaling takes to exactly 0 would be masked as padding.
+_NOT_PADDING = np.float32(1e-6)
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessor:
+    """Raw inputs to arrays, labels to numbers, outputs to labels.
+
+    Args:
+        kind: `"text"`, `"tokens"` or `"features"`.
+        task: `"binary"`, `"multiclass"`, `"sequence_labelling"` or `"regression"`.
+        timesteps: Every encoded input has this many.
+        padding: `"post"` fills short inputs on the right with 0, `"pre"` on the left.
+        truncating: `"pre"` cuts the beginning of long inputs, `"post"` the end.
+        vocabulary: Of texts, and of token ids that have one.
+        vocabulary_size: Ids are below this; None for features.
+        features: Values per time step; None for texts and tokens.
+        labels: Label names in the order of the model's outputs; None for regression. A binary
+            model's one output is the probability of the second.
+        scaling: `{"mean": [...], "scale": [...]}` per feature; None for texts and tokens. Steps
+            that are all zeros at the padding side are padding and stay 0.
+        outputs: Units of the model's head.
+    """
+
+    kind: str
+    task: str
+    timesteps: int
+    padding: str = "post"
+    truncating: str = "pre"
+    vocabulary: Vocabulary | None = None
+    vocabulary_size: int | None = None
+    features: int | None = None
+    labels: tuple[str, ...] | None = None
+    scaling: dict[str, list[float]] | None = None
+    outputs: int = 1
+
+    # ------------------------------------------------------------------ fitting
+
+    @classmethod
+    def fit(
+        cls,
+        dataset: Dataset,
+        *,
+        timesteps: int | None = None,
+        vocabulary_size: int | None = None,
+        padding: str = "post",
+        truncating: str = "pre",
+        task: str | None = None,
+        rows: np.ndarray | None = None,
+    ) -> Preprocessor:
+        """Fits vocabulary, scaling and labels on the training split.
+
+        Args:
+            dataset: Only its training split is read.
+            timesteps: None takes the data's own for features, 200 otherwise.
+            vocabulary_size: The most ids; None takes 10,000, or what token ids need.
+            padding: `"post"` or `"pre"`.
+            truncating: `"pre"` or `"post"`.
+            task: None infers it from the labels.
+            rows: The training rows to fit vocabulary and scaling on; None takes all. (Labels are
+                always taken from all.)
+
+        Raises:
+            ConfigError: An argument is out of range.
+            DataError: The data cannot be learnt from; the message names the row.
+        """
+        for name, value in (("padding", padding), ("truncating", truncating)):
+            if value not in SIDES:
+                raise ConfigError(
+                    f"{name} is {listed(SIDES)}. Received: {value!r}.{nearest(value, SIDES)}"
+                )
+        if timesteps is not None and (
+            isinstance(timesteps, bool) or not isinstance(timesteps, int) or timesteps < 1
+        ):
+            raise ConfigError(f"timesteps is a whole number of at least 1. Received: {timesteps!r}")
+        if vocabulary_size is not None:
+            check_size(vocabulary_size)
+        x, y = dataset.train.x, dataset.train.y
+        task = infer_task(dataset, task)
+        labels = None if task == "regression" else _fit_labels(y, x, task, padding)
+        if task == "regression":
+            outputs = _targets(y).shape[1]
+        else:
+            outputs = 1 if task == "binary" else len(labels or ())
+        settings: dict[str, Any] = {
+            "kind": dataset.kind,
+            "task": task,
+            "padding": padding,
+            "truncating": truncating,
+            "labels": labels,
+            "outputs": outputs,
+        }
+        if dataset.kind == "features":
+            sequences = _feature_rows(x, None)
+            timesteps = timesteps or max(len(row) for row in sequences)
+            features = sequences[0].shape[1]
+            unscaled = cls(**settings, timesteps=timesteps, features=features)
+            return unscaled._with_scaling(sequences, rows)
+        if dataset.kind not in ("text", "tokens"):
+            raise DataError(
+                f"Data are 'text', 'tokens' or 'features'. Received kind: {dataset.kind!r}"
+            )
+        vocabulary = dataset.vocabulary
+        if dataset.kind == "text":
+            _check_texts(x)
+            fitted = x if rows is None else (x[i] for i in rows)
+            size = vocabulary_size or DEFAULT_VOCABULARY_SIZE
+            vocabulary = Vocabulary.from_texts(fitted, size)
+        if vocabulary is not None:
+            if vocabulary_size is not None:
+                vocabulary = vocabulary.truncated(vocabulary_size)
+            size = len(vocabulary)
+        else:
+            size = vocabulary_size or 1 + max(int(max(row, default=0)) for row in _token_rows(x))
+        return cls(
+            **settings,
+            timesteps=timesteps or DEFAULT_TIMESTEPS,
+            vocabulary=vocabulary,
+            vocabulary_size=max(size, 2),
+        )
+
+    def _with_scaling(
+        self, sequences: Sequence[np.ndarray], rows: np.ndarray | None
+    ) -> Preprocessor:
+        chosen = range(len(sequences)) if rows is None else rows
+        real = np.concatenate([self._real_steps(sequences[i]) for i in chosen])
+        mean = real.mean(axis=0, dtype=np.float64)
+        scale = real.std(axis=0, dtype=np.float64)
+        # A constant feature says nothing; dividing by its deviation of 0 would make it infinite.
+        scale[scale <= 1e-9 * np.abs(mean)] = 1.0
+        values = {**self.__dict__, "scaling": {"mean": mean.tolist(), "scale": scale.tolist()}}
+        return Preprocessor(**values)
+
+    # ------------------------------------------------------------------ inputs
+
+    def encode_inputs(self, x: Sequence[Any] | np.ndarray, *, strict: bool = True) -> np.ndarray:
+        """Encodes raw inputs.
+
+        Args:
+            x: Texts, rows of token ids, or features `[n, timesteps, features]` (or a list of
+                `[timesteps, features]`), of any number of timesteps.
+            strict: Refuse a text without a known word. Otherwise it becomes one `<UNKNOWN>`, as
+                suits a few bad rows among many.
+
+        Returns:
+            int32 `[n, timesteps]`, or float32 `[n, timesteps, features]`.
+
+        Raises:
+            DataError: An input is of the wrong kind or shape, empty, NaN or infinite; the message
+                names its row, counting from 1.
+        """
+        if isinstance(x, str):
+            raise DataError("Give a list of inputs, one per answer. Received one text.")
+        if self.kind == "features":
+            return self._encode_features(_feature_rows(x, self.features))
+        encoded = np.zeros((len(x), self.timesteps), dtype=np.int32)
+        for row, value in enumerate(x):
+            ids = self._ids(value, row, strict)
+            self._place(encoded[row], ids)
+        return encoded
+
+    def _ids(self, value: Any, row: int, strict: bool) -> Sequence[int] | np.ndarray:
+        if isinstance(value, str):
+            if self.vocabulary is None:
+                raise DataError(
+                    f"Row {row + 1} is a text, and the model was trained on token ids without a "
+                    "vocabulary. Give token ids."
+                )
+            ids = self.vocabulary.encode(value)
+            if self.vocabulary.knows_any(ids):
+                return ids
+            if strict:
+                what = "has no words" if not value.strip() else "has no word that the model knows"
+                raise DataError(
+                    f"Row {row + 1} {what}: {value[:40]!r}. Give a text with words like those of "
+                    "the training data."
+                )
+            return ids if self.vocabulary.unknown_id in ids else [*ids, self.vocabulary.unknown_id]
+        if self.kind == "text":
+            raise DataError(f"Row {row + 1} is not a text. Received: {_short(value)}")
+        array = _strip(_token_row(value, row))
+        assert self.vocabulary_size is not None
+        if len(array) and (array.min() < 0 or array.max() >= self.vocabulary_size):
+            if array.min() < 0 or self.vocabulary is None:
+                wrong = array[(array < 0) | (array >= self.vocabulary_size)][0]
+                raise DataError(
+                    f"Row {row + 1} holds the token id {wrong}; the ids of this model are 0 to "
+                    f"{self.vocabulary_size - 1}. Give such ids, or train with a larger "
+                    "vocabulary_size."
+                )
+            array = np.where(array < self.vocabulary_size, array, self.vocabulary.unknown_id)
+        return array
+
+    def _encode_features(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        assert self.features is not None
+        encoded = np.zeros((len(sequences), self.timesteps, self.features), dtype=np.float32)
+        real = np.zeros((len(sequences), self.timesteps), dtype=bool)
+        for row, sequence in enumerate(sequences):
+            steps = self._real_steps(sequence)
+            self._place(encoded[row], steps)
+            self._place(real[row], np.ones(len(steps), dtype=bool))
+        if self.scaling is not None:
+            encoded -= np.asarray(self.scaling["mean"], dtype=np.float32)
+            encoded /= np.asarray(self.scaling["scale"], dtype=np.float32)
+            encoded[~real] = 0.0
+            vanished = real & ~encoded.any(axis=2)
+            encoded[vanished, 0] = _NOT_PADDING
+        return encoded
+
+    def _real_steps(self, sequence: np.ndarray) -> np.ndarray:
+        """Returns the steps that are not padding; a sequence of zeros only is no padding."""
+        start, stop = self._span(np.asarray(sequence.any(axis=1)))
+        return sequence[start:stop]
+
+    def _span(self, real: np.ndarray) -> tuple[int, int]:
+        steps = np.flatnonzero(real)
+        if not len(steps):
+            return 0, len(real)
+        return (0, int(steps[-1]) + 1) if self.padding == "post" else (int(steps[0]), len(real))
+
+    def _place(self, target: np.ndarray, values: Sequence[Any] | np.ndarray) -> None:
+        """Truncates `values` to the target's length and writes them at its unpadded side."""
+        if len(values) > len(target):
+            cut = len(values) - len(target)
+            values = values[cut:] if self.truncating == "pre" else values[: len(target)]
+        if len(values):
+            if self.padding == "post":
+                target[: len(values)] = values
+            else:
+                target[-len(values) :] = values
+
+    # ------------------------------------------------------------------ labels and targets
+
+    def encode_labels(self, y: Any, x: Any = None) -> np.ndarray:
+        """Encodes labels or regression targets.
+
+        Args:
+            y: Labels `[n]`, labels per time step, or targets `[n]` or `[n, outputs]`.
+            x: The raw inputs, which say how labels per time step are padded; needed for
+                `"sequence_labelling"` alone.
+
+        Returns:
+            int32 `[n]`, int32 `[n, timesteps]` (0 where the input is padding), or float32
+            `[n, outputs]`.
+
+        Raises:
+            DataError: A label was not in the training data, or a target is no finite number; the
+                message names its row, counting from 1.
+        """
+        if self.task == "regression":
+            targets = _targets(y)
+            if targets.shape[1] != self.outputs:
+                raise DataError(
+                    f"The targets have {targets.shape[1]} values per row and the training data "
+                    f"had {self.outputs}. Give as many."
+                )
+            return targets
+        assert self.labels is not None
+        numbers = {label: i for i, label in enumerate(self.labels)}
+        if self.task == "sequence_labelling":
+            encoded = np.zeros((len(y), self.timesteps), dtype=np.int32)
+            for row, names in enumerate(_step_labels(y, x, self.padding)):
+                self._place(encoded[row], [self._number(name, numbers, row) for name in names])
+            return encoded
+        labels = _label_names(y)
+        return np.array([self._number(n, numbers, i) for i, n in enumerate(labels)], dtype=np.int32)
+
+    def _number(self, label: str, numbers: dict[str, int], row: int) -> int:
+        try:
+            return numbers[label]
+        except KeyError:
+            raise DataError(
+                f"Row {row + 1} has the label {label!r}, which the training data do not have."
+                f"{nearest(label, numbers)} Labels: {_some(list(numbers))}."
+            ) from None
+
+    def decode(self, outputs: np.ndarray, inputs: np.ndarray | None = None) -> list[dict[str, Any]]:
+        """Turns a model's outputs into answers.
+
+        Args:
+            outputs: float `[n, outputs]`, or `[n, timesteps, outputs]` for sequence labelling.
+            inputs: The encoded inputs; with them, sequence labelling leaves out padding.
+
+        Returns:
+            One dict per row: `{"label", "score", "scores": {label: probability}}`; for sequence
+            labelling `{"labels", "scores"}`, a label and its probability per step; for regression
+            `{"values"}`.
+        """
+        outputs = np.asarray(outputs, dtype=np.float64)
+        if self.task == "regression":
+            return [{"values": row.tolist()} for row in outputs.reshape(len(outputs), -1)]
+        assert self.labels is not None
+        if self.task == "sequence_labelling":
+            answers = []
+            for row, steps in enumerate(outputs):
+                if inputs is not None:
+                    real = inputs[row] != 0
+                    start, stop = self._span(real if real.ndim == 1 else real.any(axis=1))
+                    steps = steps[start:stop]
+                labels = [self.labels[i] for i in steps.argmax(axis=-1)]
+                answers.append({"labels": labels, "scores": steps.max(axis=-1).tolist()})
+            return answers
+        if self.task == "binary":
+            second = outputs.reshape(len(outputs), 1)
+            outputs = np.concatenate([1.0 - second, second], axis=1)
+        answers = []
+        for row in outputs:
+            best = int(row.argmax())  # the first label at exactly one half, as in Keras' accuracy
+            scores = dict(zip(self.labels, row.tolist(), strict=True))
+            answers.append(
+                {"label": self.labels[best], "score": float(row[best]), "scores": scores}
+            )
+        return answers
+
+    # ------------------------------------------------------------------ travelling
+
+    def model_config(self) -> dict[str, Any]:
+        """Returns the config keys of a model that the data dictate."""
+        config: dict[str, Any] = {
+            "features": self.features,
+            "timesteps": self.timesteps,
+            "task": self.task,
+            "outputs": self.outputs,
+        }
+        if self.vocabulary_size is not None:
+            config["vocabulary_size"] = self.vocabulary_size
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns a JSON-able description; the vocabulary is named and not held."""
+        tokenizer = {"lower_case": True, "token_pattern": TOKEN_PATTERN}
+        return {
+            "kind": self.kind,
+            "task": self.task,
+            "timesteps": self.timesteps,
+            "padding": self.padding,
+            "truncating": self.truncating,
+            "vocabulary": VOCABULARY_FILE if self.vocabulary else None,
+            "vocabulary_size": self.vocabulary_size,
+            "tokenizer": tokenizer if self.vocabulary else None,
+            "features": self.features,
+            "scaling": self.scaling,
+            "labels": list(self.labels) if self.labels else None,
+            "outputs": self.outputs,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], directory: PathLike) -> Preprocessor:
+        """Returns the preprocessor of `to_dict`, with the vocabulary of `directory`.
+
+        Raises:
+            RunError: A value or the vocabulary is missing or damaged.
+        """
+        try:
+            name, labels = values["vocabulary"], values["labels"]
+            if not isinstance(labels, list | None):
+                raise TypeError(f"labels={_short(labels)}")
+            made = cls(
+                kind=values["kind"],
+                task=values["task"],
+                timesteps=values["timesteps"],
+                padding=values["padding"],
+                truncating=values["truncating"],
+                vocabulary=Vocabulary.load(inside(directory, name)) if name is not None else None,
+                vocabulary_size=values["vocabulary_size"],
+                features=values["features"],
+                labels=tuple(labels) if labels else None,
+                scaling=values["scaling"],
+                outputs=values["outputs"],
+            )
+            made._check()
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, RunError):
+                raise
+            raise RunError(
+                f"The preprocessing of {directory} is damaged ({error!r}). Take a complete copy, "
+                "or train again."
+            ) from error
+        return made
+
+    def _check(self) -> None:
+        """Refuses what `fit` never makes: it would fail anywhere, later.
+
+        Raises:
+            ValueError: A value is of the wrong type, or contradicts another.
+        """
+
+        def count(value: object) -> bool:
+            return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+        numbers: list[Any] = []
+        if self.scaling is not None:
+            numbers = [*self.scaling["mean"], *self.scaling["scale"]]
+        tokens = self.kind != "features"
+        labels = self.labels or ()
+        wanted = {"regression": 0, "binary": 2}.get(self.task, self.outputs)
+        right = {
+            "kind": self.kind in ("text", "tokens", "features"),
+            "task": self.task in TASKS,
+            "timesteps": count(self.timesteps),
+            "padding": self.padding in SIDES,
+            "truncating": self.truncating in SIDES,
+            "vocabulary": self.vocabulary is not None or self.kind != "text",
+            "vocabulary_size": count(self.vocabulary_size) == tokens,
+            "features": count(self.features) != tokens,
+            "labels": len(labels) == wanted and all(isinstance(label, str) for label in labels),
+            "scaling": all(
+                isinstance(number, (int, float)) and math.isfinite(number) for number in numbers
+            )
+            and (not numbers or (not tokens and len(numbers) == 2 * (self.features or 0))),
+            "outputs": count(self.outputs),
+        }
+        for name, is_right in right.items():
+            if not is_right:
+                raise ValueError(f"{name}={_short(getattr(self, name))}")
+
+    def save(self, directory: PathLike) -> None:
+        """Writes `vocab.txt` and `labels.txt` where there are any."""
+        directory = Path(directory)
+        if self.vocabulary is not None:
+            self.vocabulary.save(directory / VOCABULARY_FILE)
+        if self.labels is not None:
+            write_text(directory / LABELS_FILE, "".join(f"{label}\n" for label in self.labels))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Preprocessor)
+            and self.to_dict() == other.to_dict()
+            and self.vocabulary == other.vocabulary
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+# ---------------------------------------------------------------------- raw inputs
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 40 else text[:40] + "..."
+
+
+def _some(names: Sequence[str]) -> str:
+    return listed(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
+def _check_texts(x: Sequence[Any]) -> None:
+    for row, text in enumerate(x):
+        if not isinstance(text, str):
+            raise DataError(f"Row {row + 1} is not a text. Received: {_short(text)}")
+
+
+def _token_row(value: Any, row: int) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.empty(0, dtype=object)
+    if array.ndim == 1 and len(array) == 0 and array.dtype.kind != "O":
+        raise DataError(f"Row {row + 1} is empty. Give at least one token id per row.")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise DataError(
+            f"Row {row + 1} is not a row of token ids (whole numbers). Received: {_short(value)}"
+        )
+    return array
+
+
+def _token_rows(x: Sequence[Any]) -> list[np.ndarray]:
+    rows = [_token_row(value, row) for row, value in enumerate(x)]
+    if not any(row.any() for row in rows):
+        raise DataError("Every row of token ids is padding (0). Give ids of at least 1.")
+    return rows
+
+
+def _strip(ids: np.ndarray) -> np.ndarray:
+    """Cuts the padding that the data bring along, at both ends: 0 is never a word."""
+    real = np.flatnonzero(ids)
+    return ids[real[0] : real[-1] + 1] if len(real) else ids[:0]
+
+
+def _feature_rows(x: Any, features: int | None) -> Sequence[np.ndarray]:
+    """Returns float32 `[timesteps, features]` per row, checked."""
+    rows: Any
+    if isinstance(x, np.ndarray) and x.dtype.kind in "fiub" and x.ndim == 3:
+        rows = _float32(x)
+    else:
+        rows = [_feature_row(value, row) for row, value in enumerate(x)]
+    expected = features if features is not None else (rows[0].shape[1] if len(rows) else 0)
+    for row, sequence in enumerate(rows):
+        if sequence.shape[1] != expected:
+            source = "the training data" if features is not None else "row 1"
+            raise DataError(
+                f"Row {row + 1} has {sequence.shape[1]} features per time step and {source} "
+                f"had {expected}. Give as many."
+            )
+        if not np.isfinite(sequence).all():
+            step = int(np.argmin(np.isfinite(sequence).all(axis=1)))
+            raise DataError(
+                f"Row {row + 1}, time step {step + 1} holds NaN, infinity or a number beyond "
+                "float32. Replace or drop such values."
+            )
+        if sequence.size == 0:
+            raise DataError(f"Row {row + 1} is empty. Give at least one time step per row.")
+    checked: Sequence[np.ndarray] = rows
+    return checked
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # becomes inf, which is refused by row
+        return array.astype(np.float32, copy=False)
+
+
+def _feature_row(value: Any, row: int) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise ValueError
+    except ValueError:
+        raise DataError(
+            f"Row {row + 1} is ragged or holds something that is no number. Give numbers of shape "
+            f"[timesteps, features]. Received: {_short(value)}"
+        ) from None
+    if array.ndim == 1:
+        array = array[:, np.newaxis]
+    if array.ndim != 2:
+        raise DataError(
+            f"Row {row + 1} has shape {list(array.shape)}. Give numbers of shape "
+            "[timesteps, features]."
+        )
+    return _float32(array)
+
+
+# ---------------------------------------------------------------------- labels and targets
+
+
+def _label_name(value: Any, row: int) -> str:
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        return str(int(value))
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    raise DataError(
+        f"Row {row + 1} has the label {_short(value)}, which is neither a name nor a whole number. "
+        "Give labels, or choose the task 'regression'."
+    )
+
+
+def _label_names(y: Any) -> list[str]:
+    return [_label_name(value, row) for row, value in enumerate(y)]
+
+
+def _step_labels(y: Any, x: Any, padding: str) -> list[list[str]]:
+    """Returns, for each row, the labels of the steps that are not padding."""
+    if x is None:
+        raise DataError("Labels per time step need their inputs, which say what is padding.")
+    result = []
+    for row, (labels, value) in enumerate(zip(y, x, strict=True)):
+        steps = np.asarray(value)
+        if len(labels) != len(steps):
+            raise DataError(
+                f"Row {row + 1} has {len(labels)} labels and {len(steps)} time steps. Give a label "
+                "per time step, or one label per row (a number, not one-hot)."
+            )
+        if steps.ndim == 1 and steps.dtype.kind in "iu":
+            real = np.flatnonzero(steps)
+            start, stop = (real[0], real[-1] + 1) if len(real) else (0, 0)
+        else:
+            real = np.flatnonzero(steps.reshape(len(steps), -1).any(axis=1))
+            start, stop = 0, len(steps)
+            if len(real):
+                start, stop = (0, real[-1] + 1) if padding == "post" else (real[0], len(steps))
+        result.append([_label_name(label, row) for label in labels[start:stop]])
+    return result
+
+
+def _fit_labels(y: Any, x: Any, task: str, padding: str) -> tuple[str, ...]:
+    if task == "sequence_labelling":
+        names = {name for labels in _step_labels(y, x, padding) for name in labels}
+    else:
+        names = set(_label_names(y))
+    if any(not name.strip() or "\n" in name for name in names):
+        raise DataError("A label is empty or holds a line break. Give every label a name.")
+    if len(names) < 2:
+        raise DataError(
+            f"Every row has the same label ({listed(names)}), so there is nothing to learn. Give "
+            "data with at least two labels, and check that the label column is the right one."
+        )
+    if task == "binary" and len(names) > 2:
+        raise DataError(
+            f"The task 'binary' takes two labels and the data have {len(names)}: "
+            f"{_some(sorted(names))}. Leave out the task, or choose 'multiclass'."
+        )
+    if task != "sequence_labelling" and len(names) > max(20, len(y) // 2):
+        raise DataError(
+            f"The {len(y)} rows have {len(names)} different labels. Check that the label column is "
+            "the right one; for numbers to predict, choose the task 'regression'."
+        )
+    if all(name.lstrip("-").isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def _targets(y: Any) -> np.ndarray:
+    """Returns regression targets as float32 `[n, outputs]`, checked."""
+    try:
+        targets = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        for row, value in enumerate(y):
+            try:
+                np.asarray(value, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise DataError(
+                    f"Row {row + 1} has the target {_short(value)}, which is no number. Write "
+                    "numbers with a decimal point, or choose another task for labels."
+                ) from None
+        raise DataError(
+            "The targets have different numbers of values per row. Give every row as many."
+        ) from None
+    targets = _float32(targets.reshape(-1, 1) if targets.ndim == 1 else targets)
+    if targets.ndim != 2:
+        raise DataError(
+            f"The targets have shape {list(targets.shape)}. Give [rows] or [rows, outputs]."
+        )
+    bad = np.flatnonzero(~np.isfinite(targets).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"Row {bad[0] + 1} has a target that is NaN, infinite or beyond float32. "
+            "Replace or drop such rows."
+        )
+    return targets

@@ -1,0 +1,1 @@
+"""Training: prepare, fit, train, compare; the run directory."""

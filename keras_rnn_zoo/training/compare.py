@@ -1,0 +1,175 @@
+"""Several models on the same data, side by side: loss, accuracy, time and size."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_rnn_zoo.data import Dataset
+from keras_rnn_zoo.errors import ConfigError, MissingExtraError
+from keras_rnn_zoo.files import (
+    PathLike,
+    atomic_file,
+    check_new_directory,
+    new_directory,
+    write_json,
+    write_text,
+)
+from keras_rnn_zoo.training.fit import check_hyperparameters, fit_and_evaluate
+from keras_rnn_zoo.training.prepare import (
+    Prepared,
+    as_dataset,
+    check_config,
+    encoding_sizes,
+    prepare,
+)
+from keras_rnn_zoo.training.run import MODEL_FILE
+from keras_rnn_zoo.training.train import save_run
+
+
+def compare(
+    models: Sequence[str] | None,
+    data: Dataset | PathLike,
+    *,
+    output: PathLike,
+    config: Mapping[str, Any] | None = None,
+    epochs: int = 4,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    patience: int | None = None,
+    validation_split: float = 0.1,
+    seed: int = 0,
+    command: str | None = None,
+    test_data: PathLike | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    task: str | None = None,
+    padding: str = "post",
+    truncating: str = "pre",
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Trains models on the same rows, and sets their figures side by side.
+
+    Each model sees its own default number of timesteps, unless `config` sets one for all.
+
+    Args:
+        models: Names of `list_models()`; None takes all but the cell loops, which compute the
+            same as their layer twins, slowly.
+        data: As in `train`, and so are all the arguments that are not listed here.
+        output: The directory to write: `compare.json`, `compare.csv`, `compare.png` (with the
+            extra `plot`), and a run for each model.
+
+    Returns:
+        For each model `{"model", "train_loss", "train_accuracy", ..., "seconds", "parameters",
+        "bytes"}`; `bytes` is the size of its `.keras` file, which holds the optimizer's state too.
+
+    Raises:
+        ZooError: Of the type that says what is wrong: name, config, data or output.
+    """
+    from keras_rnn_zoo.builder import list_models
+
+    output = check_new_directory(output)
+    models = list(models or [name for name in list_models() if not name.endswith("_cell")])
+    if len(set(models)) != len(models):
+        raise ConfigError(f"Name each model once. Received: {', '.join(models)}")
+    check_hyperparameters(epochs, batch_size, learning_rate, patience)
+    check_config(models, config or {})
+    dataset = as_dataset(data, test_data, text_column, label_column, task)
+    prepared_for: dict[tuple[Any, ...], Prepared] = {}
+    rows: list[dict[str, Any]] = []
+    with new_directory(output) as directory:
+        for model in models:
+            key = encoding_sizes([model], config or {})
+            if key not in prepared_for:
+                prepared_for[key] = prepare(
+                    dataset,
+                    config,
+                    models=[model],
+                    validation_split=validation_split,
+                    seed=seed,
+                    padding=padding,
+                    truncating=truncating,
+                    task=task,
+                )
+            prepared = prepared_for[key]
+            fitted = fit_and_evaluate(
+                prepared,
+                prepared.builder(model, config),
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                patience=patience,
+                seed=seed,
+                progress=progress,
+            )
+            (directory / model).mkdir()
+            info = save_run(directory / model, prepared, fitted, seed=seed, command=command)
+            size = (directory / model / MODEL_FILE).stat().st_size
+            rows.append({"model": model, **info["metrics"], "bytes": size})
+        write_json(
+            directory / "compare.json",
+            {
+                "format": 1,
+                "models": rows,
+                "data": prepared.data,
+                "hyperparameters": fitted.hyperparameters,
+                "config": dict(config or {}),
+                "provenance": info["provenance"],
+            },
+        )
+        write_text(directory / "compare.csv", _table(rows))
+        try:
+            _plot(rows, directory / "compare.png")
+        except MissingExtraError as error:
+            print(f"No compare.png: {error}", file=sys.stderr)
+    return rows
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draws four panels: loss, accuracy (or error), seconds, size."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "plot", "The plot of a comparison") from error
+
+    names = [row["model"] for row in rows]
+    measure = next(key[6:] for key in rows[0] if key.startswith("train_") and key != "train_loss")
+    panels: list[tuple[str, list[str], float]] = [
+        ("loss", ["train_loss", "test_loss"], 1),
+        (measure.replace("_", " "), [f"train_{measure}", f"test_{measure}"], 1),
+        ("training time, seconds", ["seconds"], 1),
+        ("size, kB", ["bytes"], 1000),
+    ]
+    figure = Figure(figsize=(max(8.0, 1.2 * len(names) + 4), 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (title, keys, unit) in zip(figure.subplots(2, 2).flat, panels, strict=True):
+        # Without test data the validation rows are what there is to show.
+        keys = [
+            key if rows[0][key] is not None else key.replace("test_", "validation_") for key in keys
+        ]
+        keys = [key for key in keys if rows[0][key] is not None]
+        width = 0.8 / len(keys)
+        for i, key in enumerate(keys):
+            places = [place + (i - (len(keys) - 1) / 2) * width for place in range(len(names))]
+            values = [(row[key] or 0) / unit for row in rows]
+            axes.bar(places, values, width, label=key.split("_")[0])
+        axes.set_title(title)
+        axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+        if len(keys) > 1:
+            axes.margins(y=0.18)  # room for the legend above the bars
+            axes.legend(ncols=2, loc="upper right")
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

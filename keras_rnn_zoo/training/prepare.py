@@ -1,0 +1,238 @@
+"""From a dataset to encoded splits and a builder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_rnn_zoo.data import Dataset, Split, load_data, split_indices
+from keras_rnn_zoo.errors import ConfigError, DataError
+from keras_rnn_zoo.files import PathLike
+from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+from keras_rnn_zoo.preprocessing.splitting import sample_indices
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.builder import ModelBuilder
+
+TRAIN_SAMPLES, TEST_SAMPLES = 256, 2000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Encoded data, split for training, and the preprocessor that encoded them.
+
+    Attributes:
+        preprocessor: Fitted on the training rows, without the validation rows.
+        x_train: int32 `[n, timesteps]` or float32 `[n, timesteps, features]`.
+        y_train: int32 `[n]` or `[n, timesteps]`, or float32 `[n, outputs]`.
+        x_validation: Like `x_train`, or None without validation.
+        y_validation: Like `y_train`, or None.
+        x_test: Like `x_train`, or None without test data.
+        y_test: Like `y_train`, or None.
+        data: JSON-able: where the data came from, and how many rows each part has.
+    """
+
+    preprocessor: Preprocessor
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_validation: np.ndarray | None
+    y_validation: np.ndarray | None
+    x_test: np.ndarray | None
+    y_test: np.ndarray | None
+    data: dict[str, Any]
+
+    @property
+    def validation(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The validation pair, as `keras.Model.fit` takes it."""
+        if self.x_validation is None or self.y_validation is None:
+            return None
+        return self.x_validation, self.y_validation
+
+    @property
+    def test(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The test pair."""
+        if self.x_test is None or self.y_test is None:
+            return None
+        return self.x_test, self.y_test
+
+    def builder(self, model: str, config: Mapping[str, Any] | None = None) -> ModelBuilder:
+        """Returns a model's builder, with the config that the data dictate.
+
+        Raises:
+            ConfigError: `config` is illegal, or contradicts the data.
+        """
+        from keras_rnn_zoo.builder import get_builder
+
+        dictated = self.preprocessor.model_config()
+        for key in ("features", "outputs"):
+            if config and key in config and config[key] != dictated[key]:
+                raise ConfigError(
+                    f"{key}={config[key]!r} contradicts the data, which need {key}="
+                    f"{dictated[key]!r}. Leave it out."
+                )
+        return get_builder(model, **{**(config or {}), **dictated})
+
+    def samples(self, seed: int = 0) -> dict[str, np.ndarray]:
+        """Returns rows to keep with a run, each with the labels in proportion.
+
+        Args:
+            seed: Of the random choice.
+
+        Returns:
+            `x`, `y`: up to 256 training rows; `x_test`, `y_test`: up to 2,000 test rows, or
+            validation rows without test data, or no rows. `data["held_out"]` says which.
+        """
+        held_out = self.test or self.validation or (self.x_train[:0], self.y_train[:0])
+        chosen = sample_indices(self.y_train, TRAIN_SAMPLES, seed)
+        result = {"x": self.x_train[chosen], "y": self.y_train[chosen]}
+        x, y = held_out
+        chosen = sample_indices(y, TEST_SAMPLES, seed)
+        return {**result, "x_test": x[chosen], "y_test": y[chosen]}
+
+
+@contextmanager
+def _located(place: str) -> Iterator[None]:
+    """Says which data an error is about."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"In the {place}: {error}") from error.__cause__
+
+
+def check_config(models: Sequence[str], config: Mapping[str, Any]) -> None:
+    """Refuses unknown models, unknown keys and wrong types, before any data are read.
+
+    Raises:
+        UnknownNameError: No such model.
+        ConfigError: A key or value that a model does not take.
+    """
+    from keras_rnn_zoo.builder import MODELS, get_builder
+
+    for model in models:
+        fields = {field.name: field for field in MODELS.get(model).fields}
+        for key, value in config.items():
+            if key in fields:
+                fields[key].check(value)
+            else:
+                get_builder(model, **{key: value})
+
+
+def encoding_sizes(
+    models: Sequence[str], config: Mapping[str, Any]
+) -> tuple[int | None, int | None]:
+    """Returns the timesteps and the vocabulary size of token ids to prepare for models.
+
+    What `config` leaves out is the largest default among the models.
+    """
+    from keras_rnn_zoo.builder import MODELS
+
+    def size(key: str) -> int | None:
+        if config.get(key) is not None:
+            value: int = config[key]
+            return value
+        fields = (field for model in models for field in MODELS.get(model).fields)
+        defaults = [field.default for field in fields if field.name == key and field.default]
+        return max(defaults, default=None)
+
+    return size("timesteps"), size("vocabulary_size")
+
+
+def prepare(
+    dataset: Dataset,
+    config: Mapping[str, Any] | None = None,
+    *,
+    models: Sequence[str] = (),
+    validation_split: float = 0.1,
+    seed: int = 0,
+    padding: str = "post",
+    truncating: str = "pre",
+    task: str | None = None,
+) -> Prepared:
+    """Splits and encodes a data set.
+
+    Args:
+        dataset: As `load_data` returns it.
+        config: Of it, `timesteps`, `vocabulary_size` and `task` matter here.
+        models: Names of the models to prepare for; their defaults fill in what `config` leaves
+            out (the largest, where they differ).
+        validation_split: The part of the training rows to hold out for validation, stratified by
+            label.
+        seed: Of the random choice of validation rows.
+        padding: `"post"` or `"pre"`.
+        truncating: `"pre"` or `"post"`.
+        task: None infers it from the labels.
+
+    Raises:
+        ConfigError: An argument is out of range.
+        DataError: The data cannot be learnt from; the message names the row.
+    """
+    config = config or {}
+    if task and config.get("task") not in (None, task):
+        raise ConfigError(
+            f"The task is said twice and differently: {task!r} and {config['task']!r}. Say one."
+        )
+    task = task or config.get("task")
+    # The defaults of a model are made for texts; arrays say themselves what they need.
+    timesteps, _ = encoding_sizes(models if dataset.kind != "features" else (), config)
+    _, size = encoding_sizes(models if dataset.kind == "text" else (), config)
+    with _located("training data"):
+        kept, held = split_indices(dataset.train.y, validation_split, seed)
+        preprocessor = Preprocessor.fit(
+            dataset,
+            timesteps=timesteps,
+            vocabulary_size=size,
+            padding=padding,
+            truncating=truncating,
+            task=task,
+            rows=kept,
+        )
+        x, y = _encode(preprocessor, dataset.train)
+    x_test = y_test = None
+    if dataset.test is not None:
+        with _located("test data"):
+            x_test, y_test = _encode(preprocessor, dataset.test)
+    rows = {"train": len(kept), "validation": len(held), "test": len(dataset.test or ())}
+    validates = len(held) > 0
+    data = {
+        **dataset.description,
+        "name": dataset.name,
+        "kind": dataset.kind,
+        "rows": rows,
+        "held_out": "test" if x_test is not None else "validation" if validates else None,
+    }
+    return Prepared(
+        preprocessor=preprocessor,
+        x_train=x[kept],
+        y_train=y[kept],
+        x_validation=x[held] if validates else None,
+        y_validation=y[held] if validates else None,
+        x_test=x_test,
+        y_test=y_test,
+        data=data,
+    )
+
+
+def _encode(preprocessor: Preprocessor, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    x = preprocessor.encode_inputs(split.x, strict=False)
+    return x, preprocessor.encode_labels(split.y, split.x)
+
+
+def as_dataset(
+    data: Dataset | PathLike,
+    test_data: PathLike | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    task: str | None = None,
+) -> Dataset:
+    """Returns `data` if it is a `Dataset`, else what `load_data` reads."""
+    if isinstance(data, Dataset):
+        if test_data is not None:
+            raise ConfigError("A Dataset brings its own test split. Leave out test_data.")
+        return data
+    return load_data(
+        data, test_data=test_data, text_column=text_column, label_column=label_column, task=task
+    )

@@ -1,0 +1,1 @@
+"""What a search found: records, Pareto front, importance, charts, page."""

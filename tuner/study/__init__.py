@@ -1,0 +1,1 @@
+"""The search itself: directory, loop, progress, winner."""

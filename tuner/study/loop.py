@@ -1,0 +1,276 @@
+"""A KerasTuner tuner that has an engine run the trials, several at once."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras_tuner
+import numpy as np
+
+from keras_rnn_zoo import files
+from keras_rnn_zoo.errors import OutputError, SearchError
+from keras_rnn_zoo.tuner.engines import Engine
+from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel
+from keras_rnn_zoo.tuner.objectives import Objective
+from keras_rnn_zoo.tuner.results import front, records
+from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
+from keras_rnn_zoo.tuner.trials.job import (
+    ABORTED,
+    CHECKPOINT,
+    COMPLETED,
+    FAILED,
+    INFEASIBLE,
+    Ended,
+    Job,
+    Outcome,
+)
+from keras_rnn_zoo.tuner.trials.trial import load_weights
+
+if TYPE_CHECKING:
+    import keras
+
+# How long to wait for news before the line of progress is renewed.
+TICK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all trials of a search have in common.
+
+    Attributes:
+        data: Name of a model -> key of its arrays.
+        epochs: The most epochs of a trial.
+        batch_size: Rows per step.
+        patience: Epochs without a better validation loss before a trial stops; None never.
+        seed: Of initial weights, shuffling and dropout, together with the trial's number.
+        monitor: The measure of Keras that says which epoch is best, and `"max"` or `"min"`.
+        budget: What is measured, and the limits.
+        modules: Modules whose import registers the models, where the zoo does not.
+        callbacks: `"module:function"` that returns further Keras callbacks, or None.
+        keep: Checkpoints to keep, the best first, beside those of the front.
+    """
+
+    data: Mapping[str, str]
+    epochs: int
+    batch_size: int
+    patience: int | None
+    seed: int
+    monitor: tuple[str, str]
+    budget: DeviceBudget
+    modules: tuple[str, ...] = ()
+    callbacks: str | None = None
+    keep: int = 5
+
+
+class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
+    """Asks a durable oracle for trials, has them run, and tells it how they ended.
+
+    Args:
+        oracle: See `durable.durable`.
+        hypermodel: The search space.
+        objective: What the oracle optimizes.
+        settings: What all trials have in common.
+        directory: Where the search is; KerasTuner's state goes to `tuner/` in it, and is taken up
+            again if there is one.
+        on_end: Called after every trial that ended, with its id.
+        on_tick: Called now and then, with what each running trial does: id -> text.
+        needed: Returns the ids of trials whose checkpoints later trials may start from.
+    """
+
+    def __init__(
+        self,
+        oracle: Any,
+        hypermodel: ZooHyperModel,
+        *,
+        objective: Objective,
+        settings: Settings,
+        directory: Path,
+        on_end: Callable[[str], None] = lambda _: None,
+        on_tick: Callable[[Mapping[str, str]], None] = lambda _: None,
+        needed: Callable[[], set[str]] = set,
+    ):
+        self.hypermodel: Any
+        self.objective = objective
+        self.settings = settings
+        self.on_end = on_end
+        self.on_tick = on_tick
+        self.needed = needed
+        # KerasTuner says on stdout that it reloads; stdout belongs to the result.
+        with contextlib.redirect_stdout(io.StringIO()):
+            super().__init__(
+                oracle, hypermodel, directory=str(directory.absolute()), project_name="tuner"
+            )
+        self.save()
+
+    def _populate_initial_space(self) -> None:
+        # KerasTuner would build a model of every kind only to see its hyperparameters.
+        self.oracle.update_space(self.hypermodel.space())
+
+    def save(self) -> None:
+        """Writes the state, whole or not at all."""
+        self.oracle.save()
+        # Its presence is what makes KerasTuner reload, so it comes last.
+        files.write_json(self._get_tuner_fname(), self.get_state())
+
+    def get_trial_dir(self, trial_id: str) -> str:
+        """Returns the directory of a trial, which exists."""
+        return str(self.oracle._get_trial_dir(trial_id))
+
+    def place(self, trial_id: str) -> Path:
+        """Returns the directory of a trial, which exists."""
+        return Path(self.get_trial_dir(trial_id))
+
+    def checkpoint(self, trial_id: str) -> Path:
+        """Returns where the weights of a trial's best epoch are."""
+        return self.place(trial_id) / CHECKPOINT
+
+    def search(self, engine: Engine) -> None:
+        """Runs trials until the oracle has no more.
+
+        A trial that fails is recorded with the reason; one that is over budget, with its figures.
+
+        Args:
+            engine: What runs them.
+
+        Raises:
+            OutputError: The place cannot be written. The search can be resumed.
+        """
+        # KerasTuner knows a worker by an id, and gives it one trial at a time.
+        free = [str(number) for number in range(engine.workers)]
+        working: dict[str, str] = {}
+        doing: dict[str, str] = {}
+        exhausted = False
+        fresh: list[str] = []
+        while True:
+            while free and not exhausted:
+                trial = self.oracle.create_trial(free[0])
+                if trial.status != "RUNNING":
+                    # STOPPED: there are no more. IDLE: what comes next depends on those running.
+                    exhausted = trial.status == "STOPPED"
+                    break
+                working[trial.trial_id] = free.pop(0)
+                doing[trial.trial_id] = "starting"
+                self.oracle.records[trial.trial_id] = {"started": time.time()}
+                engine.submit(self.job(trial))
+            # What is written about those that ended, is written while the next ones run.
+            for name in fresh:
+                self.on_end(name)
+            fresh.clear()
+            if not working:
+                return
+            events = engine.wait(TICK_SECONDS)
+            if not events:
+                self.on_tick(doing)
+            for event in events:
+                if isinstance(event, Ended):
+                    free.append(working.pop(event.trial_id))
+                    doing.pop(event.trial_id)
+                    self._end(event.trial_id, event.outcome)
+                    fresh.append(event.trial_id)
+                else:
+                    doing[event.trial_id] = event.text
+                self.on_tick(doing)
+
+    def job(self, trial: Any) -> Job:
+        """Returns what a trial has to do, as plain values."""
+        values = trial.hyperparameters.values
+        builder = self.hypermodel.builder(trial.hyperparameters)
+        settings = self.settings
+        return Job(
+            trial_id=trial.trial_id,
+            model=builder.name,
+            config=builder.config,
+            learning_rate=float(trial.hyperparameters.get("learning_rate")),
+            seed=self.seed_of(trial.trial_id),
+            epochs=int(values.get("tuner/epochs", settings.epochs)),
+            initial_epoch=int(values.get("tuner/initial_epoch", 0)),
+            batch_size=settings.batch_size,
+            patience=settings.patience,
+            objective=settings.monitor,
+            data=settings.data[builder.name],
+            parent=values.get("tuner/trial_id"),
+            device=settings.budget.to_dict(),
+            modules=settings.modules,
+            callbacks=settings.callbacks,
+        )
+
+    def _end(self, trial_id: str, outcome: Outcome) -> None:
+        if outcome.status == ABORTED:
+            raise OutputError(str(outcome.message))
+        trial = self.oracle.trials[trial_id]
+        record = self.oracle.records[trial_id]
+        record |= {
+            "seconds": outcome.seconds.get("train"),
+            "timings": outcome.seconds,
+            "parameters": outcome.parameters,
+            "bytes": outcome.bytes,
+            "latency_ms": outcome.latency_ms,
+            "message": outcome.message,
+        }
+        if outcome.status == COMPLETED:
+            record |= {
+                "history": outcome.history,
+                "epochs": len(outcome.history["loss"]),
+                "metrics": outcome.metrics,
+            }
+        elif outcome.status == INFEASIBLE:
+            # The oracle gives it a penalty for that, not a failure: it teaches where not to look.
+            record["excess"] = outcome.excess
+        with self.oracle.one_step():
+            if outcome.status == COMPLETED:
+                figures = {name: record[name] for name in _FIGURES}
+                score = self.objective.score({**outcome.metrics, **figures})
+                metrics = {**outcome.metrics, self.oracle.objective.name: score}
+                self.oracle.update_trial(trial_id, metrics, outcome.best_epoch)
+            failed = outcome.status == FAILED
+            trial.status = "FAILED" if failed else "COMPLETED"
+            trial.message = outcome.message if failed else None
+            self.oracle.end_trial(trial)
+        self._prune()
+
+    def seed_of(self, trial_id: str) -> int:
+        """Returns the seed of a trial: the same whenever, and after whatever, it runs."""
+        number = self.oracle.start_order.index(trial_id)
+        return int(np.random.SeedSequence([self.settings.seed, number]).generate_state(1)[0])
+
+    def load_model(self, trial: Any) -> keras.Model:
+        """Returns the model of a trial with the weights of its best epoch.
+
+        Raises:
+            SearchError: Its weights are missing or damaged.
+        """
+        import keras
+
+        path = self.checkpoint(trial.trial_id)
+        keras.backend.clear_session()
+        model = self.hypermodel.build(trial.hyperparameters)
+        try:
+            load_weights(model, path)
+        except Exception as error:  # whatever h5py and Keras raise
+            raise SearchError(
+                f"Cannot restore trial {trial.trial_id}: {path} is missing or damaged "
+                f"({error.__class__.__name__}). Search again in a new directory."
+            ) from error
+        return model
+
+    def _prune(self) -> None:
+        """Removes the checkpoints that nothing will be restored from."""
+        trials = records.ended(self.oracle)
+        direction = self.oracle.objective.direction
+        best = records.ranked(trials, direction)[: self.settings.keep]
+        kept = {trial["trial_id"] for trial in best} | self.needed()
+        kept |= set(front.front(trials, direction))
+        # The one that is being written has another beginning to its name.
+        for path in Path(self.project_dir).glob(f"trial_*/*{CHECKPOINT}"):
+            name = path.parent.name.removeprefix("trial_")
+            if name not in kept and self.oracle.trials[name].status != "RUNNING":
+                path.unlink(missing_ok=True)
+
+
+_FIGURES = ("bytes", "latency_ms", "parameters", "seconds")

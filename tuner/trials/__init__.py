@@ -1,0 +1,1 @@
+"""One trial: its job, its budget, its outcome."""

@@ -1,0 +1,335 @@
+"""One trial, from a job to its outcome, in a process of its own.
+
+What comes first costs least: a model over budget is known before it is trained, since the values
+of its weights change neither its size nor its speed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import pkgutil
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_rnn_zoo import files
+from keras_rnn_zoo.errors import OutputError, SearchError, ZooError
+from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
+from keras_rnn_zoo.tuner.trials.job import (
+    ABORTED,
+    CHECKPOINT,
+    COMPLETED,
+    FAILED,
+    INFEASIBLE,
+    Arrays,
+    Job,
+    Outcome,
+    Tell,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import keras
+
+# A loss that is so many times what the untrained model had does not come back.
+DIVERGED = 10.0
+# Rows to measure the latency on; a file may answer short sequences sooner.
+LATENCY_ROWS = 64
+CALIBRATION_ROWS = 256
+
+
+class Trial:
+    """Runs one job.
+
+    Args:
+        job: What to do.
+        arrays: To train and validate on; not written to.
+        directory: Where the checkpoint goes; it exists.
+        parent: The checkpoint to start from, or None.
+        tell: Called with how far it is.
+    """
+
+    def __init__(
+        self, job: Job, arrays: Arrays, directory: Path, parent: Path | None, tell: Tell
+    ) -> None:
+        self.job = job
+        self.arrays = arrays
+        self.directory = directory
+        self.parent = parent
+        self.tell = tell
+        self.budget = DeviceBudget(**job.device)
+        self.found: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
+
+    def run(self) -> Outcome:
+        """Builds, measures, trains and scores the model.
+
+        Returns:
+            What came of it; whatever goes wrong is a failure with the reason.
+        """
+        try:
+            return self._run()
+        except OutputError as error:
+            return self._ended(ABORTED, str(error))  # no other trial would fare better
+        except Exception as error:
+            return self._ended(FAILED, reason(error))
+
+    def _run(self) -> Outcome:
+        import keras
+
+        keras.utils.set_random_seed(self.job.seed)
+        reference = self.job.callbacks
+        callbacks = list(pkgutil.resolve_name(reference)()) if reference else []
+        with self._timed("build"):
+            model = self._build()
+        self.found["parameters"] = int(model.count_params())
+        with self._timed("measure"):
+            self._measure(model)
+        excess = self._excess()
+        if excess:
+            return self._over_budget(excess)
+        with self._timed("train"):
+            history = self._train(model, callbacks)
+        best = self._best(history)
+        self.found.update(
+            history=history,
+            best_epoch=best,
+            metrics={name: column[best] for name, column in history.items()},
+        )
+        with self._timed("score"):
+            self._score(model)
+        # The trained file is a few bytes larger or smaller.
+        excess = self._excess()
+        return self._over_budget(excess) if excess else self._ended(COMPLETED)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - start, 3)
+
+    def _ended(self, status: str, message: str | None = None, **more: Any) -> Outcome:
+        return Outcome(status, message, seconds=self.seconds, **{**self.found, **more})
+
+    # ------------------------------------------------------------------ the steps
+
+    def _build(self) -> keras.Model:
+        from keras_rnn_zoo.builder import get_builder
+        from keras_rnn_zoo.tasks import get_task
+
+        for module in self.job.modules:
+            importlib.import_module(module)
+        model = get_builder(self.job.model, **self.job.config).build()
+        get_task(self.job.config["task"]).compile(model, self.job.learning_rate)
+        return model
+
+    def _measure(self, model: keras.Model) -> None:
+        """Measures what is limited, unless the number of parameters is too large already."""
+        budget = self.budget
+        if (budget.max_size is None and budget.max_latency is None) or self._excess():
+            return
+        from keras_rnn_zoo.export.formats.measure import measure
+
+        self.tell("measuring")
+        measured = measure(
+            model,
+            quantization=budget.quantize,
+            target=budget.target,
+            samples=self.arrays["x_train"][:LATENCY_ROWS],
+            limit_ms=budget.max_latency,
+        )
+        self.found.update(bytes=measured.bytes, latency_ms=measured.latency_ms)
+
+    def _figures(self) -> dict[str, Any]:
+        return {
+            "size": self.found.get("bytes"),
+            "latency": self.found.get("latency_ms"),
+            "parameters": self.found.get("parameters"),
+        }
+
+    def _excess(self) -> dict[str, float]:
+        return self.budget.excess(**self._figures())
+
+    def _over_budget(self, excess: dict[str, float]) -> Outcome:
+        message = self.budget.explain(self._figures(), excess)
+        return self._ended(INFEASIBLE, message, excess=excess)
+
+    def _train(self, model: keras.Model, callbacks: Sequence[Any]) -> dict[str, list[float]]:
+        import keras
+
+        if self.parent is not None:
+            load_weights(model, self.parent)
+        patience = self.job.patience
+        if patience is not None:
+            callbacks = [
+                *callbacks,
+                keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience),
+            ]
+        history = model.fit(
+            self.arrays["x_train"],
+            self.arrays["y_train"],
+            validation_data=(self.arrays["x_validation"], self.arrays["y_validation"]),
+            epochs=self.job.epochs,
+            initial_epoch=self.job.initial_epoch,
+            batch_size=self.job.batch_size,
+            callbacks=[
+                *callbacks,
+                _best_weights(self.job.objective, self.directory / CHECKPOINT),
+                _watch(self.tell),
+                keras.callbacks.TerminateOnNaN(),
+            ],
+            verbose=0,
+        ).history
+        history = {name: [float(value) for value in column] for name, column in history.items()}
+        check_finite(history, self.job.learning_rate)
+        return history
+
+    def _best(self, history: dict[str, list[float]]) -> int:
+        """Returns the index of the epoch whose weights the checkpoint has."""
+        name, direction = self.job.objective
+        return int(np.argmax(history[name]) if direction == "max" else np.argmin(history[name]))
+
+    def _score(self, model: keras.Model) -> None:
+        """Writes the file of the best epoch's weights, and has it answer the validation rows."""
+        from keras_rnn_zoo.export.formats.measure import median_latency, score
+        from keras_rnn_zoo.export.keras_model.samples import as_samples
+
+        self.tell("scoring the file")
+        load_weights(model, self.directory / CHECKPOINT)
+        path = self.directory / "model.tflite"
+        try:
+            write_file(model, path, self.budget, self.arrays["x_train"])
+            figures = score(
+                path,
+                self.arrays["x_validation"],
+                self.arrays["y_validation"],
+                self.job.config["task"],
+            )
+            self.found["metrics"] |= {f"quantized_{name}": v for name, v in figures.items()}
+            self.found["bytes"] = path.stat().st_size
+            if "latency_ms" not in self.found:
+                samples = as_samples(model, self.arrays["x_train"][:LATENCY_ROWS])
+                self.found["latency_ms"] = median_latency(path, samples, seconds=0.2)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def run_job(job: Job, arrays: Arrays, directory: Path, parent: Path | None, tell: Tell) -> Outcome:
+    """Runs a job; see `Trial`."""
+    return Trial(job, arrays, directory, parent, tell).run()
+
+
+def write_file(model: keras.Model, path: Path, budget: DeviceBudget, x: np.ndarray) -> None:
+    """Writes the .tflite file of a trained model that a budget is about.
+
+    Args:
+        model: Trained.
+        path: File to write.
+        budget: Says which file.
+        x: Encoded training inputs `[n, ...]`, to calibrate on.
+    """
+    from keras_rnn_zoo.export.formats.measure import write_trained
+
+    write_trained(
+        model,
+        path,
+        quantization=budget.quantize,
+        target=budget.target,
+        representative_data=x[:CALIBRATION_ROWS],
+    )
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Loads weights, and the state of the optimizer with them."""
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(path)
+
+
+def check_finite(history: dict[str, list[float]], learning_rate: float) -> None:
+    """Refuses a training that diverged: its model may have an accuracy, and must not win by it.
+
+    Raises:
+        SearchError: A loss became NaN, infinite, or many times what it was at first.
+    """
+    for name in ("loss", "val_loss"):
+        values = history.get(name, [])
+        for epoch, value in enumerate(values, 1):
+            what = "NaN or infinite" if not math.isfinite(value) else None
+            if what is None and value > DIVERGED * (1.0 + values[0]):
+                what = f"{value:.3g}, from {values[0]:.3g}"
+            if what is not None:
+                raise SearchError(
+                    f"Training diverged: {name} became {what} in epoch {epoch} "
+                    f"(learning_rate {learning_rate:g})."
+                )
+
+
+def reason(error: BaseException) -> str:
+    """Returns why a trial failed, in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        text = f"not enough memory: {text}" if text else "not enough memory"
+    elif not isinstance(error, ZooError):
+        text = f"{error.__class__.__name__}: {text}" if text else error.__class__.__name__
+    return text if len(text) <= 500 else text[:497] + "..."
+
+
+def _best_weights(objective: tuple[str, str], path: Path) -> Any:
+    """Returns a callback that keeps the weights of the best epoch; the file is always whole."""
+    import keras
+
+    name, direction = objective
+
+    class BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
+        best = math.inf
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            value = (logs or {})[name]
+            value = -value if direction == "max" else value
+            if value < self.best:
+                self.best = value
+                # Not through atomic_file: Keras looks at the name's end.
+                partial = path.with_name(f"partial.{path.name}")
+                with files.explained(path):
+                    self.model.save_weights(partial, overwrite=True)
+                    partial.replace(path)
+
+    return BestWeights()
+
+
+def _watch(tell: Tell) -> Any:
+    """Returns a callback that says how far training is, and ends one that diverges."""
+    import keras
+
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+        epoch = 0
+        told = 0.0
+        first = math.nan
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            now = time.perf_counter()
+            if now - self.told > 0.5:
+                self.told = now
+                epochs, steps = self.params.get("epochs"), self.params.get("steps")
+                tell(f"epoch {self.epoch + 1}/{epochs}, batch {batch + 1}/{steps}")
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            loss = (logs or {}).get("val_loss", math.nan)
+            if math.isnan(self.first):
+                self.first = loss
+            # NaN compares as False, and stops as well.
+            if not loss <= DIVERGED * (1.0 + self.first):
+                self.model.stop_training = True
+
+    return Watch()
