@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.formats.tflite import TFLiteResult as TFLiteResult
     from keras_rnn_zoo.export.formats.tflite import Unquantized as Unquantized
     from keras_rnn_zoo.export.formats.tflite import export_tflite as export_tflite
+    from keras_rnn_zoo.export.formats.tflite import plan as plan
+    from keras_rnn_zoo.export.keras_model.samples import synthetic_samples as synthetic_samples
     from keras_rnn_zoo.export.lowering import LOWERINGS as LOWERINGS
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS as QUANTIZATIONS
     from keras_rnn_zoo.export.targets import TARGETS as TARGETS
@@ -38,6 +40,8 @@ _EXPORTS = {
     "export_bundle": "bundle.write",
     "export_saved_model": "formats.saved_model",
     "export_tflite": "formats.tflite",
+    "plan": "formats.tflite",
+    "synthetic_samples": "keras_model.samples",
     "verify_file": "bundle.any_file",
 }
 

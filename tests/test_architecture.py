@@ -38,6 +38,8 @@ ROOMS = [
     "keras_rnn_zoo.export.verify",
     "keras_rnn_zoo.export.quantization",
     "keras_rnn_zoo.export.targets",
+    "keras_rnn_zoo.export.formats.format",
+    "keras_rnn_zoo.export.options",
     "keras_rnn_zoo.export.convert",
     "keras_rnn_zoo.export.diagnose",
     "keras_rnn_zoo.export.formats",

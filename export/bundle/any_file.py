@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnn_zoo.errors import ConfigError, DataError, ExportError, RunError, nearest
+from keras_rnn_zoo.errors import DataError, ExportError, RunError, nearest
+from keras_rnn_zoo.export.options import VerifyOptions
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite.file import read as read_file
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.export.verify.scores import check_losses
 from keras_rnn_zoo.files import PathLike
+from keras_rnn_zoo.options import takes
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.bundle.source import Source
@@ -28,16 +30,8 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.quantization import Quantization
 
 
-def verify_file(
-    path: PathLike,
-    model: Any,
-    data: Any = None,
-    *,
-    quantization: str | None = None,
-    samples: int = 128,
-    text_column: str = "text",
-    label_column: str = "label",
-) -> dict[str, Any]:
+@takes(VerifyOptions)
+def verify_file(path: PathLike, model: Any, data: Any = None, **options: Any) -> dict[str, Any]:
     """Compares a .tflite file, of any origin, with a Keras model, as `export_tflite` does.
 
     Args:
@@ -46,10 +40,6 @@ def verify_file(
         data: Rows to compare on: encoded inputs in any form that `export_tflite` takes, or the path
             of a `.npy` or `.npz` file with such, or of data as `load_data` takes them. None takes
             the rows that a run keeps; for a model without any, random inputs.
-        quantization: Name of the mode whose limits apply; None takes that of what the file holds.
-        samples: How many rows to compare on, at most.
-        text_column: Column of a table that holds the texts.
-        label_column: Column of a table that holds the labels.
 
     Returns:
         `passed`, `text` (one line), `quantization`, `random` (there were no real rows) and `files`:
@@ -61,12 +51,11 @@ def verify_file(
         ExportError, DataError: The rows do not fit the model.
     """
     from keras_rnn_zoo.export.bundle.rows import read_representative
-    from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+    from keras_rnn_zoo.export.quantization import QUANTIZATIONS, held_quantization
 
+    chosen = VerifyOptions.of(options)
     path = _tflite(path)
-    if samples < 1:
-        raise ConfigError(f"samples must be at least 1. Received: {samples}")
-    mode = QUANTIZATIONS.get(quantization) if quantization is not None else None
+    mode = QUANTIZATIONS.get(chosen.quantization) if chosen.quantization is not None else None
     source, model = _open_model(model)
     parity, problem, told, random = None, None, "", False
     try:
@@ -81,10 +70,12 @@ def verify_file(
     else:
         if isinstance(data, str | os.PathLike):
             # What cannot be read is said before the model is loaded.
-            data = read_representative(source, data, text_column, label_column)
+            data = read_representative(source, data, chosen.text_column, chosen.label_column)
         if model is None:
             model = source.load_model()
-        parity, problem, told, random = _compare(path, source, model, data, mode, tensors, samples)
+        parity, problem, told, random = _compare(
+            path, source, model, data, mode, tensors, chosen.samples_count
+        )
     count = parity["samples"] if parity else 0
     judged = f"judged as '{mode.name}'" if mode is not None else ""
     text = problem or (
@@ -109,29 +100,25 @@ def _compare(
     data: Any,
     mode: Quantization,
     tensors: Mapping[str, list[dict[str, Any]]],
-    samples: int,
+    samples_count: int,
 ) -> tuple[dict[str, Any] | None, str | None, str, bool]:
     """Returns how the file compares, what is wrong, whose names it has, and if rows are random."""
     from keras_rnn_zoo.data import Dataset
     from keras_rnn_zoo.export.bundle.rows import RANDOM, Rows, choose_rows
     from keras_rnn_zoo.export.bundle.scoring import label_rows
     from keras_rnn_zoo.export.bundle.source import infer_task
-    from keras_rnn_zoo.export.formats.tflite import roundings
-    from keras_rnn_zoo.export.keras_model.prepare import prepared
+    from keras_rnn_zoo.export.keras_model.prepare import prepare
     from keras_rnn_zoo.export.keras_model.samples import as_samples
-    from keras_rnn_zoo.export.keras_model.signature import input_specs, output_names
+    from keras_rnn_zoo.export.quantization import roundings
     from keras_rnn_zoo.export.verify.reference import reference_of
 
     inputs, outputs = ([one["name"] for one in tensors[kind]] for kind in ("inputs", "outputs"))
     encoded = not (data is None or isinstance(data, Dataset))
-    with (
-        tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch,
-        prepared(model, data if encoded else None, compare=False) as ready,
-    ):
-        model, place = ready.model, Path(scratch) / "reference.npz"
-        specs = input_specs(model)
+    model = prepare(model, data if encoded else None, compare=False)
+    with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
+        place, specs = Path(scratch) / "reference.npz", model.inputs
         takes = _paired([spec.name for spec in specs], inputs)
-        answers = _paired(output_names(model), outputs)
+        answers = _paired(model.outputs, outputs)
         if encoded:
             rows = Rows(data, None, "the rows given")
         else:
@@ -148,7 +135,7 @@ def _compare(
                 )
             _, rows = choose_rows(source, model, None, data, None, sizes)
         reference = reference_of(
-            model, as_samples(model, rows.x, limit=samples), roundings=roundings([mode])
+            model, as_samples(model, rows.x, limit=samples_count), roundings=roundings([mode])
         )
         reference.renamed(takes, answers).save(place)
         labelled = label_rows(model, rows, infer_task(source, model))
@@ -224,20 +211,6 @@ def compare_isolated(path: Path, reference: Path, mode: Quantization) -> dict[st
             mode=mode.name,
         )
         return dict(result)
-
-
-def held_quantization(info: contents.FileInfo, tensors: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the mode that writes what a file holds.
-
-    Args:
-        info: What `contents.inspect` returns.
-        tensors: `TensorInfo`s of its inputs and outputs, as mappings.
-    """
-    if info.quantized_weight_bytes:
-        # Weights alone, or what is multiplied by them, too.
-        whole = "QUANTIZE" in info.ops or any(tensor["scale"] for tensor in tensors)
-        return "int8" if whole else "dynamic"
-    return "float16" if info.weights.get("FLOAT16") else "none"
 
 
 def benchmark_file(

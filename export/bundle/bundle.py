@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from keras_rnn_zoo.export.bundle.page import REPORT_FILE
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
-
-if TYPE_CHECKING:
-    pass
 
 FORMAT = 1
 

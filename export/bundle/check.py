@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import (
@@ -12,16 +13,13 @@ from keras_rnn_zoo.errors import (
     RunError,
 )
 from keras_rnn_zoo.export.bundle.any_file import benchmark_file, compare_isolated
+from keras_rnn_zoo.export.bundle.bundle import REFERENCE_FILE, Bundle, _references
 from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.export.verify.reference import (
     Reference,
 )
-
-if TYPE_CHECKING:
-    pass
-from keras_rnn_zoo.export.bundle.bundle import REFERENCE_FILE, Bundle, _references
 
 
 def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) -> dict[str, Any]:
@@ -115,21 +113,23 @@ def _verify(path: Path, entry: dict[str, Any], places: list[Path]) -> dict[str, 
 def benchmark_bundle(
     path: files.PathLike,
     *,
-    quantize: Sequence[str] | None = None,
+    quantization: Sequence[str] | None = None,
     threads: int = 1,
     repeats: int | None = None,
     seconds: float = 1.0,
     progress: bool | Progress = False,
+    quantize: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Measures the latency of a bundle's .tflite files on this machine, on its own samples.
 
     Args:
         path: The bundle.
-        quantize: Quantization modes to measure; None for all that it has.
+        quantization: Quantization modes to measure; None for all that it has.
         threads: CPU threads of an invoke.
         repeats: Invokes of each file; None measures for `seconds`.
         seconds: How long to measure each file.
         progress: Print a line a file to stderr, or call this with it.
+        quantize: What `quantization` was called.
 
     Returns:
         For each file `file`, `quantization`, `bytes` and what `benchmark_tflite` returns.
@@ -138,11 +138,14 @@ def benchmark_bundle(
         RunError: `path` is no bundle, has no .tflite file, or is damaged.
         UnknownNameError: The bundle has no file of a mode.
     """
+    if quantize is not None:
+        warnings.warn("quantize is called quantization now.", FutureWarning, stacklevel=2)
+        quantization = quantize
     say = teller(progress)
     bundle = Bundle.load(path)
     if not bundle.quantizations:
         raise RunError(f"{bundle.path} holds no .tflite file. Export with --format tflite.")
-    names = list(bundle.quantizations) if quantize is None else list(quantize)
+    names = list(bundle.quantizations) if quantization is None else list(quantization)
     chosen = {name: bundle.file(name) for name in names}
     reference = Reference.load(files.inside(bundle.path, REFERENCE_FILE))
     samples = {name: values[: reference.given] for name, values in reference.x.items()}

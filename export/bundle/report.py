@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from keras_rnn_zoo.export.bundle.bundle import FORMAT
 from keras_rnn_zoo.export.bundle.rows import (
     RANDOM,
     Rows,
 )
 from keras_rnn_zoo.export.bundle.scoring import Labelled
 from keras_rnn_zoo.export.bundle.source import Source
-from keras_rnn_zoo.export.verify.reference import (
-    Reference,
-)
-
-if TYPE_CHECKING:
-    pass
-from keras_rnn_zoo.export.bundle.bundle import FORMAT
+from keras_rnn_zoo.export.formats import BundleJob
+from keras_rnn_zoo.export.verify.reference import sizes_proven
 
 # Percentage points of accuracy that a file may lose before the report opens with it.
 MOST_POINTS_LOST = 0.5
@@ -27,17 +23,16 @@ MOST_POINTS_LOST = 0.5
 
 def report_of(
     source: Source,
-    model: Any,
-    reference: Reference,
     check: Rows,
     labelled: Labelled | None,
     entries: list[dict[str, Any]],
-    target: str,
+    job: BundleJob,
     command: str | None,
 ) -> dict[str, Any]:
     """Returns the content of report.json."""
     from keras_rnn_zoo.provenance import provenance
 
+    model, reference = job.model, job.reference
     info = source.run.info if source.run is not None else {}
     data = dict(info.get("data") or {})
     for key, value in data.items():
@@ -51,12 +46,15 @@ def report_of(
         "model": {
             "name": info.get("model", model.name),
             "config": info.get("config"),
-            "parameters": int(model.count_params()),
+            "parameters": int(model.keras.count_params()),
             "inputs": [asdict(spec) for spec in reference.inputs],
             "outputs": [asdict(spec) for spec in reference.outputs],
         },
         "source": {"kind": source.kind, "name": source.path.name},
-        "target": target,
+        "target": job.options.target,
+        "options": job.options.to_dict(),
+        "names": model.renamed,
+        "notes": _notes(job),
         "training": {
             "hyperparameters": info.get("hyperparameters"),
             "metrics": info.get("metrics"),
@@ -82,6 +80,13 @@ def report_of(
         },
         "provenance": provenance(command=command),
     }
+
+
+def _notes(job: BundleJob) -> list[str]:
+    """What differs from the Keras model as it is, and at which sizes files were compared."""
+    given = {name: values[: job.reference.given] for name, values in job.reference.x.items()}
+    sizes = [sizes_proven(given, job.references[1:])] if job.references[1:] else []
+    return [*job.model.notes, *sizes]
 
 
 def verdict(

@@ -211,9 +211,8 @@ def choose_rows(
 
 def _encode_plain(model: Any, split: Any, origin: str, timesteps: Timesteps) -> Rows:
     """Takes data as they are, for a model that came without preprocessing."""
-    from keras_rnn_zoo.export.keras_model.signature import sized
 
-    specs = sized(model, timesteps)
+    specs = model.sized(timesteps)
     if len(specs) != 1:
         raise ExportError(
             f"The model has {len(specs)} inputs ({listed(spec.name for spec in specs)}), which "

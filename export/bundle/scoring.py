@@ -62,9 +62,8 @@ def label_rows(model: Any, check: Rows, task: str | None) -> Labelled | None:
     """Scores the Keras model on labelled rows; None where there are no labels that fit it."""
     if check.y is None or task is None or isinstance(check.x, Mapping) or callable(check.x):
         return None
-    from keras_rnn_zoo.export.keras_model.signature import input_specs
 
-    (spec,) = input_specs(model)
+    (spec,) = model.inputs
     x = np.asarray(check.x, dtype=spec.dtype)
     (outputs,) = keras_answers(model, {spec.name: x}).values()
     steps = outputs.shape[:-1] if task != "regression" else outputs.shape

@@ -91,9 +91,7 @@ def infer_task(source: Source, model: Any) -> str | None:
     """Returns the task of a model, or of a bare one what its only output looks like."""
     if source.preprocessor is not None:
         return source.preprocessor.task
-    import keras
-
-    outputs = keras.tree.flatten(model.outputs)
+    outputs = model.symbolic_outputs
     if len(outputs) != 1:
         return None
     activation, shape = output_activation(outputs[0]), outputs[0].shape

@@ -3,64 +3,54 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_rnn_zoo.errors import ConversionError, ExportError, one_line, plain
-from keras_rnn_zoo.export.keras_model.signature import (
-    Timesteps,
-    call_flat,
-    fixed_shapes,
-    input_specs,
-    output_names,
-    refuse_text,
-)
-from keras_rnn_zoo.export.lowering import FLOAT, LOWERINGS, Products
-from keras_rnn_zoo.export.lowering.rewrite import Expressed, rewritten
+from keras_rnn_zoo.export.lowering.carry_out import carried_out
+from keras_rnn_zoo.export.lowering.device_ops import substituted
+from keras_rnn_zoo.export.lowering.plan import Plan
+from keras_rnn_zoo.export.lowering.products import Products
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.export.keras_model.model import KerasModel
 
 
-def trace(
-    model: Any,
-    directory: Path,
-    *,
-    lowering: str,
-    batch_size: int = 1,
-    timesteps: Timesteps = None,
-    products: Products = FLOAT,
-    fold: bool = False,
-) -> Expressed:
-    """Writes the rewritten model as a SavedModel with the signature `serving_default`.
+def trace(model: KerasModel, plan: Plan, products: Products, directory: Path) -> None:
+    """Carries a plan out, and writes a SavedModel with the signature `serving_default`.
 
-    Returns:
-        How each recurrent layer is expressed.
+    Args:
+        model: The model that the plan is for.
+        plan: What becomes of its layers.
+        products: What matrix products will cost.
+        directory: Where to write.
+
+    Raises:
+        ExportError: There is no room for temporary files.
+        Exception: Whatever a layer, or TensorFlow on its behalf, raises.
     """
     import tensorflow as tf
 
-    if LOWERINGS.get(lowering).open_sizes:
-        specs = input_specs(model)
-        refuse_text(specs)
-    else:
-        specs = fixed_shapes(model, batch_size, timesteps)
-    names = output_names(model)
+    names = [output.name for output in plan.outputs]
+    build = carried_out(model, plan, products)
 
     def function(*inputs: Any) -> dict[str, Any]:
-        return dict(zip(names, call_flat(model, list(inputs)), strict=True))
+        return dict(zip(names, build(*inputs), strict=True))
 
     module = tf.Module()
     # A function that closes over variables can be saved only by what owns them.
-    module.variables_of_the_model = [variable.value for variable in model.variables]
-    with rewritten(model, lowering, products, fold) as expressed:
+    module.variables_of_the_model = [variable.value for variable in model.keras.variables]
+    with substituted():
         traced = tf.function(function, autograph=False).get_concrete_function(
-            *(tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs)
+            *(tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in plan.inputs)
         )
-        try:
-            tf.saved_model.save(module, str(directory), signatures={"serving_default": traced})
-        except (tf.errors.OpError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ExportError(
-                f"Cannot write temporary files in {directory.parent}: {reason}. Free some space, "
-                "or let the environment variable TMPDIR name another place."
-            ) from error
-    return expressed
+    try:
+        tf.saved_model.save(module, str(directory), signatures={"serving_default": traced})
+    except (tf.errors.OpError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ExportError(
+            f"Cannot write temporary files in {directory.parent}: {reason}. Free some space, "
+            "or let the environment variable TMPDIR name another place."
+        ) from error
 
 
 def untraceable(error: Exception) -> ConversionError:

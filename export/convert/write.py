@@ -13,11 +13,11 @@ import numpy as np
 from keras_rnn_zoo.errors import ConversionError, RunError, ZooError
 from keras_rnn_zoo.export.convert import converter
 from keras_rnn_zoo.export.convert.trace import trace, untraceable
+from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.keras_model.samples import Samples, synthetic_samples
-from keras_rnn_zoo.export.keras_model.sequences import make_lengths, paddings
-from keras_rnn_zoo.export.keras_model.signature import Timesteps, fixed_shapes
-from keras_rnn_zoo.export.lowering import LOWERINGS
-from keras_rnn_zoo.export.lowering.rewrite import Expressed
+from keras_rnn_zoo.export.keras_model.sequences import make_lengths
+from keras_rnn_zoo.export.keras_model.signature import Timesteps
+from keras_rnn_zoo.export.lowering.plan import Plan, plan
 from keras_rnn_zoo.export.quantization import Quantization
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
@@ -35,12 +35,34 @@ class Form:
     timesteps: Timesteps = None
     integer_io: bool = False
 
+    def plan(self, model: KerasModel) -> Plan:
+        """Returns what an export in this form does with a model.
+
+        Raises:
+            ExportError: The model cannot be exported in this form.
+            ConversionError: It cannot be traced.
+        """
+        try:
+            return plan(
+                model,
+                lowering=self.lowering,
+                products=self.mode.products,
+                fold=self.fold,
+                batch_size=self.batch_size,
+                timesteps=self.timesteps,
+            )
+        except (ZooError, MemoryError):
+            raise
+        except Exception as error:  # whatever a layer, or TensorFlow on its behalf, raises
+            raise untraceable(error) from error
+
     def attempt(self, part: Any, seconds: float) -> None:
         """Converts a part of a model, for the search for the layer to blame."""
-        data = synthetic_samples(part) if self.mode.needs_representative_data else None
+        model = KerasModel(part)
+        data = synthetic_samples(model) if self.mode.needs_representative_data else None
         form = replace(self, timesteps=None, integer_io=False)
         with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
-            write(part, Path(scratch), form, data, seconds)
+            write(model, form.plan(model), Path(scratch), form, data, seconds=seconds)
 
     def settings(self) -> dict[str, Any]:
         """Returns the arguments of `export_tflite` that say the same."""
@@ -58,28 +80,31 @@ class Written:
 
     Attributes:
         path: The file.
-        expressed: How each recurrent layer is expressed.
+        plan: What became of each layer.
         info: What the file holds.
         float32_bytes: Size of the same file before it was quantized.
     """
 
     path: Path
-    expressed: Expressed
+    plan: Plan
     info: contents.FileInfo
     float32_bytes: int
 
 
 def write(
-    model: Any,
+    model: KerasModel,
+    plan: Plan,
     directory: Path,
     form: Form,
     calibration: Samples | None,
+    *,
     seconds: float = converter.DEFAULT_TIMEOUT,
 ) -> Written:
     """Writes a model into a scratch directory.
 
     Args:
-        model: A built functional or sequential model.
+        model: The model.
+        plan: What becomes of its layers: see `Form.plan`.
         directory: An empty one.
         form: How.
         calibration: Inputs like those that it will meet, where the mode needs them.
@@ -92,30 +117,22 @@ def write(
     """
     written, saved_model = directory / "model.tflite", directory / "saved_model"
     try:
-        expressed = trace(
-            model,
-            saved_model,
-            lowering=form.lowering,
-            batch_size=form.batch_size,
-            timesteps=form.timesteps,
-            products=form.mode.products,
-            fold=form.fold,
-        )
+        trace(model, plan, form.mode.products, saved_model)
     except (ZooError, MemoryError):
         raise
     except Exception as error:  # whatever a layer, or TensorFlow on its behalf, raises
         raise untraceable(error) from error
     converter.convert(saved_model, written, seconds)
-    if LOWERINGS.get(form.lowering).open_sizes:
-        sizes = fixed_shapes(model, form.batch_size, form.timesteps)
+    if plan.open_sizes:
+        sizes = model.fixed(form.batch_size, form.timesteps)
         written.write_bytes(fb.sized(written.read_bytes(), {s.name: s.shape for s in sizes}))
     try:
         contents.check_builtin_only(written)
         groups = [] if calibration is None else [calibration]
-        if groups and LOWERINGS.get(form.lowering).open_sizes:
+        if groups and plan.open_sizes:
             groups += resized(model, groups[0])
         # Lengths that the data lack have ranges too, which those of long inputs are not.
-        groups = [_with_lengths(group, paddings(model)) for group in groups]
+        groups = [_with_lengths(group, model.paddings) for group in groups]
         plain = written.read_bytes()
         written.write_bytes(form.mode.quantized(plain, groups, form.integer_io))
         info = contents.check_builtin_only(written)
@@ -126,7 +143,7 @@ def write(
             reason,
             "unloadable",
         ) from error
-    return Written(written, expressed, info, len(plain))
+    return Written(written, plan, info, len(plain))
 
 
 def _with_lengths(x: Samples, padding: Mapping[str, float]) -> Samples:

@@ -23,6 +23,8 @@ from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import ConversionError, OpGateError, OutputError, one_line
 from keras_rnn_zoo.export.diagnose.known_failures import Failure, named_ops, remedy
 from keras_rnn_zoo.export.diagnose.minimize import SECONDS, Attempt, Search, part_of, path_of, title
+from keras_rnn_zoo.export.keras_model.model import KerasModel
+from keras_rnn_zoo.export.keras_model.recurrent import layers_of
 from keras_rnn_zoo.export.keras_model.signature import graph_of
 from keras_rnn_zoo.export.progress import Progress
 from keras_rnn_zoo.provenance import provenance
@@ -33,7 +35,7 @@ MODEL_FILE, LOG_FILE, FAILURE_FILE = "model.keras", "log.txt", "failure.json"
 
 def diagnosed(
     failure: Failure,
-    model: Any,
+    model: KerasModel,
     attempt: Attempt,
     directory: Path,
     settings: dict[str, Any],
@@ -91,7 +93,7 @@ def diagnosed(
         "settings": settings,
         "provenance": provenance(),
     }
-    part = part_of(nodes, model.name) if nodes else contextlib.nullcontext(model)
+    part = part_of(nodes, model.name) if nodes else contextlib.nullcontext(model.keras)
     try:
         with warnings.catch_warnings(), part as smallest:
             warnings.simplefilter("ignore")
@@ -158,8 +160,6 @@ def _replaceable(directory: Path) -> bool:
 
 def _snippet(model: Any, record: dict[str, Any]) -> list[str]:
     """Returns lines of Python that load the model and fail again."""
-    from keras_rnn_zoo.export.keras_model.recurrent import layers_of
-
     kinds = {type(layer) for layer in [*layers_of(model), *graph_of(model).operations]}
     own = sorted(
         (kind.__module__, kind.__qualname__)
@@ -173,7 +173,7 @@ def _snippet(model: Any, record: dict[str, Any]) -> list[str]:
         for module, name in own
     ]
     own = [(module, name.split(".")[-1]) for module, name in own]
-    lines.append("import keras; from keras_rnn_zoo.export import export_tflite, samples")
+    lines.append("import keras; from keras_rnn_zoo.export import export_tflite, synthetic_samples")
     custom = "{" + ", ".join(f'"{name}": {name}' for _, name in own) + "}"
     more = f", custom_objects={custom}" if own else ""
     if any(kind.__name__ == "Lambda" for kind in kinds):
@@ -183,6 +183,6 @@ def _snippet(model: Any, record: dict[str, Any]) -> list[str]:
         f", {name}={value!r}" for name, value in record["settings"].items() if value is not None
     )
     if record["settings"].get("quantization") == "int8":
-        settings += ", representative_data=samples.synthetic_samples(model)"
+        settings += ", representative_data=synthetic_samples(model)"
     lines.append(f'export_tflite(model, "model.tflite"{settings})')
     return lines

@@ -15,12 +15,8 @@ from typing import Any
 
 from keras_rnn_zoo.errors import ConversionError, OpGateError, one_line
 from keras_rnn_zoo.export.diagnose.known_failures import Failure, named_ops
-from keras_rnn_zoo.export.keras_model.signature import (
-    Timesteps,
-    fixed_shapes,
-    graph_of,
-    input_specs,
-)
+from keras_rnn_zoo.export.keras_model.model import KerasModel
+from keras_rnn_zoo.export.keras_model.signature import Timesteps, graph_of
 from keras_rnn_zoo.export.progress import Progress
 
 # A search ends after so many seconds (and the try that runs then) or so many tries. A part of a
@@ -37,7 +33,7 @@ class Search:
     """Looks for the smallest part of a model that fails as the whole does.
 
     Args:
-        model: A built functional or sequential model; it comes out as it went in.
+        model: The model; it comes out as it went in.
         attempt: Converts a model within so many seconds, or raises.
         failure: How the whole model failed.
         say: Is told what is tried.
@@ -52,7 +48,7 @@ class Search:
 
     def __init__(
         self,
-        model: Any,
+        model: KerasModel,
         attempt: Attempt,
         failure: Failure,
         say: Progress = lambda line: None,
@@ -79,13 +75,13 @@ class Search:
             batch_size: Sequences that one call of the file answers.
             timesteps: Sizes that the model leaves open.
         """
-        fixed = fixed_shapes(self._model, batch_size, timesteps)
+        fixed = self._model.fixed(batch_size, timesteps)
         shapes = [
             (own.shape[0], *spec.shape[1:])
-            for own, spec in zip(input_specs(self._model), fixed, strict=True)
+            for own, spec in zip(self._model.inputs, fixed, strict=True)
         ]
         try:
-            nodes = _with_sizes(graph_of(self._model), shapes)
+            nodes = _with_sizes(graph_of(self._model.keras), shapes)
         except Exception as error:  # a layer that cannot be called again
             self._tell(f"the layers cannot be called one by one: {one_line(error)}")
             return []

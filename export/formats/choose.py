@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnn_zoo.errors import ConfigError, UnknownNameError, listed, nearest
+from keras_rnn_zoo.errors import ConfigError, listed
 from keras_rnn_zoo.export.lowering import LOWERINGS
+from keras_rnn_zoo.export.options import AUTO, FileOptions
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 from keras_rnn_zoo.export.tflite.latency import machine
 
-AUTO = "auto"
-# Bytes that a file may have for `auto` to fold: an app on a phone is a few times as large.
-SIZE_LIMIT = 4_000_000
 # Times that differ by less say nothing: the smaller file is better.
 NOISE = 1.05
 # Rounds in which each candidate answers once; what slows the machine for a while slows them all.
@@ -74,46 +72,30 @@ class Choice:
         return asdict(self)
 
 
-def candidates(
-    lowering: str | Sequence[str] | None,
-    fold_embedding: bool | None,
-    timesteps: int,
-    target: str = "litert",
-) -> list[Candidate]:
+def candidates(options: FileOptions, timesteps: int) -> list[Candidate]:
     """Returns what is to be tried, and what is not, with the reason.
 
     Args:
-        lowering: A name, `"auto"`, or several names to choose among; None for the one that the
-            target prefers.
-        fold_embedding: True has files that do not fold to compare with; None tries both where
-            there is a choice of lowerings.
+        options: `lowering` is a name, `"auto"`, or several names to choose among; None for the one
+            that the target prefers. `fold_embedding` True has files that do not fold to compare
+            with; None tries both where there is a choice of lowerings.
         timesteps: Number of time steps of the model.
-        target: Name of the client that the file is for.
 
     Raises:
-        UnknownNameError: No such lowering or target.
-        ConfigError: No lowering at all, one that the target does not take, or none that folds
-            where folding was asked for.
+        ConfigError: A lowering that the target does not take, or none that folds where folding was
+            asked for.
     """
-    client = TARGETS.get(target)
+    client, fold_embedding = TARGETS.get(options.target), options.fold_embedding
     preferred = client.lowerings[0]
-    automatic = lowering == AUTO
+    automatic = options.lowering == AUTO
     if automatic:
         # What lets an app size its inputs is another kind of file.
         names = [name for name in client.lowerings if not LOWERINGS.get(name).open_sizes]
-    elif lowering is None:
+    elif options.lowering is None:
         names = [preferred]
     else:
-        names = [lowering] if isinstance(lowering, str) else list(dict.fromkeys(lowering))
-    if not names:
-        raise ConfigError("Name at least one lowering, or 'auto'. Received: none")
-    for name in names:
-        if name not in LOWERINGS.names():
-            everything = [*LOWERINGS.names(), AUTO]
-            raise UnknownNameError(
-                f"Unknown lowering: {name!r}.{nearest(name, everything)} Known: "
-                f"{listed(everything)}."
-            )
+        given = options.lowering
+        names = [given] if isinstance(given, str) else list(given)
     client.check_lowerings(names)
     known = {name: LOWERINGS.get(name) for name in names}
     if fold_embedding and not any(entry.folds for entry in known.values()):
@@ -164,9 +146,7 @@ def race(files: Mapping[Candidate, Path], samples: Arrays) -> dict[Candidate, fl
     return {candidate: 1e3 * float(np.median(values)) for candidate, values in times.items()}
 
 
-def ranked(
-    measured: Sequence[Candidate], fold_embedding: bool | None, size_limit: int
-) -> list[Candidate]:
+def ranked(measured: Sequence[Candidate], options: FileOptions) -> list[Candidate]:
     """Orders candidates that took part in the race, the best first.
 
     The best is the smallest of those that take about as long as the fastest. Where folding was
@@ -178,8 +158,8 @@ def ranked(
         problem = None
         if not candidate.wanted:
             problem = "to compare with"
-        elif candidate.fold_embedding and not fold_embedding and _size(candidate) > size_limit:
-            problem = f"larger than the limit of {size_limit:,} bytes"
+        elif _too_large(candidate, options):
+            problem = f"larger than the limit of {options.size_limit:,} bytes"
         if problem is None:
             counting.append(candidate)
         else:
@@ -187,6 +167,11 @@ def ranked(
     enough = NOISE * min(map(_time, counting), default=0.0)
     close = sorted((c for c in counting if _time(c) <= enough), key=_size)
     return [*close, *sorted((c for c in counting if _time(c) > enough), key=_time), *others]
+
+
+def _too_large(candidate: Candidate, options: FileOptions) -> bool:
+    unasked = candidate.fold_embedding and not options.fold_embedding
+    return unasked and _size(candidate) > options.size_limit
 
 
 def _size(candidate: Candidate) -> int:
@@ -197,9 +182,7 @@ def _time(candidate: Candidate) -> float:
     return candidate.median_ms or 0.0
 
 
-def explain(
-    chosen: Candidate, considered: Sequence[Candidate], fold_embedding: bool | None
-) -> Choice:
+def explain(chosen: Candidate, considered: Sequence[Candidate]) -> Choice:
     """Puts into words what was chosen and why."""
     shown = []
     for each in considered:

@@ -22,6 +22,8 @@ import numpy as np
 from keras_rnn_zoo.export.convert.converter import in_this_process
 from keras_rnn_zoo.export.convert.write import Form, write
 from keras_rnn_zoo.export.formats.tflite import TFLiteResult, export_tflite
+from keras_rnn_zoo.export.keras_model.model import KerasModel
+from keras_rnn_zoo.export.keras_model.replica import replica
 from keras_rnn_zoo.export.keras_model.samples import Samples, as_samples
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.targets import TARGETS
@@ -70,7 +72,7 @@ def measure(
     the one that the target prefers.
 
     Args:
-        model: A built `keras.Model`. Its weights change while this runs, and are put back.
+        model: A built `keras.Model`; it is not changed.
         quantization: Name of the quantization mode.
         target: Name of the client that the file is for.
         samples: Encoded inputs `[n, ...]`, or name -> inputs: a file may answer short sequences
@@ -88,14 +90,14 @@ def measure(
     """
     mode, client = QUANTIZATIONS.get(quantization), TARGETS.get(target)
     client.check_quantization(quantization)
-    data = as_samples(model, samples, limit=SAMPLES)
+    ready = KerasModel(_with_distinct_weights(model))
+    data = as_samples(ready, samples, limit=SAMPLES)
     lengths = [array.shape[1] for array in data.values() if array.ndim > 1]
     form = Form(mode, client.lowerings[0], timesteps=max(lengths, default=None))
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch, in_this_process():
-        with _distinct_weights(model):
-            calibration = data if mode.needs_representative_data else None
-            written = write(model, Path(scratch), form, calibration)
-        client.check_file(written.info, written.expressed.fallbacks)
+        calibration = data if mode.needs_representative_data else None
+        written = write(ready, form.plan(ready), Path(scratch), form, calibration)
+        client.check_file(written.info, written.plan.fallbacks)
         latency = median_latency(written.path, data, seconds=seconds, limit_ms=limit_ms)
     return Measurement(written.info.bytes, latency, int(model.count_params()))
 
@@ -173,33 +175,25 @@ def score(path: PathLike, x: np.ndarray, y: np.ndarray, task: str) -> dict[str, 
     return {get_task(task).metric: evaluate_tflite(path, x, y, task)}
 
 
-@contextlib.contextmanager
-def _distinct_weights(model: Any) -> Iterator[None]:
-    """Gives a model weights that differ, as those of a trained one, until the block ends.
+def _with_distinct_weights(model: Any) -> Any:
+    """Returns a replica with weights that differ, as those of a trained model.
 
     Of biases that are all zero, as they are before training, the converter makes a smaller file:
     it stores equal constants once, and drops what adds zero. And columns of a kernel that are
     equally large, as before training, need no scales of their own when they become int8.
     """
-    import keras
-
     generator = np.random.default_rng(0)
-    before = []
-    try:
-        for variable in model.weights:
-            value = keras.ops.convert_to_numpy(variable.value)
-            if not np.issubdtype(value.dtype, np.floating):
-                continue
-            before.append((variable, value))
-            if value.ndim < 2 or value.min() == value.max():
-                # Above 0, as a variance has to stay.
-                variable.assign(value + generator.uniform(0.001, 0.01, value.shape))
-            else:
-                variable.assign(value * generator.uniform(0.3, 1.0, value.shape[-1]))
-        yield
-    finally:
-        for variable, value in before:
-            variable.assign(value)
+    own = replica(model, model.weights)
+    for variable in own.weights:
+        value = np.array(variable)
+        if not np.issubdtype(value.dtype, np.floating):
+            continue
+        if value.ndim < 2 or value.min() == value.max():
+            # Above 0, as a variance has to stay.
+            variable.assign(value + generator.uniform(0.001, 0.01, value.shape))
+        else:
+            variable.assign(value * generator.uniform(0.3, 1.0, value.shape[-1]))
+    return own
 
 
 @contextlib.contextmanager

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,12 @@ import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import ExportError, RunError, listed
-from keras_rnn_zoo.export.keras_model.prepare import prepared, states_put_back
+from keras_rnn_zoo.export.formats.format import Format, bytes_of, register_format
+from keras_rnn_zoo.export.keras_model.model import KerasModel
+from keras_rnn_zoo.export.keras_model.prepare import prepare
 from keras_rnn_zoo.export.keras_model.samples import synthetic_samples
-from keras_rnn_zoo.export.keras_model.signature import (
-    Timesteps,
-    call_flat,
-    input_specs,
-    output_names,
-    renamed,
-)
+from keras_rnn_zoo.export.keras_model.signature import Timesteps
+from keras_rnn_zoo.export.quantization import roundings
 from keras_rnn_zoo.export.tflite.interpreter import SIGNATURE, Arrays
 from keras_rnn_zoo.export.verify.compare import INVOKES, Parity, compare_names, compare_values
 from keras_rnn_zoo.export.verify.reference import Reference, reference_of
@@ -94,33 +90,29 @@ def export_saved_model(
         OutputError: `path` holds something, or cannot be written.
     """
     files.check_new_directory(path)
-    with prepared(model, samples, timesteps, keep_states=True) as ready:
-        reference = None
-        with states_put_back(ready.model) as stateful:
-            if verify:
-                from keras_rnn_zoo.export.formats.tflite import roundings
-
-                given = synthetic_samples(ready.model, timesteps) if samples is None else samples
-                reference = reference_of(
-                    ready.model, given, roundings=roundings([]), keep_states=True
-                )
-        with files.new_directory(path) as directory:
-            write_saved_model(ready.model, directory)
-            parity = None
-            if reference is not None:
-                parity = compare_saved_model(directory, reference, stateful=stateful)
-        return SavedModelResult(
-            path=Path(path),
-            bytes=directory_bytes(path),
-            inputs=tuple(spec.name for spec in input_specs(ready.model)),
-            outputs=tuple(output_names(ready.model)),
-            parity=parity,
-            names=renamed(ready.model),
-            notes=ready.notes,
-        )
+    ready = prepare(model, samples, timesteps, keep_states=True)
+    reference = None
+    with ready.states_put_back() as stateful:
+        if verify:
+            given = synthetic_samples(ready, timesteps) if samples is None else samples
+            reference = reference_of(ready, given, roundings=roundings([]), keep_states=True)
+    with files.new_directory(path) as directory:
+        write_saved_model(ready, directory)
+        parity = None
+        if reference is not None:
+            parity = compare_saved_model(directory, reference, stateful=stateful)
+    return SavedModelResult(
+        path=Path(path),
+        bytes=bytes_of(Path(path)),
+        inputs=tuple(spec.name for spec in ready.inputs),
+        outputs=tuple(ready.outputs),
+        parity=parity,
+        names=ready.renamed,
+        notes=ready.notes,
+    )
 
 
-def write_saved_model(model: Any, directory: Path) -> None:
+def write_saved_model(model: KerasModel, directory: Path) -> None:
     """Writes a Keras model into an existing directory.
 
     Raises:
@@ -129,23 +121,20 @@ def write_saved_model(model: Any, directory: Path) -> None:
     import keras
     import tensorflow as tf
 
-    specs, names = input_specs(model), output_names(model)
-
     def serve(*inputs: Any) -> dict[str, Any]:
-        return dict(zip(names, call_flat(model, list(inputs)), strict=True))
+        return dict(zip(model.outputs, model(list(inputs)), strict=True))
 
     module = tf.Module()
     # The model itself would bring its optimizer and every function that it ever traced.
-    module.held = [variable.value for variable in model.variables]
-    for layer in model._flatten_layers():
+    module.held = [variable.value for variable in model.keras.variables]
+    for layer in model.keras._flatten_layers():
         module.held += [state.value for state in keras.tree.flatten(_states(layer))]
         if (table := getattr(layer, "lookup_table", None)) is not None:
             module.held.append(table)
-    signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in specs]
+    signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in model.inputs]
     try:
-        with _portable(model):
-            traced = tf.function(serve, autograph=False).get_concrete_function(*signature)
-            tf.saved_model.save(module, str(directory), signatures={SIGNATURE: traced})
+        traced = tf.function(serve, autograph=False).get_concrete_function(*signature)
+        tf.saved_model.save(module, str(directory), signatures={SIGNATURE: traced})
     except (TypeError, ValueError, AssertionError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ExportError(
@@ -217,11 +206,6 @@ def load_signature(path: Path) -> Any:
     return serve
 
 
-def directory_bytes(path: files.PathLike) -> int:
-    """Returns the size of all files in a directory."""
-    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
-
-
 def serve_batches(
     serve: Any, x: Arrays, batch: int | None = None, only: int | None = None
 ) -> Arrays:
@@ -245,25 +229,35 @@ def serve_batches(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-@contextlib.contextmanager
-def _portable(model: Any) -> Iterator[None]:
-    """Keeps ops that only run on the GPU at hand (cuDNN) out of what is traced."""
-    changed = [
-        (layer, layer.use_cudnn)
-        for layer in model._flatten_layers()
-        if getattr(layer, "use_cudnn", None) in ("auto", True)
-    ]
-    try:
-        for layer, _ in changed:
-            layer.use_cudnn = False
-        yield
-    finally:
-        for layer, value in changed:
-            layer.use_cudnn = value
-
-
 def verify(path: str, x: None, reference: str) -> tuple[dict[str, Any], list[Any]]:
     """Does the same in a process of its own, see `tflite.isolated`, with a saved reference."""
     # TensorFlow computes in many threads, and all samples at once.
     signal.setitimer(signal.ITIMER_PROF, 0)
     return compare_saved_model(Path(path), Reference.load(reference)).to_dict(), []
+
+
+@register_format("saved_model")
+class SavedModel(Format):
+    """A directory that `tf.saved_model.load` and TensorFlow Serving take."""
+
+    description = "for TensorFlow: tf.saved_model.load, TensorFlow Serving"
+    file_name = "saved_model"
+
+    def export(self, model: Any, path: Any, **options: Any) -> SavedModelResult:
+        """See `export_saved_model`."""
+        return export_saved_model(model, path, **options)
+
+    def write(self, model: KerasModel, path: Path) -> None:
+        """See `write_saved_model`."""
+        path.mkdir()
+        write_saved_model(model, path)
+
+    def compare(self, path: Path, reference: Reference) -> Parity:
+        """See `compare_saved_model`."""
+        return compare_saved_model(path, reference)
+
+    def serve(self, path: Path) -> Callable[[Arrays], Arrays]:
+        """Answers in TensorFlow."""
+        signature = load_signature(path)
+        fixed = next(iter(signature.structured_input_signature[1].values())).shape[0]
+        return lambda x: serve_batches(signature, x, fixed or 256)

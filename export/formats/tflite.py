@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import (
@@ -16,45 +14,50 @@ from keras_rnn_zoo.errors import (
     ExportError,
     OpGateError,
     TargetError,
-    UnknownNameError,
     VerificationError,
     listed,
-    nearest,
 )
-from keras_rnn_zoo.export.convert.converter import DEFAULT_TIMEOUT
+from keras_rnn_zoo.export.convert import converter
 from keras_rnn_zoo.export.convert.write import Form, Written, write
 from keras_rnn_zoo.export.diagnose.diagnosis import diagnosed
 from keras_rnn_zoo.export.formats import choose
 from keras_rnn_zoo.export.formats.choose import Candidate, Choice
-from keras_rnn_zoo.export.keras_model.prepare import Prepared, prepared
+from keras_rnn_zoo.export.formats.format import BundleJob, Format, register_format
+from keras_rnn_zoo.export.keras_model.model import KerasModel
+from keras_rnn_zoo.export.keras_model.prepare import prepare
 from keras_rnn_zoo.export.keras_model.samples import (
     Samples,
     as_samples,
     sizes_of,
     synthetic_samples,
-    token_inputs,
 )
-from keras_rnn_zoo.export.keras_model.signature import (
-    Timesteps,
-    fixed_shapes,
-    input_specs,
-    renamed,
-)
-from keras_rnn_zoo.export.lowering import LOWERINGS
+from keras_rnn_zoo.export.keras_model.signature import Timesteps
+from keras_rnn_zoo.export.lowering.plan import Plan
+from keras_rnn_zoo.export.options import AUTO, BundleOptions, ExportOptions, FileOptions
 from keras_rnn_zoo.export.progress import Progress, teller
-from keras_rnn_zoo.export.quantization import QUANTIZATIONS, Quantization
+from keras_rnn_zoo.export.quantization import (
+    QUANTIZATIONS,
+    Quantization,
+    held_quantization,
+    roundings,
+)
 from keras_rnn_zoo.export.targets import TARGETS, Target
+from keras_rnn_zoo.export.tflite import contents
+from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, TFLiteModel
+from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
 from keras_rnn_zoo.export.verify import compare
 from keras_rnn_zoo.export.verify.reference import (
-    Rounding,
+    Reference,
     reference_of,
     resized_references,
     sizes_proven,
 )
-from keras_rnn_zoo.export.verify.tolerance import Tolerance
+from keras_rnn_zoo.export.verify.scores import check_losses
+from keras_rnn_zoo.options import takes
 
-INFERENCE_TYPES = ("float32", "int8")
-
+# What a bundle holds where nothing is said.
+MODES = ("none", "float16", "dynamic", "int8")
+LATENCY_SECONDS = 0.5
 # Enough to see the range of each activation; more changes the ranges little and costs time.
 CALIBRATION_SAMPLES = 256
 # Each is answered by Keras and by the file three times over.
@@ -88,9 +91,7 @@ class TFLiteResult:
         float32_bytes: What it was before it was quantized.
         quantization: Name of the quantization mode.
         target: Name of the client that it is for.
-        lowering: Path of each recurrent layer -> the lowering that expresses it.
-        fallbacks: Path of a layer that the chosen lowering refused -> why.
-        folded: Paths of the layers whose embedding and input projection are one table.
+        plan: What became of each layer, and why.
         choice: What else was tried, and why this was taken; None where nothing else was asked for.
         inference_type: Type of the file's inputs and outputs, token ids aside.
         ops: Builtin op -> how often the file holds it.
@@ -105,39 +106,44 @@ class TFLiteResult:
     path: Path
     bytes: int
     quantization: str
-    lowering: dict[str, str]
+    plan: Plan
     inference_type: str
     ops: dict[str, int]
+    float32_bytes: int
+    target: str
     unquantized: tuple[Unquantized, ...] = ()
     parity: compare.Parity | None = None
-    synthetic: bool = field(default=False)
-    fallbacks: dict[str, str] = field(default_factory=dict)
-    folded: tuple[str, ...] = ()
+    synthetic: bool = False
     choice: Choice | None = None
-    target: str = "litert"
     names: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    float32_bytes: int = 0
+
+    @property
+    def lowering(self) -> dict[str, str]:
+        """Path of each recurrent layer -> the lowering that expresses it."""
+        return self.plan.lowerings
+
+    @property
+    def fallbacks(self) -> dict[str, str]:
+        """Path of a layer that the chosen lowering refused -> why."""
+        return self.plan.fallbacks
+
+    @property
+    def folded(self) -> tuple[str, ...]:
+        """Paths of the layers whose embedding and input projection are one table."""
+        return self.plan.folded
 
 
+@takes(ExportOptions)
 def export_tflite(
     model: Any,
     path: files.PathLike,
     *,
-    quantization: str | None = None,
     representative_data: Any = None,
     samples: Any = None,
-    batch_size: int = 1,
-    timesteps: Timesteps = None,
-    target: str = "litert",
-    lowering: str | Sequence[str] | None = None,
-    fold_embedding: bool | None = None,
-    size_limit: int = choose.SIZE_LIMIT,
-    inference_type: str = "float32",
-    verify: bool = True,
-    tolerance: Tolerance | None = None,
     diagnose: bool | files.PathLike = True,
     progress: bool | Progress = True,
+    **options: Any,
 ) -> TFLiteResult:
     """Writes a Keras model as a .tflite file of builtin ops and proves it on real samples.
 
@@ -150,34 +156,12 @@ def export_tflite(
     Args:
         model: A built `keras.Model`; one with a `call` of its own was called on data before.
         path: File to write; one that exists is replaced.
-        quantization: `None` or `"none"` (float32), `"float16"`, `"dynamic"` (int8 weights) or
-            `"int8"` (int8 weights and matrix products, calibrated).
         representative_data: Inputs like those the model will meet, for `"int8"` and, where there
             are any, for `"dynamic"`, which answers finer with them: an array `[samples, ...]`, a
             list or dict of arrays for several inputs, or a callable that yields samples of batch
             1, as the TFLite converter takes. A few hundred are enough.
         samples: Inputs to verify on, in the same forms; the representative data where none are
             given, and random inputs where there is neither.
-        batch_size: Sequences that one call of the file answers; any number with `"resizable"`.
-        timesteps: Number of time steps where the model's inputs leave it open; by input name where
-            they differ, `{"left": 20, "right": 30}`, and by axis where that is not the second one,
-            `{"line": {2: 40}}`. Samples say it, too.
-        target: The client that the file is for: see `keras_rnn_zoo.export.TARGETS`. It decides
-            which lowerings and quantizations there are, and what the file may hold.
-        lowering: How recurrences are expressed: see `keras_rnn_zoo.export.LOWERINGS`; None for
-            what the target prefers, which for most is `"loop"`. A layer that it cannot express is
-            left to another one, and the result says why. `"auto"`, or several names, writes each
-            and takes what is fastest on this machine: `choice` says why, and how to pin it.
-            `"resizable"` fixes neither the batch size nor what else the model leaves open: an app
-            sizes the inputs (`resize_tensor_input`), and the file is proven at three sizes.
-        fold_embedding: Replace an embedding and the input projection of the recurrence right
-            behind it by one table: faster, and larger. None leaves it to `"auto"`, and folds
-            nothing without; True has the result compare both.
-        size_limit: Bytes that a file may have for `"auto"` to fold.
-        inference_type: Type of the file's inputs and outputs: `"float32"`, or with `"int8"` also
-            `"int8"`, real value = scale * (stored - zero point). Token ids stay int32.
-        verify: Compare the file's answers with the model's.
-        tolerance: Differences to accept instead of those of the quantization mode.
         diagnose: Where a model does not convert, look for the layer to blame (about 45 s at
             most) and write what a bug report needs to the directory `<stem>.failure` beside
             `path`, or to the directory that is named here. False does neither.
@@ -188,7 +172,8 @@ def export_tflite(
 
     Raises:
         UnknownNameError: No such quantization, target or lowering.
-        ConfigError: The target does not take that quantization or lowering.
+        ConfigError: An option is out of range, or the target does not take that quantization or
+            lowering.
         ExportError: The model cannot be exported, or the inputs do not fit it.
         ConversionError: The model does not convert; the message names the layer to blame and what
             to do, `log` has all that the converter said.
@@ -196,173 +181,302 @@ def export_tflite(
         TargetError: The file holds what the target does not run.
         VerificationError: The file answers something else than the model.
         OutputError: `path` cannot be written.
+
+    Example:
+        ```python
+        result = export_tflite(model, "model.tflite", quantization="dynamic", samples=x_test)
+        print(result.bytes, result.parity.max_abs_output)
+        ```
     """
-    mode = QUANTIZATIONS.get(quantization or "none")
-    check_inference_type(inference_type, [mode])
+    chosen = ExportOptions.of(options)
+    mode = QUANTIZATIONS.get(chosen.quantization)
+    check_inference_type(chosen.inference_type, [mode])
     path = Path(path)
     if path.is_dir():
         raise ExportError(f"Cannot write {path}: it is a directory. Name a file, model.tflite say.")
-    if (
-        isinstance(batch_size, bool)
-        or not isinstance(batch_size, (int, np.integer))
-        or batch_size < 1
-    ):
-        raise ExportError(
-            f"batch_size must be at least 1, a whole number. Received: {batch_size!r}"
-        )
     if mode.needs_representative_data and representative_data is None:
         raise ExportError(
             f"Quantization '{mode.name}' calibrates on real inputs and there are none. Pass "
             "representative_data=..., a few hundred inputs like those the model will meet, or "
             "choose 'dynamic', which needs none."
         )
-    # Refuses unknown names before any work.
-    choose.candidates(lowering, fold_embedding, 1, target)
-    client = TARGETS.get(target)
+    # Refuses what the target does not take before any work.
+    choose.candidates(chosen, 1)
+    client = TARGETS.get(chosen.target)
     client.check_quantization(mode.name)
+    say = teller(progress)
     given = representative_data if samples is None else samples
-    with prepared(model, given, timesteps) as ready:
-        for note in ready.notes:
-            teller(progress)(note)
-        return _export(
-            ready,
-            path,
-            mode,
-            client,
-            given,
-            representative_data,
-            batch_size,
-            timesteps,
-            lowering,
-            fold_embedding,
-            size_limit,
-            inference_type,
-            verify,
-            tolerance,
-            diagnose,
-            progress,
-        )
-
-
-def _export(
-    ready: Prepared,
-    path: Path,
-    mode: Quantization,
-    client: Target,
-    given: Any,
-    representative_data: Any,
-    batch_size: int,
-    timesteps: Timesteps,
-    lowering: str | Sequence[str] | None,
-    fold_embedding: bool | None,
-    size_limit: int,
-    inference_type: str,
-    verify: bool,
-    tolerance: Tolerance | None,
-    diagnose: bool | files.PathLike,
-    progress: bool | Progress,
-) -> TFLiteResult:
-    """Does what `export_tflite` says, for what `prepared` made of its model."""
-    model, target = ready.model, client.name
-    proof = None
-    if given is not None:
-        proof = as_samples(model, given, limit=VERIFICATION_SAMPLES, timesteps=timesteps)
-        timesteps = sizes_of(model, proof, timesteps)
-    specs = fixed_shapes(model, batch_size, timesteps)
-    longest = max((int(spec.shape[1] or 1) for spec in specs if len(spec.shape) > 1), default=1)
-    considered = choose.candidates(lowering, fold_embedding, longest, target)
-    form = Form(
-        mode, considered[0].lowering, False, batch_size, timesteps, inference_type == "int8"
-    )
-    if form.integer_io:
-        check_integer_inputs(model)
-    if proof is None:
-        proof = synthetic_samples(model, timesteps)
-    calibration = None
-    if mode.takes_representative_data and representative_data is not None:
-        calibration = as_samples(
-            model,
-            representative_data,
-            what="representative data",
-            limit=CALIBRATION_SAMPLES,
-            timesteps=timesteps,
-        )
-
+    ready = prepare(model, given, chosen.timesteps)
+    for note in ready.notes:
+        say(note)
+    data = _Data.of(ready, chosen, given, representative_data)
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
+        writer = _Writer(ready, chosen, data, client, Path(scratch))
         try:
-            converted, considered = _convert_all(
-                model, Path(scratch), form, calibration, considered, client
-            )
+            writer.convert()
         except (ConversionError, OpGateError) as error:
             if diagnose is False:
                 raise
-            raise diagnosed(
-                error,
+            place = path.with_name(f"{path.stem}.failure") if diagnose is True else Path(diagnose)
+            form = writer.form
+            raise diagnosed(error, ready, form.attempt, place, form.settings(), say) from error
+        result = writer.result(path)
+        files.write_bytes(path, writer.chosen.path.read_bytes())
+    if result.bytes > result.float32_bytes:
+        say(result.notes[0])
+    return result
+
+
+@takes(ExportOptions)
+def plan(model: Any, *, samples: Any = None, **options: Any) -> Plan:
+    """Says what `export_tflite` does with each recurrent layer of a model, and why.
+
+    Nothing is converted, which takes a second instead of many. With lowering `"auto"`, or several
+    names, it is the plan of the first that would be tried.
+
+    Args:
+        model: A built `keras.Model`; it is not changed.
+        samples: Inputs, as `export_tflite` takes them: they say what a subclassed model takes, and
+            how long sequences are where the model leaves that open.
+
+    Returns:
+        The plan, as plain data.
+
+    Raises:
+        ConfigError, ExportError: See `export_tflite`.
+        ConversionError: The model cannot be traced.
+
+    Example:
+        ```python
+        for layer in plan(model, lowering="fused").recurrences:
+            print(layer.path, layer.lowering, layer.fallback or "")
+        ```
+    """
+    chosen = ExportOptions.of(options)
+    mode = QUANTIZATIONS.get(chosen.quantization)
+    TARGETS.get(chosen.target).check_quantization(mode.name)
+    ready = prepare(model, samples, chosen.timesteps, compare=False)
+    return plans(ready, chosen, [mode], samples)[mode.name]
+
+
+def plans(
+    model: KerasModel, options: FileOptions, modes: Sequence[Quantization], samples: Any = None
+) -> dict[str, Plan]:
+    """Returns name of each quantization mode -> what an export does with a model in it."""
+    timesteps = options.timesteps
+    if samples is not None:
+        given = as_samples(model, samples, limit=1, timesteps=timesteps)
+        timesteps = sizes_of(model, given, timesteps)
+    first = choose.candidates(options, 1)[0]
+    fold = bool(options.fold_embedding)
+    return {
+        mode.name: Form(mode, first.lowering, fold, options.batch_size, timesteps).plan(model)
+        for mode in modes
+    }
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The inputs that a file is made and judged with.
+
+    Attributes:
+        proof: Name -> samples to verify on.
+        calibration: Name -> samples to calibrate on; None where the mode takes none.
+        timesteps: Sizes that the model leaves open, as the samples say them.
+        synthetic: The samples are random.
+    """
+
+    proof: Samples
+    calibration: Samples | None
+    timesteps: Timesteps
+    synthetic: bool
+
+    @classmethod
+    def of(
+        cls, model: KerasModel, options: ExportOptions, given: Any, representative_data: Any
+    ) -> _Data:
+        """Brings what the user gave into one form."""
+        mode, timesteps = QUANTIZATIONS.get(options.quantization), options.timesteps
+        proof = None
+        if given is not None:
+            proof = as_samples(model, given, limit=VERIFICATION_SAMPLES, timesteps=timesteps)
+            timesteps = sizes_of(model, proof, timesteps)
+        model.fixed(options.batch_size, timesteps)
+        if options.inference_type == "int8":
+            check_integer_inputs(model)
+        calibration = None
+        if mode.takes_representative_data and representative_data is not None:
+            calibration = as_samples(
                 model,
-                form.attempt,
-                path.with_name(f"{path.stem}.failure") if diagnose is True else Path(diagnose),
-                form.settings(),
-                teller(progress),
-            ) from error
-        order = list(converted)
-        if len(converted) > 1:
-            times = choose.race({c: made.path for c, made in converted.items()}, proof)
-            measured = {
-                replace(c, bytes=made.info.bytes, median_ms=times[c]): made
-                for c, made in converted.items()
-            }
-            order = choose.ranked(list(measured), fold_embedding, size_limit)
-            converted = {c: measured[replace(c, problem=None)] for c in order}
-        chosen, parity, failed = _first_true(
-            {c: converted[c].path for c in order if c.problem is None},
-            model,
-            proof,
-            mode,
-            tolerance or mode.tolerance,
-            verify,
+                representative_data,
+                what="representative data",
+                limit=CALIBRATION_SAMPLES,
+                timesteps=timesteps,
+            )
+        if proof is None:
+            proof = synthetic_samples(model, timesteps)
+        return cls(proof, calibration, timesteps, given is None)
+
+
+class _Writer:
+    """Writes a model in each way that is to be tried, and finds the one to keep.
+
+    Attributes:
+        form: How a file is written, before its lowering is chosen.
+        chosen: The file to keep, once there is a `result`.
+    """
+
+    def __init__(
+        self,
+        model: KerasModel,
+        options: ExportOptions,
+        data: _Data,
+        target: Target,
+        directory: Path,
+    ):
+        self._model = model
+        self._options = options
+        self._data = data
+        self._target = target
+        self._directory = directory
+        self._mode = QUANTIZATIONS.get(options.quantization)
+        specs = model.fixed(options.batch_size, data.timesteps)
+        longest = max((int(spec.shape[1] or 1) for spec in specs if len(spec.shape) > 1), default=1)
+        self._considered = choose.candidates(options, longest)
+        self._made: dict[Candidate, Written] = {}
+        self.form = Form(
+            self._mode,
+            self._considered[0].lowering,
+            False,
+            options.batch_size,
+            data.timesteps,
+            options.inference_type == "int8",
         )
-        made = converted[chosen]
-        notes = ready.notes
-        if form.integer_io and parity is not None:
-            notes += tuple(compare.integer_answers(parity))
-        if larger := larger_than_float32(path.name, made.info.bytes, made.float32_bytes):
-            teller(progress)(larger)
-            notes = (larger, *notes)
-        if verify and LOWERINGS.get(chosen.lowering).open_sizes:
-            resized = resized_references(model, proof, roundings([mode]))
-            for reference in resized:
-                compare.compare_tflite(
-                    made.path, reference, tolerance or mode.tolerance, mode=mode.name
-                )
-            notes += (sizes_proven(proof, resized),)
+        self.chosen: Written
+
+    def convert(self) -> None:
+        """Writes the model in each way that is to be tried.
+
+        Raises:
+            ConversionError, OpGateError, TargetError: Nothing could be written.
+            ExportError: There is nothing to fold, and that was asked for.
+        """
+        failure: ConversionError | OpGateError | TargetError | None = None
+        after: list[Candidate] = []
+        for number, candidate in enumerate(self._considered):
+            problem = candidate.problem
+            if problem is None:
+                try:
+                    problem = self._convert(candidate, self._directory / str(number))
+                except (ConversionError, OpGateError, TargetError) as error:
+                    failure = failure or error
+                    problem = str(error)
+            after.append(replace(candidate, problem=problem))
+        if failure is not None and not self._made:
+            raise failure
+        if not any(c.fold_embedding for c in self._made) and all(
+            c.fold_embedding for c in self._considered if c.wanted
+        ):
+            raise ExportError(
+                f"There is nothing to fold in model '{self._model.name}': no recurrent layer reads "
+                "straight from an embedding. Leave fold_embedding out."
+            )
+        self._considered = after
+
+    def _convert(self, candidate: Candidate, place: Path) -> str | None:
+        """Writes one file; returns why it need not be tried, where the plan shows that."""
+        form = replace(self.form, lowering=candidate.lowering, fold=candidate.fold_embedding)
+        planned = form.plan(self._model)
+        if candidate.fold_embedding and not planned.folded:
+            return "no recurrent layer reads straight from an embedding"
+        # Where there is nothing to lower, the first is as good as any.
+        compared = len(self._considered) > 1 and (self._made or planned.lowerings)
+        if compared and candidate.lowering not in planned.lowerings.values():
+            return "expresses no layer of this model"
+        place.mkdir()
+        seconds = converter.DEFAULT_TIMEOUT
+        made = write(self._model, planned, place, form, self._data.calibration, seconds=seconds)
+        self._target.check_file(made.info, planned.fallbacks)
+        self._made[candidate] = made
+        return None
+
+    def result(self, path: Path) -> TFLiteResult:
+        """Finds the fastest file that answers what the model answers, and describes it.
+
+        Raises:
+            VerificationError: None does; that of the best.
+        """
+        ranked, made = list(self._made), dict(self._made)
+        if len(made) > 1:
+            times = choose.race({c: one.path for c, one in made.items()}, self._data.proof)
+            measured = {
+                replace(c, bytes=one.info.bytes, median_ms=times[c]): one for c, one in made.items()
+            }
+            ranked = choose.ranked(list(measured), self._options)
+            made = {c: measured[replace(c, problem=None)] for c in ranked}
+        tried = [candidate for candidate in ranked if candidate.problem is None]
+        winner, parity, failed = self._first_true(tried, made)
+        one = self.chosen = made[winner]
         choice = None
-        if len(considered) > 1:
-            others = [c for c in considered if c.problem is not None]
-            seen = [failed.get(c, c) for c in order]
-            choice = choose.explain(chosen, [*seen, *others], fold_embedding)
-        files.write_bytes(path, made.path.read_bytes())
-    return TFLiteResult(
-        path=path,
-        bytes=made.info.bytes,
-        quantization=mode.name,
-        lowering=made.expressed.lowering,
-        fallbacks=made.expressed.fallbacks,
-        folded=tuple(sorted(made.expressed.folded)),
-        choice=choice,
-        inference_type=inference_type,
-        ops=made.info.ops,
-        unquantized=tuple(
-            Unquantized(weight.name, weight.shape, weight.bytes, reason)
-            for weight in made.info.float32_weights
-            if (reason := mode.why_float32(weight)) is not None
-        ),
-        parity=parity,
-        synthetic=given is None,
-        target=target,
-        names=renamed(model),
-        notes=notes,
-        float32_bytes=made.float32_bytes,
-    )
+        if len(self._considered) > 1:
+            others = [c for c in self._considered if c.problem is not None]
+            choice = choose.explain(winner, [*(failed.get(c, c) for c in ranked), *others])
+        return TFLiteResult(
+            path=path,
+            bytes=one.info.bytes,
+            quantization=self._mode.name,
+            plan=one.plan,
+            choice=choice,
+            inference_type=self._options.inference_type,
+            ops=one.info.ops,
+            unquantized=tuple(
+                Unquantized(weight.name, weight.shape, weight.bytes, reason)
+                for weight in one.info.float32_weights
+                if (reason := self._mode.why_float32(weight)) is not None
+            ),
+            parity=parity,
+            synthetic=self._data.synthetic,
+            target=self._target.name,
+            names=self._model.renamed,
+            notes=self._notes(path.name, one, parity),
+            float32_bytes=one.float32_bytes,
+        )
+
+    def _notes(self, name: str, made: Written, parity: compare.Parity | None) -> tuple[str, ...]:
+        notes = [*self._model.notes]
+        if self.form.integer_io and parity is not None:
+            notes += compare.integer_answers(parity)
+        if larger := larger_than_float32(name, made.info.bytes, made.float32_bytes):
+            notes.insert(0, larger)
+        if self._options.verify and made.plan.open_sizes:
+            proof = self._data.proof
+            resized = resized_references(self._model, proof, roundings([self._mode]))
+            for reference in resized:
+                self._compare(made.path, reference)
+            notes.append(sizes_proven(proof, resized))
+        return tuple(notes)
+
+    def _first_true(
+        self, candidates: Sequence[Candidate], made: dict[Candidate, Written]
+    ) -> tuple[Candidate, compare.Parity | None, dict[Candidate, Candidate]]:
+        """Returns the first candidate whose file answers what the model answers, and the failed."""
+        if not self._options.verify:
+            return candidates[0], None, {}
+        failed: dict[Candidate, Candidate] = {}
+        failure: VerificationError | None = None
+        reference = reference_of(self._model, self._data.proof, roundings=roundings([self._mode]))
+        for candidate in candidates:
+            try:
+                return candidate, self._compare(made[candidate].path, reference), failed
+            except VerificationError as error:
+                failure = failure or error
+                failed[candidate] = replace(candidate, problem=str(error))
+        assert failure is not None
+        raise failure
+
+    def _compare(self, path: Path, reference: Reference) -> compare.Parity:
+        tolerance = self._options.tolerance or self._mode.tolerance
+        return compare.compare_tflite(path, reference, tolerance, mode=self._mode.name)
 
 
 def larger_than_float32(name: str, size: int, float32: int) -> str | None:
@@ -375,116 +489,12 @@ def larger_than_float32(name: str, size: int, float32: int) -> str | None:
     )
 
 
-def _convert_all(
-    model: Any,
-    directory: Path,
-    form: Form,
-    calibration: Samples | None,
-    considered: list[Candidate],
-    target: Target,
-) -> tuple[dict[Candidate, Written], list[Candidate]]:
-    """Writes the model in each way that is to be tried.
-
-    Returns:
-        What was written, and all that was considered; what was not written has its problem.
-
-    Raises:
-        ConversionError, OpGateError, TargetError: Nothing could be written.
-        ExportError: There is nothing to fold, and that was asked for.
-    """
-    made: dict[Candidate, Written] = {}
-    after: list[Candidate] = []
-    failure: ConversionError | OpGateError | TargetError | None = None
-    for number, candidate in enumerate(considered):
-        problem = candidate.problem
-        if problem is None:
-            place = directory / str(number)
-            place.mkdir()
-            try:
-                one = write(
-                    model,
-                    place,
-                    replace(form, lowering=candidate.lowering, fold=candidate.fold_embedding),
-                    calibration,
-                    DEFAULT_TIMEOUT,
-                )
-                target.check_file(one.info, one.expressed.fallbacks)
-            except (ConversionError, OpGateError, TargetError) as error:
-                failure = failure or error
-                problem = str(error)
-            else:
-                if candidate.fold_embedding and not one.expressed.folded:
-                    problem = "no recurrent layer reads straight from an embedding"
-                elif (
-                    len(considered) > 1
-                    # Where there is nothing to lower, the first is as good as any.
-                    and (made or one.expressed.lowering)
-                    and candidate.lowering not in set(one.expressed.lowering.values())
-                ):
-                    problem = "expresses no layer of this model"
-                else:
-                    made[candidate] = one
-        after.append(replace(candidate, problem=problem))
-    if failure is not None and not made:
-        raise failure
-    if not any(c.fold_embedding for c in made) and all(
-        c.fold_embedding for c in considered if c.wanted
-    ):
-        raise ExportError(
-            f"There is nothing to fold in model '{model.name}': no recurrent layer reads straight "
-            "from an embedding. Leave fold_embedding out."
-        )
-    return made, after
-
-
-def _first_true(
-    written: dict[Candidate, Path],
-    model: Any,
-    proof: Samples,
-    mode: Quantization,
-    tolerance: Tolerance,
-    verify: bool,
-) -> tuple[Candidate, compare.Parity | None, dict[Candidate, Candidate]]:
-    """Returns the first candidate whose file answers what the model answers.
-
-    Raises:
-        VerificationError: None does; that of the first.
-    """
-    failed: dict[Candidate, Candidate] = {}
-    failure: VerificationError | None = None
-    reference = reference_of(model, proof, roundings=roundings([mode])) if verify else None
-    for candidate, path in written.items():
-        try:
-            parity = None
-            if reference is not None:
-                parity = compare.compare_tflite(path, reference, tolerance, mode=mode.name)
-        except VerificationError as error:
-            failure = failure or error
-            failed[candidate] = replace(candidate, problem=str(error))
-        else:
-            return candidate, parity, failed
-    assert failure is not None
-    raise failure
-
-
-def roundings(modes: Sequence[Quantization]) -> dict[str, Rounding]:
-    """Returns what `reference_of` has to know to judge files in these modes."""
-    # Without rounding, always: it tells a model that amplifies any rounding.
-    return {mode.name: mode for mode in (QUANTIZATIONS.get("none"), *modes)}
-
-
 def check_inference_type(inference_type: str, modes: Sequence[Quantization]) -> None:
     """Refuses a type of inputs and outputs that none of the modes can give a file.
 
     Raises:
-        UnknownNameError: No such type.
         ExportError: None of the modes computes in integers.
     """
-    if inference_type not in INFERENCE_TYPES:
-        raise UnknownNameError(
-            f"Unknown inference type: {inference_type!r}."
-            f"{nearest(inference_type, INFERENCE_TYPES)} Known: {listed(INFERENCE_TYPES)}."
-        )
     if inference_type == "int8" and not any(mode.integer_io for mode in modes):
         raise ExportError(
             "inference_type='int8' needs quantization 'int8'. Received: "
@@ -493,17 +503,119 @@ def check_inference_type(inference_type: str, modes: Sequence[Quantization]) -> 
         )
 
 
-def check_integer_inputs(model: Any) -> None:
+def check_integer_inputs(model: KerasModel) -> None:
     """Refuses a model with token ids as floats: 256 levels cannot tell them apart.
 
     Raises:
         ExportError: An embedding takes a float input.
     """
-    tokens = token_inputs(model)
-    for spec in input_specs(model):
-        if spec.name in tokens and "int" not in spec.dtype:
+    for spec in model.inputs:
+        if spec.name in model.tokens and "int" not in spec.dtype:
             raise ExportError(
                 f"Input '{spec.name}' of model '{model.name}' is {spec.dtype} and holds token ids, "
                 "which int8 cannot. Build the model with keras.Input(..., dtype='int32') and the "
                 "same weights, or leave inference_type at 'float32'."
             )
+
+
+@register_format("tflite")
+class TFLite(Format):
+    """A .tflite file for each quantization mode."""
+
+    description = "for devices: TensorFlow Lite and LiteRT"
+    file_name = "model.tflite"
+
+    def export(self, model: Any, path: Any, **options: Any) -> TFLiteResult:
+        """See `export_tflite`."""
+        return export_tflite(model, path, **options)
+
+    def write(self, model: KerasModel, path: Path) -> None:
+        """Writes a float32 file."""
+        export_tflite(model, path, verify=False)
+
+    def compare(self, path: Path, reference: Reference) -> compare.Parity:
+        """See `compare_tflite`; the mode is that of what the file holds."""
+        file = TFLiteModel(path)
+        ends = [asdict(one) for one in (*file.inputs.values(), *file.outputs.values())]
+        mode = QUANTIZATIONS.get(held_quantization(contents.inspect(path), ends))
+        return compare.compare_tflite(path, reference, mode.tolerance, mode=mode.name)
+
+    def serve(self, path: Path) -> Callable[[Arrays], Arrays]:
+        """Answers in the interpreter."""
+        file = TFLiteModel(path)
+        return lambda x: file.answer(x)[0]
+
+    def parts(self, options: BundleOptions) -> list[str]:
+        """One for each quantization mode."""
+        if options.quantization is not None:
+            return list(options.quantization)
+        return TARGETS.get(options.target).quantizations(MODES)
+
+    def write_part(self, part: str, directory: Path, job: BundleJob) -> dict[str, Any]:
+        """Writes the file of a quantization mode, proven, timed and scored."""
+        mode, options = QUANTIZATIONS.get(part), job.options
+        path = directory / mode.file_name
+        lowering, several = options.lowering, isinstance(options.lowering, tuple)
+        keywords = {name: getattr(options, name) for name in FileOptions.about()}
+        given = {name: values[: job.reference.given] for name, values in job.reference.x.items()}
+        written = export_tflite(
+            job.model,
+            path,
+            representative_data=job.calibration if mode.takes_representative_data else None,
+            samples=given,
+            diagnose=job.diagnose,
+            progress=job.say,
+            **{
+                **keywords,
+                "quantization": part,
+                "inference_type": options.inference_type if mode.integer_io else "float32",
+                # Of several candidates each has to be true; the one file is compared below.
+                "verify": bool(options.fold_embedding) or lowering == AUTO or several,
+            },
+        )
+        parity = compare.compare_tflite(path, job.reference, mode.tolerance, mode=mode.name)
+        file = TFLiteModel(path)
+        if any(map(file.open, file.inputs)):
+            for other in job.references[1:]:
+                compare.compare_tflite(path, other, mode.tolerance, mode=mode.name)
+        info = contents.inspect(path)
+        scored = None
+        if job.score is not None:
+            scored = job.score(file.predict(job.labelled_inputs))
+            check_losses(path.name, scored["losses"], mode.tolerance)
+        integers = mode.integer_io and options.inference_type == "int8"
+        return {
+            "file": path.name,
+            "format": self.name,
+            "quantization": mode.name,
+            "description": mode.description,
+            "bytes": info.bytes,
+            "float32_bytes": written.float32_bytes,
+            "ops": info.ops,
+            "subgraphs": info.subgraphs,
+            "weights": info.weights,
+            "unquantized": [asdict(weight) for weight in written.unquantized],
+            "variables": info.variables,
+            "signatures": info.signatures,
+            "tensors": {
+                kind: [_tensor(info) for info in tensors.values()]
+                for kind, tensors in (("inputs", file.inputs), ("outputs", file.outputs))
+            },
+            "lowering": written.lowering,
+            "folded": written.folded,
+            "choice": written.choice and written.choice.to_dict(),
+            "fallbacks": written.fallbacks,
+            "plan": written.plan.to_dict(),
+            "notes": compare.integer_answers(parity) if integers else [],
+            "parity": parity.to_dict(),
+            "latency": benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
+            "labelled": scored,
+        }
+
+
+def _tensor(info: TensorInfo) -> dict[str, Any]:
+    """What a client must know to fill an input or to read an output."""
+    known: dict[str, Any] = {"name": info.name, "shape": info.shape, "dtype": info.dtype}
+    if info.scale:
+        known |= {"scale": info.scale, "zero_point": info.zero_point}
+    return known

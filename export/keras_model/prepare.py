@@ -1,9 +1,7 @@
-"""Whatever Keras model a user has, for a while as what can be exported.
+"""Whatever Keras model a user has, as one that can be exported.
 
 That is a functional or sequential model that computes in float32, starts from zero states and whose
-layers have names that TensorFlow takes. The user's own layers and weights are in it: they are given
-other settings for the time of a `with` block, as `rewriting` gives them another `call`, so there is
-no copy to fill and nothing that a custom layer must be able to say about itself.
+layers have names that TensorFlow takes. It is made of a replica of the user's model, see `replica`.
 """
 
 from __future__ import annotations
@@ -12,24 +10,15 @@ import contextlib
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from keras_rnn_zoo.errors import ExportError, listed, one_line
-from keras_rnn_zoo.export.keras_model.samples import (
-    as_samples,
-    synthetic_samples,
-    token_inputs,
-)
-from keras_rnn_zoo.export.keras_model.signature import (
-    Timesteps,
-    call_flat,
-    graph_of,
-    input_specs,
-    legal_names,
-)
+from keras_rnn_zoo.export.keras_model.model import KerasModel, float32_by_default
+from keras_rnn_zoo.export.keras_model.replica import replica
+from keras_rnn_zoo.export.keras_model.samples import as_samples, synthetic_samples
+from keras_rnn_zoo.export.keras_model.signature import Timesteps, graph_of, inputs_of, legal_names
 
 # What TensorFlow takes as the name of a scope.
 SCOPE = r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*"
@@ -37,110 +26,100 @@ SCOPE = r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*"
 COMPARED = 32
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A model as it can be exported.
-
-    Attributes:
-        model: Functional or sequential; valid as long as the block lasts.
-        notes: What differs from the user's model, one sentence each.
-    """
-
-    model: Any
-    notes: tuple[str, ...] = ()
-
-
-@contextlib.contextmanager
-def prepared(
+def prepare(
     model: Any,
     samples: Any = None,
     timesteps: Timesteps = None,
     *,
     keep_states: bool = False,
     compare: bool = True,
-) -> Iterator[Prepared]:
-    """Lets a model be exported until the block ends; then it is as it was.
+) -> KerasModel:
+    """Returns a model as it can be exported, made of the user's, which is not changed.
 
     Args:
-        model: Any built `keras.Model`. What is prepared already is yielded as it is.
+        model: Any built `keras.Model`. What is prepared already is returned as it is.
         samples: Inputs, in any form that `as_samples` takes: they say the names, sizes and dtypes
             of the inputs of a subclassed model, which does not know them.
         timesteps: Sizes that the model leaves open.
-        keep_states: Leave stateful layers as they are.
+        keep_states: Stateful layers go on from call to call, as in Keras, from the states that the
+            model has now.
         compare: Have the notes say how far the answers of a model that computes in another dtype
             are from those in float32.
-
-    Yields:
-        The model, and what is to be told about it.
 
     Raises:
         ExportError: No Keras model, or one that was never called; samples that do not fit it.
     """
     import keras
 
+    if isinstance(model, KerasModel):
+        return model
     if not isinstance(model, keras.Model):
-        input_specs(model)  # says what is wrong
-    layers = _parts(model)
+        inputs_of(model)  # says what is wrong
+    own = replica(model, _variables_of_its_own(model, keep_states))
+    layers = _parts(own)
+    for layer in layers:
+        if not re.fullmatch(SCOPE, layer.name):
+            layer.__dict__["name"] = legal_names([layer.name], "layer")[0]
+        if layer.__dict__.get("use_cudnn") in ("auto", True):  # ops that only a GPU runs
+            layer.__dict__["use_cudnn"] = False
+    stateful = [one for one in layers if one.__dict__.get("stateful") is True]
+    for layer in [] if keep_states else stateful:
+        layer.__dict__["stateful"] = False
     changes = list(_in_float32(layers))
     policies = sorted({policy for *_, policy in changes})
-    kept = [one for one in layers if one.__dict__.get("stateful") is True]
-    stateful = [] if keep_states else kept
-    with contextlib.ExitStack() as stack:
-        for layer in stateful:
-            stack.enter_context(_set(layer, "stateful", False))
-        for thing, name, value in _with_scopes(model, layers):
-            stack.enter_context(_set(thing, name, value))
-        own = _own_answers(model, samples, timesteps) if policies and compare else None
-        for thing, name, value, _ in changes:
-            stack.enter_context(_set(thing, name, value))
-        if policies:
-            stack.enter_context(_float32_for_what_is_made())
-        functional = stack.enter_context(_functional(model, samples, timesteps))
-        if stateful:
-            # A batch of any size will do where no state waits for it.
-            for tensor in keras.tree.flatten(functional.inputs):
-                stack.enter_context(_set(tensor, "_shape", (None, *tensor.shape[1:])))
-        notes = []
-        if policies:
-            text = (
-                f"Computed in float32 from the same weights; the Keras model computes in "
-                f"{listed(policies)}"
-            )
-            if own is not None:
-                text += _difference(own, _answers(functional, samples, timesteps))
-            notes.append(f"{text}.")
-        if kept:
-            names = listed(layer.name for layer in kept if not hasattr(layer, "forward_layer"))
-            notes.append(
-                f"The stateful layers {names} keep their states from one call to the next, as in "
-                "Keras, and start with those that the model has now."
-                if keep_states
-                else f"The stateful layers {names} start from zero states in every call: what is "
-                "exported keeps no state from one call to the next."
-            )
-        yield Prepared(functional, tuple(notes))
+    before = None
+    if policies and compare:
+        before = _own_answers(own, samples, timesteps)
+    for thing, name, value, _ in changes:
+        thing.__dict__[name] = value
+    with float32_by_default() if policies else contextlib.nullcontext():
+        functional = _functional(own, samples, timesteps)
+    if stateful and not keep_states:
+        # A batch of any size will do where no state waits for it.
+        for tensor in keras.tree.flatten(functional.inputs):
+            tensor.__dict__["_shape"] = (None, *tensor.shape[1:])
+    notes = []
+    if policies:
+        text = (
+            f"Computed in float32 from the same weights; the Keras model computes in "
+            f"{listed(policies)}"
+        )
+        if before is not None:
+            ready = KerasModel(functional, float32=True)
+            text += _difference(before, _answers(ready, samples, timesteps))
+        notes.append(f"{text}.")
+    if stateful:
+        names = listed(layer.name for layer in stateful if not hasattr(layer, "forward_layer"))
+        notes.append(
+            f"The stateful layers {names} keep their states from one call to the next, as in "
+            "Keras, and start with those that the model has now."
+            if keep_states
+            else f"The stateful layers {names} start from zero states in every call: what is "
+            "exported keeps no state from one call to the next."
+        )
+    return KerasModel(functional, tuple(notes), float32=bool(policies))
 
 
-@contextlib.contextmanager
-def states_put_back(model: Any) -> Iterator[bool]:
-    """Gives stateful layers the states that they had, once the block ends.
+def _variables_of_its_own(model: Any, states: bool) -> list[Any]:
+    """The variables of a model that its replica is not to share.
 
-    Yields:
-        Whether there are any.
+    Those with names that TensorFlow does not take, and the states that calls change.
     """
     import keras
 
-    states = {
-        id(variable): (variable, np.array(variable))
-        for layer in model._flatten_layers()
-        if layer.__dict__.get("stateful") is True
-        for variable in keras.tree.flatten(getattr(layer, "states", None) or [])
-    }
-    try:
-        yield bool(states)
-    finally:
-        for variable, value in states.values():
-            variable.assign(value)
+    found = [
+        variable
+        for variable in model.variables
+        if not re.fullmatch(SCOPE, _handle_of(variable)) and _handle_of(variable)
+    ]
+    for layer in model._flatten_layers() if states else ():
+        if layer.__dict__.get("stateful") is True:
+            found += keras.tree.flatten(getattr(layer, "states", None) or [])
+    return found
+
+
+def _handle_of(variable: Any) -> str:
+    return str(getattr(variable.value, "_handle_name", "")).rpartition(":")[0]
 
 
 def _parts(model: Any) -> list[Any]:
@@ -148,29 +127,6 @@ def _parts(model: Any) -> list[Any]:
     found = {id(layer): layer for layer in model._flatten_layers()}
     graphs = [graph for layer in found.values() if (graph := graph_of(layer)) is not None]
     return list((found | {id(graph): graph for graph in graphs}).values())
-
-
-@contextlib.contextmanager
-def _set(thing: Any, name: str, value: Any) -> Iterator[None]:
-    """Sets an attribute until the block ends, past what Keras makes of a new attribute."""
-    kept = thing.__dict__[name]
-    thing.__dict__[name] = value
-    try:
-        yield
-    finally:
-        thing.__dict__[name] = kept
-
-
-def _with_scopes(model: Any, layers: list[Any]) -> Iterator[tuple[Any, str, str]]:
-    """Yields the names to set for TensorFlow to take those of layers and their variables."""
-    for layer in layers:
-        if not re.fullmatch(SCOPE, layer.name):
-            yield layer, "name", legal_names([layer.name], "layer")[0]
-    for variable in model.variables:
-        name, _, number = str(getattr(variable.value, "_handle_name", "")).rpartition(":")
-        if name and not re.fullmatch(SCOPE, name):
-            legal = re.sub(r"[^A-Za-z0-9_./]", "_", name)
-            yield variable.value, "_handle_name", f"v{legal}:{number}"
 
 
 # ------------------------------------------------------------------------------------- float32
@@ -205,38 +161,22 @@ def _other(dtype: Any) -> bool:
     return dtype in ("float16", "bfloat16", "float64")
 
 
-@contextlib.contextmanager
-def _float32_for_what_is_made() -> Iterator[None]:
-    """Has layers and tensors that say no dtype be float32."""
-    import keras
-
-    kept = keras.config.floatx(), keras.config.dtype_policy()
-    try:
-        keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy("float32")
-        yield
-    finally:
-        keras.config.set_floatx(kept[0])
-        keras.config.set_dtype_policy(kept[1])
-
-
 def _own_answers(model: Any, samples: Any, timesteps: Timesteps) -> list[np.ndarray] | None:
     """What the model answers under its own dtype policy; None where it cannot."""
     try:
-        with _functional(model, samples, timesteps) as functional:
-            return _answers(functional, samples, timesteps)
+        return _answers(KerasModel(_functional(model, samples, timesteps)), samples, timesteps)
     except Exception:  # no kernel for the dtype, or what is refused below, in better words
         return None
 
 
-def _answers(model: Any, samples: Any, timesteps: Timesteps) -> list[np.ndarray]:
+def _answers(model: KerasModel, samples: Any, timesteps: Timesteps) -> list[np.ndarray]:
     import tensorflow as tf
 
     if samples is None:
         x = synthetic_samples(model, timesteps)
     else:
         x = as_samples(model, samples, limit=COMPARED, timesteps=timesteps)
-    answers = call_flat(model, [tf.constant(values) for values in x.values()])
+    answers = model([tf.constant(values) for values in x.values()])
     return [np.asarray(answer).astype(np.float64) for answer in answers]
 
 
@@ -252,30 +192,25 @@ def _difference(own: list[np.ndarray], answers: list[np.ndarray]) -> str:
 # ---------------------------------------------------------------------------- subclassed models
 
 
-@contextlib.contextmanager
-def _functional(model: Any, samples: Any, timesteps: Timesteps) -> Iterator[Any]:
-    """Yields a functional or sequential model: the one given, or one that calls it."""
+def _functional(model: Any, samples: Any, timesteps: Timesteps) -> Any:
+    """Returns a functional or sequential model: the one given, or one that calls it."""
     import keras
 
     if graph_of(model) is not None:
-        yield model
-        return
+        return model
     if not model.built or (isinstance(model, keras.Sequential) and not model.layers):
         raise ExportError(_unbuilt(model))
     arguments = _inputs_of(model, samples, timesteps)
-    kept = {name: model.__dict__[name] for name in ("_inbound_nodes", "_outbound_nodes")}
-    try:
+    functional = _called(model, arguments)
+    known = KerasModel(functional)
+    tokens = known.tokens if samples is None else set()
+    if tokens:  # nobody said that they are whole numbers
+        whole = {spec.original for spec in known.inputs if spec.name in tokens}
+        arguments = keras.tree.map_structure(
+            lambda t: _input(t.name, t.shape, "int32") if t.name in whole else t, arguments
+        )
         functional = _called(model, arguments)
-        tokens = token_inputs(functional) if samples is None else set()
-        if tokens:  # nobody said that they are whole numbers
-            whole = {spec.original for spec in input_specs(functional) if spec.name in tokens}
-            arguments = keras.tree.map_structure(
-                lambda t: _input(t.name, t.shape, "int32") if t.name in whole else t, arguments
-            )
-            functional = _called(model, arguments)
-        yield functional
-    finally:
-        model.__dict__.update(kept)
+    return functional
 
 
 def _called(model: Any, arguments: dict[str, Any]) -> Any:

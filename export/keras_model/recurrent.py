@@ -21,11 +21,6 @@ def layers_of(model: Any) -> list[Any]:
     return list(found.values())
 
 
-def has_recurrent_layer(model: Any) -> bool:
-    """Whether the model holds a layer that `rewritten` lowers."""
-    return any(is_recurrent(layer) for layer in layers_of(model))
-
-
 def path_of(layer: Any) -> str:
     """Returns the path of a layer in its model, which messages and reports name."""
     return str(getattr(layer, "path", None) or layer.name)

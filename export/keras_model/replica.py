@@ -10,22 +10,28 @@ from __future__ import annotations
 
 import collections
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 
-def replica(model: Any) -> Any:
+
+def replica(model: Any, own: Iterable[Any] = ()) -> Any:
     """Returns a model with copies of the layers, at any depth, and of the graph of a model.
 
     Variables are shared; so is whatever is neither part of a model nor a container of parts.
 
     Args:
         model: A `keras.Model`, of any kind.
+        own: The variables that are not shared: the replica gets new ones with the same values.
 
     Returns:
         A model of the same class. What is set on its layers does not show in `model`.
     """
-    return _Copier()(model)
+    copier = _Copier()
+    for variable in own:
+        copier.copy_variable(variable)
+    return copier(model)
 
 
 class _Copier:
@@ -51,6 +57,16 @@ class _Copier:
         while self._waiting:
             self._waiting.popleft()()
         return copied
+
+    def copy_variable(self, variable: Any) -> None:
+        """Gives the copy a variable of its own in place of a Keras variable."""
+        import keras
+
+        copied = keras.Variable(
+            np.array(variable), dtype=variable.dtype, trainable=variable.trainable, name="own"
+        )
+        copied._autocast = variable._autocast
+        self._note(variable, copied)
 
     def _copied(self, value: Any) -> Any:
         if id(value) in self._copies:

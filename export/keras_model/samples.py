@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from keras_rnn_zoo.errors import ExportError, listed, nearest
-from keras_rnn_zoo.export.keras_model.signature import (
-    InputSpec,
-    Timesteps,
-    call_flat,
-    how_to_size,
-    input_specs,
-    sized,
-)
+from keras_rnn_zoo.export.keras_model.model import KerasModel
+from keras_rnn_zoo.export.keras_model.signature import InputSpec, Timesteps, how_to_size
 
 Samples = dict[str, np.ndarray]
 
 
 def as_samples(
-    model: Any,
+    model: KerasModel | Any,
     data: Any,
     *,
     what: str = "samples",
@@ -34,7 +26,7 @@ def as_samples(
     """Brings inputs into the form name -> array `[samples, ...]`, checked against the model.
 
     Args:
-        model: A built functional or sequential model.
+        model: A built functional or sequential Keras model, or the `KerasModel` of one.
         data: An array `[samples, ...]` (one input), a list of arrays (one an input), a dict of
             arrays by input name (Keras' or the signature's), or a callable that yields one sample
             after the other as a list or dict of arrays of batch 1, as the TFLite converter's
@@ -49,7 +41,8 @@ def as_samples(
     Raises:
         ExportError: Inputs that the model does not take: names, shapes, NaN, token ids.
     """
-    specs = sized(model, timesteps)
+    model = KerasModel.of(model)
+    specs = model.sized(timesteps)
     if callable(data):
         data = _collect(specs, data, what)
     arrays = _by_name(specs, data, what)
@@ -62,9 +55,9 @@ def as_samples(
     rows = _spread(counts.pop(), limit)
     samples = {
         spec.name: _checked(spec, own.shape, arrays[spec.name][rows], what)
-        for spec, own in zip(specs, input_specs(model), strict=True)
+        for spec, own in zip(specs, model.inputs, strict=True)
     }
-    for name, vocabulary in _vocabularies(model).items():
+    for name, vocabulary in model.vocabularies.items():
         low, high = samples[name].min(initial=0), samples[name].max(initial=0)
         if low < 0 or high >= vocabulary:
             raise ExportError(
@@ -75,14 +68,7 @@ def as_samples(
     return samples
 
 
-def token_inputs(model: Any) -> set[str]:
-    """Returns the names of the inputs that hold token ids, as whole numbers or as floats."""
-    # Keras' inputs are float32 unless said otherwise, those of token ids too.
-    whole = {spec.name for spec in input_specs(model) if "int" in spec.dtype}
-    return whole | set(_vocabularies(model))
-
-
-def sizes_of(model: Any, samples: Samples, timesteps: Timesteps = None) -> Timesteps:
+def sizes_of(model: KerasModel, samples: Samples, timesteps: Timesteps = None) -> Timesteps:
     """Returns the sizes that the model leaves open, as samples say them; else what is given."""
     open_sizes = {
         spec.name: {
@@ -90,21 +76,24 @@ def sizes_of(model: Any, samples: Samples, timesteps: Timesteps = None) -> Times
             for axis, size in enumerate(spec.shape)
             if axis and size is None
         }
-        for spec in input_specs(model)
+        for spec in model.inputs
     }
     return {name: sizes for name, sizes in open_sizes.items() if sizes} or timesteps
 
 
-def synthetic_samples(model: Any, timesteps: Timesteps = None, count: int = 8) -> Samples:
+def synthetic_samples(
+    model: KerasModel | Any, timesteps: Timesteps = None, count: int = 8
+) -> Samples:
     """Returns random inputs, the same each time, for a model that came without data.
 
     Token ids (whole numbers, and whatever goes straight into an embedding) are drawn below the
     vocabulary of the model's smallest embedding and padded on the right with zeros to different
     lengths; texts are words that the model's layers know; everything else is standard normal.
     """
-    specs = sized(model, timesteps)
-    vocabulary = min((layer.input_dim for layer in _embeddings(model)), default=2)
-    tokens = token_inputs(model)
+    model = KerasModel.of(model)
+    specs = model.sized(timesteps)
+    vocabulary = min((layer.input_dim for layer in model.embeddings), default=2)
+    tokens = model.tokens
     generator = np.random.default_rng(0)
     samples: Samples = {}
     for spec in specs:
@@ -129,91 +118,14 @@ def synthetic_samples(model: Any, timesteps: Timesteps = None, count: int = 8) -
     return samples
 
 
-def _texts(model: Any, shape: list[int], generator: np.random.Generator) -> np.ndarray:
+def _texts(model: KerasModel, shape: list[int], generator: np.random.Generator) -> np.ndarray:
     """Returns words that the model's layers know and one that they do not, or several in a row."""
     words = ["unheard"]
-    for layer in model._flatten_layers():
+    for layer in model.keras._flatten_layers():
         if hasattr(layer, "get_vocabulary"):
             words += [str(word) for word in layer.get_vocabulary() if str(word).strip()]
     picked = generator.choice(words, (*shape, 1 if len(shape) > 1 and shape[-1] > 1 else 4))
     return np.apply_along_axis(" ".join, -1, picked)
-
-
-def _embeddings(model: Any) -> list[Any]:
-    from keras import layers
-
-    from keras_rnn_zoo.export.keras_model.recurrent import layers_of
-
-    return [layer for layer in layers_of(model) if isinstance(layer, layers.Embedding)]
-
-
-def _vocabularies(model: Any) -> dict[str, int]:
-    """Returns name of each input that goes straight into embeddings -> ids that they all have."""
-    import keras
-
-    names = {
-        id(tensor): spec.name
-        for tensor, spec in zip(keras.tree.flatten(model.inputs), input_specs(model), strict=True)
-    }
-    sizes: dict[str, int] = {}
-    inside = False
-    for layer in _embeddings(model):
-        tensors = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
-        inside = inside or not any(id(tensor) in names for tensor in tensors)
-        for tensor in tensors:
-            if id(tensor) in names:
-                name = names[id(tensor)]
-                sizes[name] = min(sizes.get(name, layer.input_dim), layer.input_dim)
-    if inside:  # of a layer, or of a model with a call of its own
-        if model not in _TRACED:
-            _TRACED[model] = _traced_vocabularies(model)
-        for name, size in _TRACED[model].items():
-            sizes[name] = min(sizes.get(name, size), size)
-    return sizes
-
-
-_TRACED: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
-# TensorFlow ops that hand on the numbers that they are given.
-_PASSING = ("Cast", "Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "StridedSlice")
-
-
-def _traced_vocabularies(model: Any) -> dict[str, int]:
-    """The same, of embeddings anywhere: the model is traced, and what each gets is followed up."""
-    import tensorflow as tf
-
-    specs = input_specs(model)
-    sizes: dict[str, int] = {}
-    inputs: dict[str, str] = {}
-    embeddings = _embeddings(model)
-
-    def looked_at(layer: Any) -> Callable[[Any], Any]:
-        def call(ids: Any) -> Any:
-            tensor = ids
-            while getattr(tensor, "op", None) is not None and tensor.op.type in _PASSING:
-                tensor = tensor.op.inputs[0]
-            name = inputs.get(getattr(tensor, "name", ""))
-            if name is not None:
-                sizes[name] = min(sizes.get(name, layer.input_dim), layer.input_dim)
-            return type(layer).call(layer, ids)
-
-        return call
-
-    def function(*tensors: Any) -> Any:
-        inputs.update({tensor.name: spec.name for tensor, spec in zip(tensors, specs, strict=True)})
-        return call_flat(model, list(tensors))
-
-    # What cannot be traced is told, with its reason, when it is exported.
-    with contextlib.suppress(Exception):
-        try:
-            for layer in embeddings:
-                layer.__dict__["call"] = looked_at(layer)
-            tf.function(function, autograph=False).get_concrete_function(
-                *(tf.TensorSpec(spec.shape, spec.dtype) for spec in specs)
-            )
-        finally:
-            for layer in embeddings:
-                layer.__dict__.pop("call", None)
-    return sizes
 
 
 def _collect(specs: list[InputSpec], generator: Callable[[], Iterable[Any]], what: str) -> Samples:

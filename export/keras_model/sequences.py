@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from keras_rnn_zoo.export.keras_model.signature import (
-    input_specs,
-)
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
-
-
-def paddings(model: Any) -> dict[str, float]:
-    """Returns name of each input that a Masking layer reads -> the value that is padding there."""
-    import keras
-
-    names = {
-        id(tensor): spec.name
-        for tensor, spec in zip(keras.tree.flatten(model.inputs), input_specs(model), strict=True)
-    }
-    found: dict[str, float] = {}
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.Masking):
-            for node in layer._inbound_nodes:
-                for tensor in node.input_tensors:
-                    if id(tensor) in names:
-                        found[names[id(tensor)]] = float(layer.mask_value)
-    return found
 
 
 def make_lengths(x: Arrays, padding: Mapping[str, float] | None = None) -> Arrays:
@@ -43,7 +21,7 @@ def make_lengths(x: Arrays, padding: Mapping[str, float] | None = None) -> Array
     Args:
         x: Input name -> samples. Sequences are whole numbers `[samples, timesteps]` and anything
             `[samples, timesteps, features]`; other inputs are taken as they come.
-        padding: Input name -> its padding where that is not 0; see `paddings`.
+        padding: Input name -> its padding where that is not 0; see `KerasModel.paddings`.
 
     Returns:
         Input name -> made samples; none where no input is a sequence.

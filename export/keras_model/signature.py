@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -34,8 +34,8 @@ class InputSpec:
     original: str
 
 
-def input_specs(model: Any) -> list[InputSpec]:
-    """Returns the inputs of a built functional or sequential model, with unique names.
+def inputs_of(model: Any) -> tuple[InputSpec, ...]:
+    """Returns the inputs of a built functional or sequential Keras model, with unique names.
 
     Raises:
         ExportError: The model is not built, or has no symbolic inputs (a subclassed model), or
@@ -66,27 +66,16 @@ def input_specs(model: Any) -> list[InputSpec]:
         )
     originals = [tensor.name for tensor in inputs]
     originals = _keys(getattr(model, "_inputs_struct", None), originals)
-    return [
+    return tuple(
         InputSpec(name, tuple(tensor.shape), str(tensor.dtype), original)
         for name, tensor, original in zip(
             legal_names(originals, "input"), inputs, originals, strict=True
         )
-    ]
+    )
 
 
-def output_names(model: Any) -> list[str]:
-    """Returns one unique name for each output of the model: its key, or the layer that makes it."""
-    return legal_names(_original_outputs(model), "output")
-
-
-def renamed(model: Any) -> dict[str, str]:
-    """Returns Keras' name of an input or output -> its name in the signature, where they differ."""
-    pairs = [(spec.original, spec.name) for spec in input_specs(model)]
-    pairs += zip(_original_outputs(model), output_names(model), strict=True)
-    return {original: name for original, name in pairs if original != name}
-
-
-def _original_outputs(model: Any) -> list[str]:
+def outputs_of(model: Any) -> list[str]:
+    """Returns the Keras names of the outputs: their keys, or the layers that make them."""
     import keras
 
     outputs = keras.tree.flatten(model.outputs)
@@ -151,7 +140,7 @@ def graph_of(operation: Any) -> Any:
     return graph if hasattr(graph, "_nodes_by_depth") and not own else None
 
 
-def refuse_text(specs: list[InputSpec]) -> None:
+def refuse_text(specs: Sequence[InputSpec]) -> None:
     """Refuses inputs that are strings.
 
     Raises:
@@ -166,11 +155,14 @@ def refuse_text(specs: list[InputSpec]) -> None:
             )
 
 
-def fixed_shapes(model: Any, batch_size: int, timesteps: Timesteps) -> list[InputSpec]:
-    """Returns the inputs with every size fixed.
+def fixed(
+    name: str, specs: Sequence[InputSpec], batch_size: int, timesteps: Timesteps
+) -> list[InputSpec]:
+    """Returns inputs with every size fixed.
 
     Args:
-        model: A built functional or sequential model.
+        name: Of the model.
+        specs: Its inputs.
         batch_size: Sequences that one call of the file answers.
         timesteps: Sizes that the model leaves open: see `sized`.
 
@@ -178,24 +170,23 @@ def fixed_shapes(model: Any, batch_size: int, timesteps: Timesteps) -> list[Inpu
         ExportError: A size is open and not given, or given and contradicted by the model; or the
             model takes text.
     """
-    fixed = []
-    specs = input_specs(model)
+    found = []
     refuse_text(specs)
-    for own, spec in zip(specs, sized(model, timesteps), strict=True):
+    for own, spec in zip(specs, sized(name, specs, timesteps), strict=True):
         if own.shape[0] not in (None, batch_size):
             raise ExportError(
-                f"Input '{own.name}' of model '{model.name}' has a fixed batch size of "
+                f"Input '{own.name}' of model '{name}' has a fixed batch size of "
                 f"{own.shape[0]}. Received: batch_size={batch_size}. Pass "
                 f"batch_size={own.shape[0]}."
             )
         if None in spec.shape[1:]:
             raise ExportError(
-                f"Input '{own.name}' of model '{model.name}' has the shape {own.shape}, and a file "
+                f"Input '{own.name}' of model '{name}' has the shape {own.shape}, and a file "
                 f"for a device has fixed sizes. Pass {how_to_size(own)}, or samples of that size; "
                 "with lowering='resizable' as well, if the app is to size the inputs."
             )
-        fixed.append(replace(spec, shape=(batch_size, *spec.shape[1:])))
-    return fixed
+        found.append(replace(spec, shape=(batch_size, *spec.shape[1:])))
+    return found
 
 
 def how_to_size(spec: InputSpec) -> str:
@@ -209,27 +200,27 @@ def how_to_size(spec: InputSpec) -> str:
     return f"timesteps={python} (on the command line --timesteps {line})"
 
 
-def sized(model: Any, timesteps: Timesteps) -> list[InputSpec]:
-    """Returns the inputs with the sizes that are given for what the model leaves open.
+def sized(name: str, specs: Sequence[InputSpec], timesteps: Timesteps) -> list[InputSpec]:
+    """Returns inputs with the sizes that are given for what the model leaves open.
 
     Args:
-        model: A built functional or sequential model.
+        name: Of the model.
+        specs: Its inputs.
         timesteps: Number of time steps (axis 1, or the only axis that is open) of every input that
             leaves it open; or input name -> that, or input name -> axis -> size.
 
     Raises:
         ExportError: An unknown input, or a size that the model contradicts.
     """
-    specs = input_specs(model)
     if timesteps is None:
-        return specs
+        return list(specs)
     if isinstance(timesteps, Mapping):
-        return _sized_by_name(model, specs, timesteps)
+        return _sized_by_name(name, specs, timesteps)
     lengths = {spec.name: spec.shape[1] for spec in specs if len(spec.shape) > 1}
     if not any(_open_axis(spec) for spec in specs) and timesteps not in lengths.values():
-        fixed = ", ".join(f"'{name}' {length}" for name, length in lengths.items())
+        fixed = ", ".join(f"'{one}' {length}" for one, length in lengths.items())
         raise ExportError(
-            f"Model '{model.name}' has fixed time steps (input {fixed}). Received: "
+            f"Model '{name}' has fixed time steps (input {fixed}). Received: "
             f"timesteps={timesteps}. Leave timesteps out, or build and train the model with "
             f"timesteps={timesteps}."
         )
@@ -239,13 +230,13 @@ def sized(model: Any, timesteps: Timesteps) -> list[InputSpec]:
 
 
 def _sized_by_name(
-    model: Any, specs: list[InputSpec], timesteps: Mapping[str, int | Mapping[int, int]]
+    model: str, specs: Sequence[InputSpec], timesteps: Mapping[str, int | Mapping[int, int]]
 ) -> list[InputSpec]:
     known = {spec.original: spec for spec in specs} | {spec.name: spec for spec in specs}
     for name in timesteps:
         if name not in known:
             raise ExportError(
-                f"Model '{model.name}' has no input '{name}' to give a size for."
+                f"Model '{model}' has no input '{name}' to give a size for."
                 f"{nearest(name, known)} Its inputs: {listed(spec.name for spec in specs)}."
             )
     given = {known[name].name: sizes for name, sizes in timesteps.items()}

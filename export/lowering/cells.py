@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnn_zoo.export.keras_model.recurrent import cells_of
 from keras_rnn_zoo.export.lowering.products import Products
 
 Tensor = Any
@@ -407,3 +408,19 @@ def describe(name: str, layer: Any, products: Products) -> Cell:
         layers.GRUCell: GRU,
     }
     return known.get(type(layer), AnyKerasCell)(name, products, layer)  # type: ignore[call-arg]
+
+
+def cell_of(layer: Any, path: str, products: Products) -> Cell:
+    """Returns the `Cell` of a recurrent Keras layer: that of its cell, or a chain of several.
+
+    Args:
+        layer: A recurrent layer.
+        path: Its path in the model, for messages.
+        products: What its matrix products will cost.
+    """
+    keras_cells = cells_of(layer)
+    cells = tuple(
+        describe(path if len(keras_cells) == 1 else f"{path}/{number}", cell, products)
+        for number, cell in enumerate(keras_cells)
+    )
+    return cells[0] if len(cells) == 1 else Chain(cells)

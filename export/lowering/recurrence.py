@@ -86,7 +86,7 @@ class Lowering(ABC):
     Attributes:
         name: The name on the command line and in `export_tflite(lowering=...)`.
         description: One line for a person.
-        otherwise: Name of the lowering that takes what this one refuses; "" refuses nothing.
+        fallback: Name of the lowering that takes what this one refuses; "" refuses nothing.
         folds: It takes an embedding and the projection behind it as one table.
         both_directions: It has `run_both`.
         open_sizes: The file leaves the batch size and what else the model leaves open to the app.
@@ -95,7 +95,7 @@ class Lowering(ABC):
 
     name: str
     description: str
-    otherwise: ClassVar[str] = ""
+    fallback: ClassVar[str] = ""
     folds: ClassVar[bool] = True
     both_directions: ClassVar[bool] = False
     open_sizes: ClassVar[bool] = False
@@ -129,7 +129,9 @@ class Lowering(ABC):
         raise NotImplementedError  # asked only where `both_directions` is set
 
 
-LOWERINGS: Registry[Lowering] = Registry("lowering", "keras_rnn_zoo.export.lowering.lowerings")
+LOWERINGS: Registry[Lowering] = Registry(
+    "lowering", "keras_rnn_zoo.export.lowering.lowerings", "keras_rnn_zoo.lowerings"
+)
 
 
 def register_lowering(name: str) -> Callable[[type[Lowering]], type[Lowering]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from keras_rnn_zoo.export.lowering import FLOAT, Products
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
-from keras_rnn_zoo.export.tflite.contents import Weight
+from keras_rnn_zoo.export.tflite.contents import FileInfo, Weight
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.verify.tolerance import Tolerance
 from keras_rnn_zoo.registry import Registry
@@ -88,7 +88,9 @@ def one_place(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 QUANTIZATIONS: Registry[Quantization] = Registry(
-    "quantization mode", "keras_rnn_zoo.export.quantization.modes"
+    "quantization mode",
+    "keras_rnn_zoo.export.quantization.modes",
+    "keras_rnn_zoo.quantizations",
 )
 
 
@@ -101,3 +103,23 @@ def register_quantization(name: str) -> Callable[[type[Quantization]], type[Quan
         return cls
 
     return decorate
+
+
+def roundings(modes: Sequence[Quantization]) -> Mapping[str, Quantization]:
+    """Returns what `reference_of` has to know to judge files in these modes."""
+    # Without rounding, always: it tells a model that amplifies any rounding.
+    return {mode.name: mode for mode in (QUANTIZATIONS.get("none"), *modes)}
+
+
+def held_quantization(info: FileInfo, tensors: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the mode that writes what a file holds.
+
+    Args:
+        info: What `contents.inspect` returns.
+        tensors: `TensorInfo`s of its inputs and outputs, as mappings.
+    """
+    if info.quantized_weight_bytes:
+        # Weights alone, or what is multiplied by them, too.
+        whole = "QUANTIZE" in info.ops or any(tensor["scale"] for tensor in tensors)
+        return "int8" if whole else "dynamic"
+    return "float16" if info.weights.get("FLOAT16") else "none"

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+
+from keras_rnn_zoo.export.hooks import Hook
 
 Tensor = Any
 # Which weight multiplies: its shape and first values.
@@ -80,13 +80,13 @@ class IntegerProducts:
     def seen(self) -> Iterator[None]:
         """Notes the range of each product until the block ends, which runs the model once."""
         self._passes += 1
-        with _installed(self._see):
+        with _HOOK.installed(self._see):
             yield
 
     @contextlib.contextmanager
     def rounded(self) -> Iterator[None]:
         """Rounds the inputs and the result of each product until the block ends."""
-        with _installed(self._round):
+        with _HOOK.installed(self._round):
             yield
 
     def _see(self, multiply: Callable[[Tensor], Tensor], x: Tensor, weight: Tensor) -> Tensor:
@@ -119,48 +119,29 @@ def _key(weight: np.ndarray) -> Key:
 
 
 Product = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
-_HERE: ContextVar[Product | None] = ContextVar("what becomes of products", default=None)
-_LOCK = threading.Lock()
-_open = 0
 
 
-@contextlib.contextmanager
-def _installed(product: Product) -> Iterator[None]:
-    token = _HERE.set(product)
-    _watch(+1)
-    try:
-        yield
-    finally:
-        _watch(-1)
-        _HERE.reset(token)
-
-
-def _watch(change: Literal[1, -1]) -> None:
-    """Sees to what multiplies, for as long as there are open blocks in any thread."""
+def _functions() -> list[tuple[Any, str]]:
     import tensorflow as tf
 
-    global _open
-    with _LOCK:
-        before, _open = _open, _open + change
-        if before and _open:
-            return
-        for path, place in FUNCTIONS.items():
-            *outer, name = path.split(".")
-            module = getattr(tf, outer[0]) if outer else tf
-            function = getattr(module, name)
-            setattr(module, name, _watched(function, place) if not before else function.__wrapped__)
+    return [(tf.nn if path.startswith("nn.") else tf, path.split(".")[-1]) for path in FUNCTIONS]
 
 
-def _watched(function: Callable[..., Any], place: int) -> Callable[..., Any]:
+def _multiplying(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    place = FUNCTIONS[name if name in FUNCTIONS else f"nn.{name}"]
+
     @functools.wraps(function)
-    def watched(*args: Any, **keywords: Any) -> Any:
-        product, both = _HERE.get(), args[place - 1 : place + 1]
+    def multiplying(*args: Any, **keywords: Any) -> Any:
+        product, both = _HOOK.here, args[place - 1 : place + 1]
         if product is None or len(both) < 2 or not all(map(_eager, both)):
             return function(*args, **keywords)
         before, after = args[: place - 1], args[place + 1 :]
         return product(lambda x: function(*before, x, both[1], *after, **keywords), *both)
 
-    return watched
+    return multiplying
+
+
+_HOOK: Hook[Product] = Hook("what becomes of products", _functions, _multiplying)
 
 
 def _eager(value: Any) -> bool:

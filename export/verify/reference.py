@@ -18,13 +18,10 @@ import numpy as np
 
 from keras_rnn_zoo.errors import ExportError, RunError
 from keras_rnn_zoo.export.keras_model.heads import head_of, last_weights
+from keras_rnn_zoo.export.keras_model.model import KerasModel
+from keras_rnn_zoo.export.keras_model.prepare import prepare
 from keras_rnn_zoo.export.keras_model.samples import Samples, as_samples
-from keras_rnn_zoo.export.keras_model.sequences import make_lengths, paddings
-from keras_rnn_zoo.export.keras_model.signature import (
-    call_flat,
-    input_specs,
-    output_names,
-)
+from keras_rnn_zoo.export.keras_model.sequences import make_lengths
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.verify.integer_products import IntegerProducts
 from keras_rnn_zoo.files import PathLike
@@ -219,7 +216,7 @@ class Reference:
 
 
 def reference_of(
-    model: Any,
+    model: KerasModel | Any,
     samples: Any,
     *,
     made: bool = True,
@@ -229,7 +226,7 @@ def reference_of(
     """Runs a Keras model on samples, for its files to be compared with.
 
     Args:
-        model: A built `keras.Model`; it is not changed.
+        model: A built `keras.Model`, or what `prepare` made of one; it is not changed.
         samples: Encoded inputs, in any form that `as_samples` takes.
         made: Add samples of other lengths, made of the given ones: see `make_lengths`.
         roundings: Quantization mode -> what its rounding does. The model answers with weights and
@@ -239,11 +236,8 @@ def reference_of(
     Raises:
         ExportError: The samples do not fit the model, or the model answers NaN.
     """
-    from keras_rnn_zoo.export.keras_model.prepare import prepared
-
-    with prepared(model, samples, keep_states=keep_states, compare=False) as ready:
-        stateful = any(getattr(layer, "stateful", False) for layer in ready.model._flatten_layers())
-        return _reference_of(ready.model, samples, made, roundings or {} if not stateful else {})
+    ready = prepare(model, samples, keep_states=keep_states, compare=False)
+    return _reference_of(ready, samples, made, roundings or {} if not ready.stateful else {})
 
 
 # Batch sizes at which a file is compared that can be resized, beside one.
@@ -254,7 +248,7 @@ OTHER_BATCHES = (3, 2)
 OTHER_LENGTHS = (0.5, 2.0, 3.0)
 
 
-def resized(model: Any, samples: Samples) -> list[Samples]:
+def resized(model: KerasModel, samples: Samples) -> list[Samples]:
     """Returns samples of two other sizes, for a file that can be resized.
 
     The first half of the time steps, and all of them twice over (or three times, where Keras takes
@@ -263,7 +257,7 @@ def resized(model: Any, samples: Samples) -> list[Samples]:
     """
     axes = {
         spec.name: [axis for axis, size in enumerate(spec.shape) if axis and size is None]
-        for spec in input_specs(model)
+        for spec in model.inputs
     }
     found: list[Samples] = []
     for factor in OTHER_LENGTHS if any(axes.values()) else ():
@@ -285,7 +279,7 @@ def _repeated(values: np.ndarray, axes: list[int], factor: float) -> np.ndarray:
 
 
 def resized_references(
-    model: Any, samples: Samples, roundings: Mapping[str, Rounding]
+    model: KerasModel, samples: Samples, roundings: Mapping[str, Rounding]
 ) -> list[Reference]:
     """Runs a Keras model on samples of other sizes; see `resized` and `reference_of`."""
     return [
@@ -305,12 +299,12 @@ def sizes_proven(samples: Samples, others: list[Reference]) -> str:
 
 
 def _reference_of(
-    model: Any, samples: Any, made: bool, roundings: Mapping[str, Rounding]
+    model: KerasModel, samples: Any, made: bool, roundings: Mapping[str, Rounding]
 ) -> Reference:
     x = as_samples(model, samples)
     given = len(next(iter(x.values())))
     if made:
-        extra = make_lengths(x, paddings(model))
+        extra = make_lengths(x, model.paddings)
         x = {name: np.concatenate([x[name], extra[name]]) for name in x}
     probe = _Probe(model)
     answers, logits = probe.answers(x)
@@ -340,10 +334,8 @@ def _reference_of(
                 }
             )
         disturbed[mode] = tuple(every)
-    import keras
-
     return Reference(
-        inputs=tuple(Spec(s.name, s.shape, s.dtype) for s in input_specs(model)),
+        inputs=tuple(Spec(s.name, s.shape, s.dtype) for s in model.inputs),
         outputs=tuple(
             Spec(
                 name,
@@ -351,9 +343,7 @@ def _reference_of(
                 answers[name].dtype.name,
                 probe.activations[name],
             )
-            for name, tensor in zip(
-                output_names(model), keras.tree.flatten(model.outputs), strict=True
-            )
+            for name, tensor in zip(model.outputs, model.symbolic_outputs, strict=True)
         ),
         x=x,
         answers=answers,
@@ -372,11 +362,11 @@ def _shape(tensor: Any, answer: np.ndarray) -> tuple[int | None, ...]:
     return tuple(None if known is None else size for known, size in sizes)
 
 
-def keras_answers(model: Any, x: Arrays) -> Arrays:
+def keras_answers(model: KerasModel, x: Arrays) -> Arrays:
     """Returns output name -> what the model answers, in inference mode.
 
     Args:
-        model: A built functional or sequential model.
+        model: The model.
         x: Input name -> encoded samples.
     """
     return _Probe(model, logits=False).answers(x)[0]
@@ -386,19 +376,19 @@ class _Probe:
     """A model that shows what goes into its heads, with its own weights or with others.
 
     Args:
-        model: A built functional or sequential model; it is not changed.
+        model: The model.
         logits: Look into its heads.
 
     Attributes:
         activations: Output name -> what it ends in; see `Spec`.
     """
 
-    def __init__(self, model: Any, *, logits: bool = True):
+    def __init__(self, model: KerasModel, *, logits: bool = True):
         import keras
 
         self._model = model
-        self._names = output_names(model)
-        outputs = keras.tree.flatten(model.outputs)
+        self._names = model.outputs
+        outputs = model.symbolic_outputs
         self._heads = [head_of(tensor) if logits else None for tensor in outputs]
         self._exact = {id(variable) for tensor in outputs for variable in last_weights(tensor)}
         self.activations = {
@@ -409,10 +399,10 @@ class _Probe:
         features = [tensor for head in self._heads if head is not None for tensor in head.inputs]
         self._run: Callable[[list[Any]], list[Any]]
         if features:
-            probe = keras.Model(list(model.inputs), [*outputs, *features])
+            probe = keras.Model(list(model.keras.inputs), [*outputs, *features])
             self._run = lambda inputs: list(probe(inputs, training=False))
         else:
-            self._run = lambda inputs: call_flat(model, inputs)
+            self._run = model
 
     def answers(
         self,
@@ -436,7 +426,7 @@ class _Probe:
             x = {name: _rounded(values, rounding, generator) for name, values in x.items()}
             weights = [
                 (variable, tf.constant(rounding.disturbed(value, generator)))
-                for variable in self._model.variables
+                for variable in self._model.keras.variables
                 if (value := keras.ops.convert_to_numpy(variable.value)).dtype.kind == "f"
             ]
         integers = None
@@ -451,12 +441,13 @@ class _Probe:
             name: [] for name, head in zip(self._names, self._heads, strict=True) if head
         }
         fixed = self._model.inputs[0].shape[0]
-        order = [spec.name for spec in input_specs(self._model)]
+        order = [spec.name for spec in self._model.inputs]
         count = len(x[order[0]])
         if count > 4 * BATCH and integers is None:
             # Tracing pays once there are many batches: layer by layer, each takes a second.
             run = tf.function(run)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self._model.computing())
             if weights is not None:
                 stack.enter_context(keras.StatelessScope(state_mapping=weights))
             batches = []

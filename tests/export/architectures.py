@@ -227,12 +227,12 @@ def build(name: str | Callable[[], Any]) -> Any:
 
 def inputs_for(model: Any) -> dict[str, np.ndarray]:
     """Real-looking inputs: every true length from 0 to T, holes, and padding on the left."""
-    from keras_rnn_zoo.export.keras_model.signature import input_specs
+    from keras_rnn_zoo.export.keras_model.model import KerasModel
 
     generator = np.random.default_rng(11)
     count = TIMESTEPS + 3
     samples = {}
-    for spec in input_specs(model):
+    for spec in KerasModel(model).inputs:
         if spec.dtype == "int32":
             values = generator.integers(1, VOCABULARY, (count, TIMESTEPS))
         else:

@@ -505,7 +505,7 @@ def _difference(model, path: Path, tolerance: float) -> str | None:
     """
     import keras
 
-    from keras_rnn_zoo.export.keras_model.signature import output_names
+    from keras_rnn_zoo.export.keras_model.model import KerasModel
     from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel
 
     file = TFLiteModel(path)
@@ -517,7 +517,7 @@ def _difference(model, path: Path, tolerance: float) -> str | None:
             return f"the interpreter stops: {error}"
         given = [keras.ops.convert_to_tensor(one[tensor.name]) for tensor in model.inputs]
         said = model(given if len(given) > 1 else given[0], training=False)
-        for name, tensor in zip(output_names(model), keras.tree.flatten(said), strict=True):
+        for name, tensor in zip(KerasModel(model).outputs, keras.tree.flatten(said), strict=True):
             ours, theirs = answers[name], np.asarray(tensor)
             if (ours.shape, ours.dtype) != (theirs.shape, theirs.dtype):
                 return f"{ours.dtype}{list(ours.shape)} for {theirs.dtype}{list(theirs.shape)}"

@@ -18,7 +18,7 @@ import numpy as np
 from keras_rnn_zoo.errors import VerificationError
 from keras_rnn_zoo.export import QUANTIZATIONS, export_tflite
 from keras_rnn_zoo.export.convert.converter import in_this_process
-from keras_rnn_zoo.export.formats.tflite import roundings
+from keras_rnn_zoo.export.quantization import roundings
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 from keras_rnn_zoo.export.verify.compare import compare_tflite, compare_values
@@ -491,9 +491,9 @@ def _kept(made: Subject, x: Arrays) -> Arrays:
 
 
 def _names(model: Any) -> list[str]:
-    from keras_rnn_zoo.export.keras_model.signature import output_names
+    from keras_rnn_zoo.export.keras_model.model import KerasModel
 
-    return output_names(model)
+    return KerasModel(model).outputs
 
 
 def _answers(path: Path, x: Arrays) -> Arrays:

@@ -197,7 +197,8 @@ def test_bundle_answers_as_the_run(run, exported):
 def test_prediction_and_benchmark_start_quickly_without_tensorflow(exported):
     program = (
         "import sys\n"
-        "from keras_rnn_zoo.export.bundle.write import Bundle, benchmark_bundle\n"
+        "from keras_rnn_zoo.export.bundle.bundle import Bundle\n"
+        "from keras_rnn_zoo.export.bundle.check import benchmark_bundle\n"
         f"path = {str(exported[0].path)!r}\n"
         "Bundle.load(path).predict(['a moving film'])\n"
         "benchmark_bundle(path, repeats=2)\n"
@@ -220,14 +221,14 @@ def test_benchmark_lists_every_file(exported):
     rows = benchmark_bundle(exported[0].path, repeats=5)
     assert [row["quantization"] for row in rows] == ["none", "float16", "dynamic", "int8"]
     assert all(row["median_ms"] > 0 and row["bytes"] > 0 for row in rows)
-    (row,) = benchmark_bundle(exported[0].path, quantize=["int8"], repeats=5, threads=2)
+    (row,) = benchmark_bundle(exported[0].path, quantization=["int8"], repeats=5, threads=2)
     assert (row["file"], row["threads"]) == ("model_int8.tflite", 2)
 
 
 def test_search_directory_stands_for_its_winner(run, tmp_path):
     shutil.copytree(run, tmp_path / "search" / "best")
     bundle = export_bundle(
-        tmp_path / "search", tmp_path / "out", formats=["tflite"], quantize=["none"]
+        tmp_path / "search", tmp_path / "out", format=["tflite"], quantization=["none"]
     )
     assert bundle.report["source"] == {"kind": "search", "name": "search"}
     assert list(bundle.quantizations) == ["none"]
@@ -237,7 +238,7 @@ def test_bare_model_needs_no_data_but_for_int8(bare, tmp_path):
     with pytest.raises(ExportError, match="calibrates on real inputs"):
         export_bundle(bare, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    bundle = export_bundle(bare, tmp_path / "out", quantize=["none", "dynamic"])
+    bundle = export_bundle(bare, tmp_path / "out", quantization=["none", "dynamic"])
     assert "random inputs only" in bundle.report["verdict"]["text"]
     assert bundle.report["labelled"] is None
     (answer,) = bundle.predict(np.ones((1, TIMESTEPS), "int32"))
@@ -253,7 +254,7 @@ def test_bare_model_with_data_is_scored(bare, tmp_path):
     x = generator.integers(1, VOCABULARY, (40, TIMESTEPS))
     np.savez(tmp_path / "d.npz", x_train=x, y_train=x[:, 0] % 2, x_test=x, y_test=x[:, 0] % 2)
     bundle = export_bundle(
-        bare, tmp_path / "out", data=tmp_path / "d.npz", formats=["tflite"], quantize=["int8"]
+        bare, tmp_path / "out", data=tmp_path / "d.npz", format=["tflite"], quantization=["int8"]
     )
     assert bundle.report["labelled"]["rows"] == 40
     assert bundle.report["labelled"]["task"] == "binary"
@@ -264,10 +265,10 @@ def test_representative_data_can_be_given(bare, tmp_path):
     bundle = export_bundle(
         bare,
         tmp_path / "out",
-        formats=["tflite"],
-        quantize=["int8"],
+        format=["tflite"],
+        quantization=["int8"],
         representative_data=x,
-        samples=5,
+        samples_count=5,
     )
     assert bundle.report["samples"]["given"] == 5
     assert bundle.report["samples"]["origin"] == "the representative data"
@@ -312,8 +313,8 @@ def test_representative_data_can_be_a_file(run, bare, tmp_path, name, kind):
             export_bundle(
                 source,
                 tmp_path / "out",
-                formats=["tflite"],
-                quantize=["int8"],
+                format=["tflite"],
+                quantization=["int8"],
                 representative_data=file,
             )
     assert all(len(rows) == 40 for rows in given.values())
@@ -389,7 +390,7 @@ def test_representative_data_that_do_not_fit_are_refused_before_anything_is_writ
 
 def test_bundle_of_a_larger_batch_answers_verifies_and_measures(run, exported, tmp_path):
     bundle = export_bundle(
-        run, tmp_path / "out", formats=["tflite"], quantize=["none", "int8"], batch_size=5
+        run, tmp_path / "out", format=["tflite"], quantization=["none", "int8"], batch_size=5
     )
     assert verify_bundle(bundle.path)["passed"]
     for quantization in ("none", "int8"):
@@ -417,11 +418,11 @@ def test_batch_size_that_the_model_contradicts_is_refused_before_any_work(tmp_pa
     lines = []
     with pytest.raises(ExportError, match=r"fixed batch size of 4.*Pass batch_size=4"):
         export_bundle(
-            tmp_path / "four.keras", tmp_path / "out", quantize=["none"], progress=lines.append
+            tmp_path / "four.keras", tmp_path / "out", quantization=["none"], progress=lines.append
         )
     assert not (tmp_path / "out").exists() and not any("Answering" in line for line in lines)
     bundle = export_bundle(
-        tmp_path / "four.keras", tmp_path / "out", quantize=["none"], batch_size=4
+        tmp_path / "four.keras", tmp_path / "out", quantization=["none"], batch_size=4
     )
     assert verify_bundle(bundle.path)["passed"]
     assert len(bundle.predict(np.ones((6, 6, 2)))) == 6
@@ -431,14 +432,14 @@ def test_given_data_replace_what_the_run_keeps(run, tmp_path):
     table = tmp_path / "new.csv"
     table.write_text("text,label\n" + "a moving film,good\na dull film,bad\nzzz,bad\n" * 4)
     bundle = export_bundle(
-        run, tmp_path / "out", test_data=table, formats=["tflite"], quantize=["none"]
+        run, tmp_path / "out", test_data=table, format=["tflite"], quantization=["none"]
     )
     assert bundle.report["labelled"]["rows"] == 12
     assert "new" in bundle.report["samples"]["origin"]
 
 
 def test_bundle_of_a_saved_model_alone_still_answers(run, tmp_path):
-    bundle = export_bundle(run, tmp_path / "out", formats=["saved_model"])
+    bundle = export_bundle(run, tmp_path / "out", format=["saved_model"])
     assert bundle.predict(["a moving film"])[0]["label"] in ("good", "bad")
     assert verify_bundle(bundle.path)["passed"]
     with pytest.raises(RunError, match=r"no \.tflite file"):
@@ -485,7 +486,7 @@ def test_every_task_on_features_is_scored_and_answered(tmp_path, task, outputs, 
         provenance={},
         samples={**rows, "x_test": rows["x"], "y_test": rows["y"]},
     )
-    bundle = export_bundle(tmp_path / "run", tmp_path / "out", quantize=["none", "int8"])
+    bundle = export_bundle(tmp_path / "run", tmp_path / "out", quantization=["none", "int8"])
     measure = "mean_absolute_error" if task == "regression" else "accuracy"
     assert bundle.report["labelled"]["measure"] == measure
     for entry in bundle.report["files"]:
@@ -502,8 +503,8 @@ def test_integer_file_of_a_bundle_answers_raw_input_and_is_verified(run, tmp_pat
     bundle = export_bundle(
         run,
         tmp_path / "out",
-        formats=["tflite"],
-        quantize=["none", "int8"],
+        format=["tflite"],
+        quantization=["none", "int8"],
         inference_type="int8",
     )
     plain, integer = bundle.report["files"]
@@ -590,8 +591,8 @@ def test_a_quantized_file_that_is_larger_opens_with_that(tmp_path, capsys):
     bundle = export_bundle(
         tmp_path / "small.keras",
         tmp_path / "bundle",
-        quantize=["none", "int8"],
-        formats=["tflite"],
+        quantization=["none", "int8"],
+        format=["tflite"],
         representative_data=x,
     )
     verdict = bundle.report["verdict"]
@@ -627,7 +628,7 @@ def test_layer_that_does_not_convert_is_named_once_and_reported_beside_the_bundl
         export_bundle(
             tmp_path / "small.keras",
             tmp_path / "out.v1",
-            quantize=["none", "dynamic"],
+            quantization=["none", "dynamic"],
             progress=lines.append,
         )
     assert "\n" not in str(caught.value) and str(caught.value).count("'tf.Svd'") == 1
@@ -644,7 +645,7 @@ def test_interruption_leaves_nothing_behind(run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(bundles, "report_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export_bundle(run, tmp_path / "out", formats=["tflite"], quantize=["none"])
+        export_bundle(run, tmp_path / "out", format=["tflite"], quantization=["none"])
     assert not list(tmp_path.iterdir())
 
 
@@ -694,7 +695,7 @@ def test_sources_that_are_none_are_refused(run, exported, tmp_path):
         with pytest.raises(RunError, match=reason):
             export_bundle(source, tmp_path / "out")
     with pytest.raises(RunError, match="Cannot load"):
-        export_bundle(broken, tmp_path / "out", quantize=["none"])
+        export_bundle(broken, tmp_path / "out", quantization=["none"])
     with pytest.raises(OutputError, match="already holds"):
         export_bundle(run, tmp_path)
 

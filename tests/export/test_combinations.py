@@ -17,9 +17,9 @@ from combinations import (
     build_all_depths,
     rows,
 )
+from lowered import Lowered
 
 from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TFLiteModel, export_tflite
-from keras_rnn_zoo.export.lowering.rewrite import rewritten
 from keras_rnn_zoo.export.tflite.contents import inspect
 
 # float32 sums in another order, over 15 steps of 4 units that answer up to 10: a few ulp.
@@ -87,9 +87,8 @@ def answered(layer):
 def test_layer_answers_what_keras_answers_at_every_depth_and_mask(layer, lowering):
     x, wrong = rows(), []
     for mask, model, expected in answered(layer):
-        with rewritten(model, lowering):
-            together = model(x)
-            alone = model(x[ALONE : ALONE + 1])
+        lowered = Lowered(model, lowering)
+        together, alone = lowered(x), lowered(x[ALONE : ALONE + 1])
         outputs = product(FACTORS["depth"], FACTORS["returns"])
         for place, (depth, returns) in enumerate(outputs):
             # A model that hardly looked at its input would prove nothing.

@@ -12,11 +12,11 @@ from tflite_files import convert_model, token_model
 
 from keras_rnn_zoo.errors import ConversionError, ExportError, OpGateError, OutputError
 from keras_rnn_zoo.export import export_tflite
+from keras_rnn_zoo.export.convert import converter
 from keras_rnn_zoo.export.convert.converter import Converter
 from keras_rnn_zoo.export.diagnose.diagnosis import FAILURE_FILE, LOG_FILE, MODEL_FILE
 from keras_rnn_zoo.export.diagnose.known_failures import remedy
 from keras_rnn_zoo.export.diagnose.minimize import Search
-from keras_rnn_zoo.export.formats import tflite
 
 FILES = {MODEL_FILE, LOG_FILE, FAILURE_FILE}
 
@@ -306,7 +306,7 @@ def test_layers_that_fail_only_together_are_all_that_is_kept(tmp_path, stand_in)
 
 def test_hang_is_stopped_and_the_way_out_is_said(stand_in, tmp_path, monkeypatch):
     stand_in("time.sleep(600)")
-    monkeypatch.setattr(tflite, "DEFAULT_TIMEOUT", 0.2)
+    monkeypatch.setattr(converter, "DEFAULT_TIMEOUT", 0.2)
     monkeypatch.setattr("keras_rnn_zoo.export.diagnose.minimize.TRY_SECONDS", 0.2)
     error, record = failed(row("one", "two"), tmp_path / "model.tflite")
     assert "Layer 'one'" in str(error) and "does not come to an end" in str(error)

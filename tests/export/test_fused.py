@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from architectures import FEATURES, TIMESTEPS, VOCABULARY, build, inputs_for, two_grus
+from lowered import Lowered
 
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
-from keras_rnn_zoo.export.lowering.rewrite import rewritten
 from keras_rnn_zoo.export.tflite.contents import inspect
 
 FUSED = "UNIDIRECTIONAL_SEQUENCE_LSTM"
@@ -291,12 +291,12 @@ def test_what_the_op_cannot_do_is_done_by_the_loop(layer, reason):
     model = over_tokens(layer)
     tokens = inputs_for(model)["tokens"]
     expected = model(tokens)
-    with rewritten(model, "fused") as expressed:
-        received = model(tokens)
-    assert expressed.lowering == {"memory": "loop"}
-    assert expressed.fallbacks["memory"].startswith(reason)
+    lowered = Lowered(model, "fused")
+    received = lowered(tokens)
+    assert lowered.plan.lowerings == {"memory": "loop"}
+    assert lowered.plan.fallbacks["memory"].startswith(reason)
     if not isinstance(expected, list):
-        expected, received = [expected], [received]
+        expected = [expected]
     for one, other in zip(received, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-6, rtol=0)
 

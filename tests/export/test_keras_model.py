@@ -13,13 +13,9 @@ from keras import layers
 from keras_rnn_zoo.errors import DataError, ExportError
 from keras_rnn_zoo.export import export_saved_model, export_tflite
 from keras_rnn_zoo.export.bundle.write import export_bundle
-from keras_rnn_zoo.export.keras_model.prepare import prepared
+from keras_rnn_zoo.export.keras_model.prepare import prepare
 from keras_rnn_zoo.export.keras_model.samples import as_samples
-from keras_rnn_zoo.export.keras_model.signature import (
-    input_specs,
-    legal_names,
-    output_names,
-)
+from keras_rnn_zoo.export.keras_model.signature import legal_names
 from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel
 
 RNG = np.random.default_rng(0)
@@ -134,7 +130,7 @@ def test_the_keys_of_dicts_are_the_names(tmp_path):
     x = layers.Concatenate()([layers.LSTM(3)(inputs["tokens"]), inputs["age"]])
     outputs = {"z": layers.Dense(2, name="late")(x), "class": layers.Dense(1, name="early")(x)}
     model = keras.Model(inputs, outputs)
-    assert sorted(output_names(model)) == ["class_", "z"]
+    assert sorted(prepare(model).outputs) == ["class_", "z"]
     x = {"tokens": floats(3, 4, 2), "age": floats(3, 1)}
     result = export_tflite(model, tmp_path / "m.tflite", samples=x)
     assert result.names == {"class": "class_"}
@@ -151,7 +147,7 @@ def odd_bundle(odd, odd_samples, tmp_path_factory):
     return export_bundle(
         place / "m.keras",
         place / "bundle",
-        quantize=["none", "int8"],
+        quantization=["none", "int8"],
         representative_data=place / "x.npz",
     )
 
@@ -306,7 +302,7 @@ def test_a_bundle_takes_its_sizes_from_the_data(pair, tmp_path):
     bundle = export_bundle(
         tmp_path / "m.keras",
         tmp_path / "b",
-        quantize=["none"],
+        quantization=["none"],
         representative_data=tmp_path / "x.npz",
     )
     assert TFLiteModel(bundle.file()).inputs["right_hand"].shape == (1, 8, 3)
@@ -411,7 +407,7 @@ def test_cells_of_any_state_and_output(tmp_path, cell, batch, lowering):
     path = tmp_path / "m.tflite"
     export_tflite(model, path, samples=x, lowering=lowering, batch_size=batch)
     found = TFLiteModel(path).predict(x)
-    for name, expected in zip(output_names(model), answers(model, x), strict=True):
+    for name, expected in zip(prepare(model).outputs, answers(model, x), strict=True):
         np.testing.assert_allclose(found[name], expected, atol=1e-5)
 
 
@@ -527,17 +523,15 @@ def test_a_subclassed_model_is_exported_as_it_is(tmp_path, case, given):
     flat = keras.tree.flatten(x)
     found = file.predict(dict(zip(file_order(model, x), flat, strict=True)))
     found = found if isinstance(found, dict) else {next(iter(outputs)): found}
-    with prepared(model, x) as ready:
-        for name, values in zip(output_names(ready.model), expected, strict=True):
-            np.testing.assert_allclose(found[name], values, atol=1e-5)
+    for name, values in zip(prepare(model, x).outputs, expected, strict=True):
+        np.testing.assert_allclose(found[name], values, atol=1e-5)
     assert len(model._inbound_nodes) == nodes
     saved = export_saved_model(model, tmp_path / "saved", samples=x)
     assert set(saved.inputs) == names
 
 
 def file_order(model, x):
-    with prepared(model, x) as ready:
-        return [spec.name for spec in input_specs(ready.model)]
+    return [spec.name for spec in prepare(model, x).inputs]
 
 
 def test_several_arguments_are_inputs_by_name(tmp_path):

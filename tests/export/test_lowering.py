@@ -5,41 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from architectures import ARCHITECTURES, TIMESTEPS, build, inputs_for, two_lstms
+from lowered import Lowered, answers
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
 from keras_rnn_zoo.export import LOWERINGS, TFLiteModel, export_tflite
-from keras_rnn_zoo.export.keras_model.signature import call_flat, input_specs, output_names
 from keras_rnn_zoo.export.lowering.lowerings import loop
-from keras_rnn_zoo.export.lowering.rewrite import rewritten
-
-
-def answers(model, samples):
-    flat = call_flat(model, [samples[spec.name] for spec in input_specs(model)])
-    return dict(zip(output_names(model), map(np.asarray, flat), strict=True))
 
 
 @pytest.mark.parametrize("lowering", LOWERINGS.names())
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_rewritten_model_answers_what_keras_answers(architecture, lowering):
+def test_lowered_model_answers_what_keras_answers(architecture, lowering):
     model = build(architecture)
     samples = inputs_for(model)
     expected = answers(model, samples)
-    with rewritten(model, lowering) as expressed:
-        received = answers(model, samples)
-    others = {path for path, name in expressed.lowering.items() if name != lowering}
-    assert expressed.lowering and others == set(expressed.fallbacks)
-    assert not others or LOWERINGS.get(lowering).otherwise
+    lowered = Lowered(model, lowering)
+    received = lowered.answers(samples)
+    plan = lowered.plan
+    others = {path for path, name in plan.lowerings.items() if name != lowering}
+    assert plan.lowerings and others == set(plan.fallbacks)
+    assert not others or LOWERINGS.get(lowering).fallback
     for name, value in expected.items():
         # The same float32 sums in another order: a few ulp.
         np.testing.assert_allclose(received[name], value, atol=2e-6, rtol=0)
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_model_is_as_before_after_rewriting(architecture):
-    model = build(architecture)
-    with rewritten(model, "loop"):
-        pass
-    assert all("call" not in layer.__dict__ for layer in model._flatten_layers())
 
 
 @pytest.mark.parametrize("lowering", LOWERINGS.names())

@@ -92,7 +92,7 @@ def test_the_score_is_that_of_the_bundle(task, tmp_path):
         progress=False,
     )
     bundle = export_bundle(
-        tmp_path / "run", tmp_path / "bundle", formats=["tflite"], quantize=["none", "int8"]
+        tmp_path / "run", tmp_path / "bundle", format=["tflite"], quantization=["none", "int8"]
     )
     kept = run.samples()
     received = {

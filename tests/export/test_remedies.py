@@ -10,9 +10,9 @@ from tflite_files import convert_model, token_model
 
 from keras_rnn_zoo.errors import ConversionError, OpGateError
 from keras_rnn_zoo.export import export_tflite
+from keras_rnn_zoo.export.convert import converter
 from keras_rnn_zoo.export.convert.converter import Converter
 from keras_rnn_zoo.export.diagnose.known_failures import REMEDIES
-from keras_rnn_zoo.export.formats import tflite
 
 GENERATOR = np.random.default_rng(0)
 SQUARE = GENERATOR.normal(size=(4, 4)).astype("float32") + 5 * np.eye(4, dtype="float32")
@@ -308,9 +308,9 @@ def test_converter_that_goes_wrong_is_got_around_as_advised(
         "    pathlib.Path(request['output']).write_bytes(good)\n"
         "    print('{}', flush=True)\n"
     )
-    converter = Converter([sys.executable, "-c", program])
-    monkeypatch.setattr(converter, "CONVERTER", converter)
-    monkeypatch.setattr(tflite, "DEFAULT_TIMEOUT", 2.0)
+    process = Converter([sys.executable, "-c", program])
+    monkeypatch.setattr(converter, "CONVERTER", process)
+    monkeypatch.setattr(converter, "DEFAULT_TIMEOUT", 2.0)
     monkeypatch.setattr("keras_rnn_zoo.export.diagnose.minimize.TRY_SECONDS", 2.0)
     model = long_model()
     path = tmp_path / "model.tflite"
@@ -319,7 +319,7 @@ def test_converter_that_goes_wrong_is_got_around_as_advised(
         for other in advised:
             export_tflite(model, path, verify=False, progress=False, **other)
     finally:
-        converter.close()
+        process.close()
 
 
 def long_model():

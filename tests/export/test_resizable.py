@@ -10,7 +10,7 @@ import pytest
 from keras_rnn_zoo.cli import main
 from keras_rnn_zoo.errors import ConfigError, ExportError, RunError, VerificationError
 from keras_rnn_zoo.export import TARGETS, TFLiteModel, export_tflite, verify_file
-from keras_rnn_zoo.export.keras_model.signature import output_names
+from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
 from keras_rnn_zoo.export.verify.compare import compare_tflite
@@ -108,7 +108,7 @@ def test_any_number_of_sequences_of_any_length_is_answered(kind, mode, tmp_path)
         other = samples(model, count, steps, seed=steps)
         (answers,) = file.answer(other, batch_size=count)
         made = keras.tree.flatten(model(other, training=False))
-        for name, expected in zip(output_names(model), made, strict=True):
+        for name, expected in zip(KerasModel(model).outputs, made, strict=True):
             values = answers[name]
             assert values.shape == tuple(expected.shape)
             np.testing.assert_allclose(

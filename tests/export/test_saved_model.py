@@ -10,9 +10,9 @@ import pytest
 from tflite_files import TIMESTEPS, VOCABULARY, token_model, tokens
 
 from keras_rnn_zoo.errors import ExportError, OutputError, RunError, VerificationError
+from keras_rnn_zoo.export.formats.format import bytes_of
 from keras_rnn_zoo.export.formats.saved_model import (
     compare_saved_model,
-    directory_bytes,
     export_saved_model,
 )
 from keras_rnn_zoo.export.verify.compare import NamesError
@@ -39,7 +39,7 @@ def exported(tmp_path_factory):
 def test_result_says_what_was_written_and_proven(exported):
     _, result = exported
     assert (result.inputs, result.outputs) == (("tokens",), ("answer",))
-    assert result.bytes == directory_bytes(result.path) > 1000
+    assert result.bytes == bytes_of(result.path) > 1000
     assert result.parity.passed and result.parity.invokes == 3
     assert 0 in result.parity.lengths and TIMESTEPS in result.parity.lengths
 

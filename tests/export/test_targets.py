@@ -183,7 +183,7 @@ def test_a_bundle_for_a_target_has_the_modes_that_it_takes_and_says_whom_it_is_f
     bundle = export_bundle(
         tmp_path / "m.keras",
         tmp_path / "bundle",
-        formats=["tflite"],
+        format=["tflite"],
         representative_data=samples,
         target="micro",
     )
@@ -192,4 +192,6 @@ def test_a_bundle_for_a_target_has_the_modes_that_it_takes_and_says_whom_it_is_f
     assert report["target"] == "micro"
     assert "For the target micro." in (bundle.path / "report.html").read_text()
     with pytest.raises(ConfigError, match="'micro' does not take the quantization 'float16'"):
-        export_bundle(tmp_path / "m.keras", tmp_path / "b", quantize=["float16"], target="micro")
+        export_bundle(
+            tmp_path / "m.keras", tmp_path / "b", quantization=["float16"], target="micro"
+        )

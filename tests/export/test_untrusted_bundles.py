@@ -25,8 +25,8 @@ def bundle(tmp_path_factory):
     export_bundle(
         directory / "model.keras",
         path,
-        formats=["tflite"],
-        quantize=["none"],
+        format=["tflite"],
+        quantization=["none"],
         representative_data=tokens(12),
     )
     return path

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from typing import Any
 
+from keras_rnn_zoo.export.hooks import Hook
 from keras_rnn_zoo.export.lowering.device_ops import (
     elementwise,
     images,
@@ -40,48 +39,35 @@ __all__ = [
     "substituted",
 ]
 
-_HERE: ContextVar[bool] = ContextVar("build graphs of ops that devices have", default=False)
-_LOCK = threading.Lock()
-_open = 0
-
 
 @contextlib.contextmanager
 def substituted() -> Iterator[None]:
     """Has the graphs that this thread builds until the block ends hold ops that devices have."""
-    token = _HERE.set(True)
-    _watch(+1)
-    try:
+    with _HOOK.installed(True):
         yield
-    finally:
-        _watch(-1)
-        _HERE.reset(token)
 
 
-def _watch(change: int) -> None:
-    """Sees to what builds ops, for as long as there are open blocks in any thread."""
+def _functions() -> list[tuple[Any, str]]:
     from tensorflow.python.framework import op_def_library
 
-    global _open
-    with _LOCK:
-        before, _open = _open, _open + change
-        if not before:
-            op_def_library._apply_op_helper = _watched(op_def_library._apply_op_helper)
-        elif not _open:
-            op_def_library._apply_op_helper = op_def_library._apply_op_helper.__wrapped__
+    return [(op_def_library, "_apply_op_helper")]
 
 
-def _watched(build: Callable[..., Any]) -> Callable[..., Any]:
+def _substituting(name: str, build: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(build)
-    def watched(op_type_name: str, name: str | None = None, **keywords: Any) -> Any:
+    def substituting(op_type_name: str, name: str | None = None, **keywords: Any) -> Any:
         made = build(op_type_name, name, **keywords)
-        replacement = REPLACEMENTS.get(op_type_name) if _HERE.get() else None
+        replacement = REPLACEMENTS.get(op_type_name) if _HOOK.here else None
         if replacement is None:
             return made
         structure, stateful, op, _ = made
         outputs = _replaced(op, replacement)
         return made if outputs is None else (structure, stateful, outputs[0].op, outputs)
 
-    return watched
+    return substituting
+
+
+_HOOK: Hook[bool] = Hook("build graphs of ops that devices have", _functions, _substituting)
 
 
 def _replaced(op: Any, replacement: Callable[..., Any]) -> list[Any] | None:

@@ -37,7 +37,7 @@ class Fused(Lowering):
     """
 
     description = "the op UNIDIRECTIONAL_SEQUENCE_LSTM; what is no LSTM as 'loop'"
-    otherwise: ClassVar[str] = "loop"
+    fallback: ClassVar[str] = "loop"
     folds: ClassVar[bool] = False
 
     def refuses(self, cell: Cell, sequence: Sequence) -> str | None:

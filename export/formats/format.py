@@ -1,0 +1,139 @@
+"""What every format is: a way to write a model, to compare what was written, and to serve it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from keras_rnn_zoo.registry import Registry
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.export.keras_model.model import KerasModel
+    from keras_rnn_zoo.export.options import BundleOptions
+    from keras_rnn_zoo.export.progress import Progress
+    from keras_rnn_zoo.export.tflite.interpreter import Arrays
+    from keras_rnn_zoo.export.verify.compare import Parity
+    from keras_rnn_zoo.export.verify.reference import Reference
+
+
+@dataclass(frozen=True, eq=False)
+class BundleJob:
+    """What a format needs to write its files of a bundle.
+
+    Attributes:
+        model: The model, as `prepare` returns it.
+        options: What was asked.
+        references: What the model answers; with others for files that can be resized.
+        calibration: Inputs like those that it will meet; None where there are none.
+        score: Takes what a file answers to rows with labels, and returns how well it does; None
+            where there are no such rows.
+        labelled_inputs: Those rows, `[rows, ...]`.
+        diagnose: Where to write what a bug report needs; False writes nothing.
+        say: Is told what is done.
+    """
+
+    model: KerasModel
+    options: BundleOptions
+    references: list[Reference]
+    calibration: Any
+    score: Callable[[Any], dict[str, Any]] | None
+    labelled_inputs: Any
+    diagnose: Path | bool
+    say: Progress
+
+    @property
+    def reference(self) -> Reference:
+        """What the model answers to the samples as they are."""
+        return self.references[0]
+
+
+class Format(ABC):
+    """A format that a model is exported to.
+
+    Attributes:
+        name: The name on the command line and in `export(format=...)`.
+        description: One line for a person.
+        file_name: What it writes into a bundle, where that is one file or directory.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    file_name: ClassVar[str]
+
+    @abstractmethod
+    def export(self, model: Any, path: Any, **options: Any) -> Any:
+        """Writes a Keras model, proves it on what was written, and returns a result.
+
+        Args:
+            model: A built `keras.Model`; it is not changed.
+            path: What to write.
+            **options: What the format knows, such as `samples`.
+        """
+
+    @abstractmethod
+    def write(self, model: KerasModel, path: Path) -> None:
+        """Writes a model as `prepare` returned it to a path that does not exist, unproven."""
+
+    @abstractmethod
+    def compare(self, path: Path, reference: Reference) -> Parity:
+        """Compares what was written with what the Keras model answered.
+
+        Raises:
+            VerificationError: It answers something else.
+            RunError: It is missing or damaged.
+        """
+
+    @abstractmethod
+    def serve(self, path: Path) -> Callable[[Arrays], Arrays]:
+        """Returns a function from encoded inputs by name to answers by name, `[samples, ...]`."""
+
+    def parts(self, options: BundleOptions) -> list[str]:
+        """Names of the parts that it adds to a bundle: one, unless it says otherwise."""
+        return [self.name]
+
+    def write_part(self, part: str, directory: Path, job: BundleJob) -> dict[str, Any]:
+        """Writes a part of a bundle, proven and scored; returns its entry in the report."""
+        path = directory / self.file_name
+        self.write(job.model, path)
+        parity = self.compare(path, job.reference)
+        scored = None
+        if job.score is not None:
+            name = job.reference.inputs[0].name
+            (outputs,) = self.serve(path)({name: job.labelled_inputs}).values()
+            scored = job.score(outputs)
+        return {
+            "file": self.file_name,
+            "format": self.name,
+            "quantization": None,
+            "description": self.description,
+            "bytes": bytes_of(path),
+            "signatures": {"serving_default": {"inputs": parity.inputs, "outputs": parity.outputs}},
+            "parity": parity.to_dict(),
+            "labelled": scored,
+        }
+
+
+def bytes_of(path: Path) -> int:
+    """Returns the size of a file, or of all files in a directory."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+FORMATS: Registry[Format] = Registry(
+    "format", "keras_rnn_zoo.export.formats", "keras_rnn_zoo.formats"
+)
+
+
+def register_format(name: str) -> Callable[[type[Format]], type[Format]]:
+    """Registers a `Format` under `name`."""
+
+    def decorate(cls: type[Format]) -> type[Format]:
+        cls.name = name
+        FORMATS.register(name, cls())
+        return cls
+
+    return decorate

@@ -1,0 +1,188 @@
+"""What an export is asked: names, defaults, limits and help, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.export.formats.format import FORMATS
+from keras_rnn_zoo.export.keras_model.signature import Timesteps
+from keras_rnn_zoo.export.lowering import LOWERINGS
+from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+from keras_rnn_zoo.export.targets import TARGETS
+from keras_rnn_zoo.export.verify.tolerance import Tolerance
+from keras_rnn_zoo.options import (
+    Options,
+    flag,
+    one_of,
+    option,
+    optional,
+    some_of,
+    text,
+    whole,
+)
+from keras_rnn_zoo.quantities import parse_bytes, parse_timesteps
+
+AUTO = "auto"
+INFERENCE_TYPES = ("float32", "int8")
+
+
+def _lowerings(name: str, value: Any) -> str | tuple[str, ...]:
+    known = [*LOWERINGS.names(), AUTO]
+    if isinstance(value, str):
+        found: str = one_of(known, "lowering")(name, value)
+        return found
+    if not value:
+        raise ConfigError("Name at least one lowering, or 'auto'. Received: none")
+    names: tuple[str, ...] = some_of(known, "lowering")(name, value)
+    return names
+
+
+def _quantization(name: str, value: Any) -> str:
+    found: str = one_of(QUANTIZATIONS.names, "quantization mode")(name, value or "none")
+    return found
+
+
+def _timesteps(name: str, value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _tolerance(name: str, value: Any) -> Tolerance:
+    if isinstance(value, Mapping):
+        return Tolerance(**value)
+    if not isinstance(value, Tolerance):
+        raise ConfigError(f"tolerance is a Tolerance. Received: {value!r}")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(Options):
+    """How a .tflite file is written, whatever its quantization."""
+
+    target: str = option(
+        "litert",
+        "The client that the file is for. It decides which lowerings and quantizations there are, "
+        "and what the file may hold.",
+        one_of(TARGETS.names, "target"),
+        metavar="NAME",
+    )
+    lowering: str | tuple[str, ...] | None = option(
+        None,
+        "How recurrences are expressed. A layer that the lowering cannot express is left to "
+        "another one, and the result says why. 'auto', or several names, writes each and takes "
+        "what is fastest on this machine. 'resizable' fixes neither the batch size nor what else "
+        "the model leaves open: an app sizes the inputs.",
+        optional(_lowerings),
+        metavar="NAMES",
+        shown_default="what the target prefers, mostly loop",
+    )
+    fold_embedding: bool | None = option(
+        None,
+        "Put an embedding and the input projection behind it into one table: faster, and larger.",
+        optional(flag),
+        shown_default="only where lowering 'auto' finds that it pays",
+    )
+    size_limit: int = option(
+        4_000_000,
+        "How large a file lowering 'auto' may make to fold an embedding, in bytes.",
+        whole(least=1),
+        metavar="SIZE",
+        parse=parse_bytes,
+    )
+    inference_type: str = option(
+        "float32",
+        "Type of the int8 file's inputs and outputs: 'float32', or 'int8', real value = scale * "
+        "(stored - zero point). Token ids stay int32, and the other files take and answer float32.",
+        one_of(INFERENCE_TYPES, "inference type"),
+        metavar="NAME",
+    )
+    batch_size: int = option(
+        1,
+        "Sequences that one call of the file answers; any number with lowering 'resizable'.",
+        whole(least=1),
+        metavar="N",
+    )
+    timesteps: Timesteps = option(
+        None,
+        "Number of time steps where the model's inputs leave it open; by input name where they "
+        "differ, {'left': 20, 'right': 30}, and by axis where that is not the second one, "
+        "{'line': {2: 40}}.",
+        optional(_timesteps),
+        metavar="N",
+        parse=parse_timesteps,
+        shown_default="what the samples say",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(FileOptions):
+    """What `export_tflite` is asked."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"quantize": "quantization"}
+
+    quantization: str = option(
+        "none",
+        "The quantization mode: 'none' (float32), 'float16', 'dynamic' (int8 weights) or 'int8' "
+        "(int8 weights and matrix products, calibrated).",
+        _quantization,
+    )
+    verify: bool = option(True, "Compare the file's answers with the model's.", flag)
+    tolerance: Tolerance | None = option(
+        None,
+        "Differences to accept instead of those of the quantization mode.",
+        optional(_tolerance),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions(Options):
+    """What `verify_file` is asked."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"samples": "samples_count"}
+
+    quantization: str | None = option(
+        None,
+        "Name of the mode whose limits apply.",
+        optional(_quantization),
+        shown_default="that of what the file holds",
+    )
+    samples_count: int = option(128, "How many rows to compare on, at most.", whole(least=1))
+    text_column: str = option("text", "Column of a table with the texts.", text)
+    label_column: str = option("label", "Column of a table with the labels.", text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleOptions(FileOptions):
+    """What `export_bundle` is asked."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {
+        "formats": "format",
+        "quantize": "quantization",
+        "samples": "samples_count",
+    }
+
+    format: tuple[str, ...] = option(
+        ("tflite", "saved_model"),
+        "The formats to write: 'tflite', 'saved_model', or both.",
+        some_of(FORMATS.names, "format"),
+        metavar="NAMES",
+    )
+    quantization: tuple[str, ...] | None = option(
+        None,
+        "Quantization modes of the .tflite files.",
+        optional(some_of(QUANTIZATIONS.names, "quantization mode")),
+        metavar="NAMES",
+        shown_default="of none,float16,dynamic,int8 those that the target takes",
+    )
+    samples_count: int = option(128, "Rows to verify on.", whole(least=1), metavar="N")
+    text_column: str = option("text", "Column of a table with the texts.", text, metavar="NAME")
+    label_column: str = option("label", "Column of a table with the labels.", text, metavar="NAME")
+    trial: str | None = option(
+        None,
+        "Of a search, the trial to export: one of its front.",
+        optional(text),
+        metavar="ID",
+        shown_default="the winner",
+    )
