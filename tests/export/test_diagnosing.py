@@ -266,8 +266,8 @@ def stand_in(good_file, monkeypatch):
         monkeypatch.setattr(converter, "CONVERTER", made[-1])
 
     yield put
-    for converter in made:
-        converter.close()
+    for process in made:
+        process.close()
 
 
 def row(*names):
