@@ -1,0 +1,1 @@
+"""Conformance suites for whatever can be plugged in."""

@@ -1,0 +1,268 @@
+"""Whether a lowering, quantization mode, target or format does what an export expects of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ConfigError, TargetError, VerificationError
+
+TIMESTEPS, FEATURES = 9, 5
+# The same float32 sums in another order, over nine steps.
+ROUNDING = 2e-6
+
+
+def check_lowering(name: str) -> None:
+    """Asserts that a lowering computes what Keras computes, or says what it leaves to another.
+
+    Every kind of recurrence is run, masked at both ends, in the middle and everywhere, with and
+    without sequences, states and direction; then one is written as a file and verified.
+
+    Args:
+        name: A name of `LOWERINGS`.
+
+    Raises:
+        AssertionError: It does not; the message says in what.
+    """
+    from keras_rnn_zoo.export import export_tflite
+    from keras_rnn_zoo.export.keras_model.prepare import prepare
+    from keras_rnn_zoo.export.lowering import FLOAT, LOWERINGS
+    from keras_rnn_zoo.export.lowering.carry_out import carried_out
+    from keras_rnn_zoo.export.lowering.plan import plan
+
+    lowering = LOWERINGS.get(name)
+    assert lowering.description, f"Lowering '{name}' has no description, which help texts show."
+    x = _rows()
+    for what, make in _recurrences().items():
+        model = make()
+        ready = prepare(model)
+        planned = plan(ready, lowering=name)
+        for path, reason in planned.fallbacks.items():
+            assert reason[0].islower() and not reason.endswith("."), (
+                f"Lowering '{name}' refuses {what} ('{path}') with {reason!r}. Say it as a clause "
+                "whose subject is the layer, without capital or full stop."
+            )
+        found = carried_out(ready, planned, FLOAT)(x)
+        expected = ready([x])
+        for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+            worst = float(np.abs(np.asarray(one) - np.asarray(other)).max())
+            assert worst <= ROUNDING * max(1.0, float(np.abs(other).max())), (
+                f"Lowering '{name}' computes something else than Keras of {what}: output {number} "
+                f"differs by {worst:.2g}."
+            )
+    with _scratch() as place:
+        result = export_tflite(
+            _recurrences()["an LSTM"](),
+            place / "model.tflite",
+            lowering=name,
+            samples=x,
+            diagnose=False,
+            progress=False,
+        )
+    assert result.lowering and set(result.lowering.values()) <= {name, lowering.fallback}, (
+        f"Lowering '{name}' wrote {result.lowering}, neither itself nor its fallback."
+    )
+
+
+def check_quantization(name: str) -> None:
+    """Asserts that a quantization mode makes files that answer what the Keras model answers.
+
+    Args:
+        name: A name of `QUANTIZATIONS`.
+
+    Raises:
+        AssertionError: It does not; the message says in what.
+    """
+    from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
+
+    mode = QUANTIZATIONS.get(name)
+    assert mode.description, f"Quantization '{name}' has no description, which help texts show."
+    assert mode.file_name.endswith(".tflite"), (
+        f"Quantization '{name}' writes {mode.file_name!r} into a bundle, which is no .tflite file."
+    )
+    others = {
+        QUANTIZATIONS.get(other).file_name for other in QUANTIZATIONS.names() if other != name
+    }
+    assert mode.file_name not in others, (
+        f"Quantization '{name}' writes {mode.file_name!r} into a bundle, as another mode does."
+    )
+    assert mode.tolerance.reason, f"The tolerance of quantization '{name}' gives no reason."
+    generator = np.random.default_rng(0)
+    weight = generator.normal(size=(8, 12)).astype(np.float32)
+    disturbed = mode.disturbed(weight.copy(), generator)
+    assert (disturbed.shape, disturbed.dtype) == (weight.shape, weight.dtype), (
+        f"Quantization '{name}' disturbs a weight {weight.dtype}{list(weight.shape)} to "
+        f"{disturbed.dtype}{list(disturbed.shape)}."
+    )
+    x = _rows()
+    with _scratch() as place:
+        for what, make in _recurrences(few=True).items():
+            result = export_tflite(
+                make(),
+                place / mode.file_name,
+                quantization=name,
+                samples=x,
+                representative_data=x,
+                diagnose=False,
+                progress=False,
+            )
+            assert result.parity is not None and result.parity.passed, (
+                f"Quantization '{name}' of {what} does not pass its own tolerance."
+            )
+            TFLiteModel(result.path).predict(x[:1])
+
+
+def check_target(name: str) -> None:
+    """Asserts that a target says which files it takes, and refuses the others with a reason.
+
+    Args:
+        name: A name of `TARGETS`.
+
+    Raises:
+        AssertionError: It does not; the message says in what.
+    """
+    from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TARGETS, export_tflite
+    from keras_rnn_zoo.export.tflite.contents import inspect
+
+    target = TARGETS.get(name)
+    assert target.description, f"Target '{name}' has no description, which help texts show."
+    assert target.lowerings, f"Target '{name}' accepts no lowering."
+    for lowering in target.lowerings:
+        assert lowering in LOWERINGS, f"Target '{name}' accepts '{lowering}', which is no lowering."
+    for mode, reason in target.refused_quantizations.items():
+        assert mode in QUANTIZATIONS, f"Target '{name}' refuses '{mode}', which is no quantization."
+        assert reason[0].islower() and not reason.endswith("."), (
+            f"Target '{name}' refuses '{mode}' with {reason!r}. Say it as a clause."
+        )
+        _refuses(lambda mode=mode: target.check_quantization(mode), ConfigError, name, mode)
+    modes = target.quantizations(QUANTIZATIONS.names())
+    assert modes, f"Target '{name}' takes no quantization."
+    x = _rows()
+    with _scratch() as place:
+        result = export_tflite(
+            _recurrences(masked=False)["an LSTM"](),
+            place / "model.tflite",
+            target=name,
+            quantization="none" if "none" in modes else modes[0],
+            samples=x,
+            representative_data=x,
+            diagnose=False,
+            progress=False,
+        )
+        info = inspect(result.path)
+        assert target.refuses(info) is None, f"Target '{name}' refuses the file written for it."
+        for wanted, other in (
+            (target.one_subgraph, replace(info, subgraphs=3)),
+            (target.stateless, replace(info, variables=2)),
+        ):
+            if wanted:
+                _refuses(lambda other=other: target.check_file(other, {}), TargetError, name, "it")
+
+
+def check_format(name: str) -> None:
+    """Asserts that a format writes what answers as the Keras model, and sees what does not.
+
+    Args:
+        name: A name of `FORMATS`.
+
+    Raises:
+        AssertionError: It does not; the message says in what.
+    """
+    from keras_rnn_zoo.export.formats import FORMATS
+    from keras_rnn_zoo.export.keras_model.prepare import prepare
+    from keras_rnn_zoo.export.quantization import roundings
+    from keras_rnn_zoo.export.verify.reference import reference_of
+
+    written = FORMATS.get(name)
+    assert written.description, f"Format '{name}' has no description, which help texts show."
+    model, x = prepare(_recurrences()["an LSTM"]()), _rows()
+    reference = reference_of(model, x, roundings=roundings([]))
+    with _scratch() as place:
+        path = place / written.file_name
+        written.write(model, path)
+        assert path.exists(), f"Format '{name}' wrote nothing to the path that it was given."
+        assert written.compare(path, reference).passed, f"Format '{name}' fails its own comparison."
+        served = written.serve(path)(reference.x)
+        for output, expected in reference.answers.items():
+            assert output in served, f"Format '{name}' serves no output '{output}'."
+            worst = float(np.abs(served[output] - expected).max())
+            assert worst < 1e-3, f"Format '{name}' serves answers that differ by {worst:.2g}."
+        wrong = replace(
+            reference,
+            answers={key: values[::-1].copy() for key, values in reference.answers.items()},
+            logits={key: values[::-1].copy() for key, values in reference.logits.items()},
+        )
+        _refuses(lambda: written.compare(path, wrong), VerificationError, name, "wrong answers")
+
+
+def _refuses(act: Callable[[], Any], error: type[Exception], name: str, what: str) -> None:
+    try:
+        act()
+    except error:
+        return
+    raise AssertionError(f"'{name}' takes {what}, and has to refuse it with {error.__name__}.")
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as place:
+        yield Path(place)
+
+
+def _rows() -> np.ndarray:
+    """float32 `[16, 9, 5]`: of every length, padded with zeros right and left, with gaps."""
+    generator = np.random.default_rng(3)
+    x = generator.normal(size=(16, TIMESTEPS, FEATURES)).astype(np.float32)
+    for row in range(TIMESTEPS):
+        x[row, row:] = 0
+    x[9, :4], x[10, 3:5], x[11, ::2] = 0, 0, 0
+    return x
+
+
+def _recurrences(*, few: bool = False, masked: bool = True) -> dict[str, Callable[[], Any]]:
+    """What it is -> makes a Keras model of it, whose weights are wide and random."""
+    from keras import layers
+
+    kinds: dict[str, Callable[[], Any]] = {
+        "an LSTM": lambda: layers.LSTM(6),
+        "a GRU": lambda: layers.GRU(6),
+        "a SimpleRNN": lambda: layers.SimpleRNN(6),
+        "a Bidirectional LSTM": lambda: layers.Bidirectional(layers.LSTM(4, return_sequences=True)),
+    }
+    if not few:
+        kinds |= {
+            "a GRU whose reset comes first": lambda: layers.GRU(5, reset_after=False),
+            "an LSTM that goes backwards": lambda: layers.LSTM(
+                5, go_backwards=True, return_sequences=True
+            ),
+            "an LSTM with relu": lambda: layers.LSTM(5, activation="relu"),
+            "a stack of cells": lambda: layers.RNN(
+                [layers.LSTMCell(5), layers.GRUCell(4)], return_sequences=True
+            ),
+        }
+
+    def model(make: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: _model(make(), masked)
+
+    return {name: model(make) for name, make in kinds.items()}
+
+
+def _model(layer: Any, masked: bool) -> Any:
+    import keras
+    from keras import layers
+
+    x = keras.Input((TIMESTEPS, FEATURES), name="sensor")
+    y = layer(layers.Masking()(x) if masked else x)
+    outputs = [layers.Dense(3, activation="softmax", name="label")(y)]
+    model = keras.Model(x, outputs)
+    generator = np.random.default_rng(5)
+    model.set_weights(
+        [generator.normal(scale=0.5, size=weight.shape) for weight in model.get_weights()]
+    )
+    return model
