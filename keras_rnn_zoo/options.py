@@ -22,9 +22,10 @@ import dataclasses
 import functools
 import inspect
 import math
+import os
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -48,7 +49,7 @@ class About:
         metavar: What stands for a value in the command line's help.
         parse: Makes a value of what is written on the command line; None takes the type's.
         flag: The option on the command line, where it is not made from the name; "" for none.
-        default: What the help says of the default, where the value does not say it.
+        shown_default: What the help says of the default, where the value does not say it.
     """
 
     help: str
@@ -56,7 +57,19 @@ class About:
     metavar: str | None = None
     parse: Callable[[str], Any] | None = None
     flag: str | None = None
-    default: str | None = None
+    shown_default: str | None = None
+
+    @property
+    def choices(self) -> tuple[str, ...] | None:
+        """The names that the option takes, looked up now; None where it takes more than names."""
+        names = getattr(self.check, "choices", None)
+        return None if names is None else tuple(names() if callable(names) else names)
+
+    @property
+    def choices_are_fixed(self) -> bool:
+        """Whether the names are the same for everyone, and not those of a registry."""
+        names = getattr(self.check, "choices", None)
+        return names is not None and not callable(names)
 
 
 def option(default: Any, help: str, check: Check | None = None, **more: Any) -> Any:
@@ -84,6 +97,11 @@ class Options:
     def about(cls) -> dict[str, About]:
         """Returns name -> what is known of each option, in order."""
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        if bare := [one.name for one in fields if "about" not in one.metadata]:
+            raise TypeError(
+                f"Write the options of {cls.__name__} as `name: type = option(...)`. "
+                f"Received: {listed(bare)}"
+            )
         return {one.name: one.metadata["about"] for one in fields}
 
     @classmethod
@@ -109,6 +127,11 @@ class Options:
             values[new] = value
         return cls(**values)
 
+    @classmethod
+    def part_of(cls, options: Options) -> Self:
+        """Returns those of the options that belong to this class, a base of theirs."""
+        return cls(**{name: getattr(options, name) for name in cls.about()})
+
     def replace(self, **changes: Any) -> Self:
         """Returns the same options with some changed, checked like all."""
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
@@ -128,8 +151,10 @@ class Options:
         Raises:
             ConfigError: A newer version wrote them, or they are damaged.
         """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{cls.__name__} are a JSON object. Received: {values!r:.80}")
         schema = values.get("schema", 1)
-        if not isinstance(schema, int) or schema > cls.SCHEMA:
+        if type(schema) is not int or not 1 <= schema <= cls.SCHEMA:
             raise ConfigError(
                 f"These {cls.__name__} have the version {schema!r}, and this keras-rnn-zoo reads "
                 f"up to {cls.SCHEMA}. Install a newer one."
@@ -187,14 +212,16 @@ def optional(check: Check) -> Check:
     return checked
 
 
-def whole(*, least: int = 0) -> Check:
-    """A whole number of at least so much."""
+def whole(*, least: int = 0, most: int | None = None) -> Check:
+    """A whole number of at least so much, and at most so much."""
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
 
     def check(name: str, value: Any) -> int:
-        found = value.item() if hasattr(value, "item") else value
-        if isinstance(found, bool) or not isinstance(found, int) or found < least:
-            raise ConfigError(f"{name} is a whole number of at least {least}. Received: {value!r}")
-        return found
+        found = _scalar(value)
+        right = isinstance(found, int) and not isinstance(found, bool)
+        if not right or found < least or (most is not None and found > most):
+            raise ConfigError(f"{name} is a whole number {limits}. Received: {value!r}")
+        return int(found)
 
     return check
 
@@ -206,23 +233,30 @@ def number(
     limits = [f"of at least {least:g}"] if least is not None else []
     limits += [f"above {above:g}"] if above > -math.inf else []
     limits += [f"below {below:g}"] if below < math.inf else []
+    words = " ".join(["a number", " and ".join(limits)]) if limits else "a finite number"
     low = -math.inf if least is None else least
 
     def check(name: str, value: Any) -> float:
-        found = value.item() if hasattr(value, "item") else value
-        right = isinstance(found, (int, float)) and not isinstance(found, bool)
-        if not right or not above < found < below or found < low:
-            raise ConfigError(f"{name} is a number {' and '.join(limits)}. Received: {value!r}")
-        return float(found)
+        found = _scalar(value)
+        try:
+            if isinstance(found, bool) or not isinstance(found, (int, float)):
+                raise ValueError
+            found = float(found)
+            if not above < found < below or found < low:
+                raise ValueError
+        except (ValueError, OverflowError):
+            raise ConfigError(f"{name} is {words}. Received: {value!r}") from None
+        return found
 
     return check
 
 
 def flag(name: str, value: Any) -> bool:
     """True or False."""
-    if not isinstance(value, bool):
+    found = _scalar(value)
+    if not isinstance(found, bool):
         raise ConfigError(f"{name} is True or False. Received: {value!r}")
-    return value
+    return found
 
 
 def text(name: str, value: Any) -> str:
@@ -232,32 +266,58 @@ def text(name: str, value: Any) -> str:
     return value
 
 
-def one_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str | None = None) -> Check:
-    """One of some names, which a function may look up when they are needed."""
+def choice(*names: str) -> Check:
+    """One of a few names, the same for everyone."""
+    words = " or ".join(map(repr, names))
 
     def check(name: str, value: Any) -> str:
-        known = list(names() if callable(names) else names)
-        if not isinstance(value, str) or value not in known:
+        if not isinstance(value, str) or value not in names:
+            raise ConfigError(f"{name} is {words}. Received: {value!r}.{nearest(value, names)}")
+        return value
+
+    return _lists(check, names)
+
+
+def one_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str | None = None) -> Check:
+    """One of the names of a registry, which a function looks up when they are needed."""
+    known = names if callable(names) else tuple(names)
+
+    def check(name: str, value: Any) -> str:
+        found = list(known() if callable(known) else known)
+        if not isinstance(value, str) or value not in found:
             raise UnknownNameError(
-                f"Unknown {what or name}: {value!r}.{nearest(value, known)} Known: {listed(known)}."
+                f"Unknown {what or name}: {value!r}.{nearest(value, found)} Known: {listed(found)}."
             )
         return value
 
-    return check
+    return _lists(check, known)
 
 
 def some_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str | None = None) -> Check:
     """One or more of some names, each once, as a tuple; one alone may be given as it is."""
-    one = one_of(names, what)
+    known = names if callable(names) else tuple(names)
+    one = one_of(known, what)
 
     def check(name: str, value: Any) -> tuple[str, ...]:
-        given: Sequence[Any] = (value,) if isinstance(value, str) else tuple(value)
-        if not given:
-            known = list(names() if callable(names) else names)
-            raise ConfigError(f"Choose at least one {what or name}: {listed(known)}.")
-        return tuple(dict.fromkeys(one(name, item) for item in given))
+        given = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else value
+        chosen = tuple(dict.fromkeys(one(name, item) for item in given))
+        if not chosen:
+            found = known() if callable(known) else known
+            raise ConfigError(f"Choose at least one {what or name}: {listed(found)}.")
+        return chosen
 
+    return _lists(check, known)
+
+
+def _lists(check: Check, names: object) -> Check:
+    """Keeps with a check the names that it takes; see `About.choices`."""
+    check.choices = names  # type: ignore[attr-defined]
     return check
+
+
+def _scalar(value: Any) -> Any:
+    """Returns a NumPy scalar as Python's own."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def _plain(value: Any) -> Any:
@@ -267,4 +327,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return value.item() if hasattr(value, "item") else value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return _scalar(value)
