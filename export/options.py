@@ -40,6 +40,10 @@ def _lowerings(name: str, value: Any) -> str | tuple[str, ...]:
     return names
 
 
+# Which the help of the command line names.
+vars(_lowerings)["choices"] = lambda: [*LOWERINGS.names(), AUTO]
+
+
 def _quantization(name: str, value: Any) -> str:
     found: str = one_of(QUANTIZATIONS.names, "quantization mode")(name, value or "none")
     return found
@@ -90,6 +94,7 @@ class FileOptions(Options):
         whole(least=1),
         metavar="SIZE",
         parse=parse_bytes,
+        shown_default="4MB",
     )
     inference_type: str = option(
         "float32",
@@ -107,8 +112,8 @@ class FileOptions(Options):
     timesteps: Timesteps = option(
         None,
         "Number of time steps where the model's inputs leave it open; by input name where they "
-        "differ, {'left': 20, 'right': 30}, and by axis where that is not the second one, "
-        "{'line': {2: 40}}.",
+        "differ, and by axis where that is not the second one: {'left': 20, 'right': 30} or "
+        "{'line': {2: 40}}, on the command line left=20,right=30 or line:2=40.",
         optional(_timesteps),
         metavar="N",
         parse=parse_timesteps,
@@ -124,8 +129,8 @@ class ExportOptions(FileOptions):
 
     quantization: str = option(
         "none",
-        "The quantization mode: 'none' (float32), 'float16', 'dynamic' (int8 weights) or 'int8' "
-        "(int8 weights and matrix products, calibrated).",
+        "The quantization mode: 'none' (float32), 'float16', 'dynamic' (int8 weights), 'int8' "
+        "(int8 weights and matrix products, calibrated), or one that was plugged in.",
         _quantization,
     )
     verify: bool = option(True, "Compare the file's answers with the model's.", flag)
@@ -165,7 +170,7 @@ class BundleOptions(FileOptions):
 
     format: tuple[str, ...] = option(
         ("tflite", "saved_model"),
-        "The formats to write: 'tflite', 'saved_model', or both.",
+        "The formats to write.",
         some_of(FORMATS.names, "format"),
         metavar="NAMES",
     )

@@ -22,9 +22,15 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.builder import list_models as list_models
     from keras_rnn_zoo.builder import register_model as register_model
     from keras_rnn_zoo.data import Dataset as Dataset
+    from keras_rnn_zoo.data import Reader as Reader
+    from keras_rnn_zoo.data import Split as Split
     from keras_rnn_zoo.data import load_data as load_data
     from keras_rnn_zoo.errors import ZooError as ZooError
+    from keras_rnn_zoo.loading import load as load
+    from keras_rnn_zoo.preprocessing.tokenizers import Tokenizer as Tokenizer
     from keras_rnn_zoo.training.compare import compare as compare
+    from keras_rnn_zoo.training.options import DataOptions as DataOptions
+    from keras_rnn_zoo.training.options import TrainOptions as TrainOptions
     from keras_rnn_zoo.training.run import Run as Run
     from keras_rnn_zoo.training.train import train as train
     from keras_rnn_zoo.twins import transfer_weights as transfer_weights
@@ -32,10 +38,15 @@ if TYPE_CHECKING:
     __version__: str
 
 _EXPORTS = {
+    "DataOptions": "training.options",
     "Dataset": "data",
     "Field": "builder",
     "ModelBuilder": "builder",
+    "Reader": "data",
     "Run": "training.run",
+    "Split": "data",
+    "Tokenizer": "preprocessing.tokenizers",
+    "TrainOptions": "training.options",
     "ZooError": "errors",
     "builder_from_json": "builder",
     "common_fields": "builder",
@@ -43,13 +54,14 @@ _EXPORTS = {
     "get_builder": "builder",
     "get_model": "builder",
     "list_models": "builder",
+    "load": "loading",
     "load_data": "data",
     "register_model": "builder",
     "train": "training.train",
     "transfer_weights": "twins",
 }
 
-_SUBMODULES = dict.fromkeys(("errors", "export", "layers", "tuner"), "")
+_SUBMODULES = dict.fromkeys(("errors", "export", "layers", "testing", "tuner"), "")
 
 __all__ = sorted(_EXPORTS)
 __getattr__, __dir__ = lazy(__name__, {**_EXPORTS, **_SUBMODULES, "__version__": "_version"})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from keras_rnn_zoo.errors import ConfigError, listed, nearest
-from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.registry import Registry, demand
 from keras_rnn_zoo.tasks import TASKS, get_task
 
 if TYPE_CHECKING:
@@ -256,8 +256,40 @@ class ModelBuilder(ABC):
         return f"{type(self).__name__}({values})"
 
 
+def check_builder(model: type[ModelBuilder]) -> None:
+    """Refuses a builder that could not build, when it is registered and not when it is asked.
+
+    Raises:
+        ConfigError: The message says all that it lacks.
+    """
+    fields: Any = getattr(model, "fields", ())
+    legal = isinstance(fields, (tuple, list)) and all(isinstance(one, Field) for one in fields)
+    names = [one.name for one in fields] if legal else []
+    twice = sorted({name for name in names if names.count(name) > 1})
+    # What `ModelBuilder.build` looks up, unless the model builds itself in another way.
+    own = model.build is not ModelBuilder.build
+    needed = () if own else ("features", "timesteps", "mask", "task", "outputs")
+    absent = [name for name in needed if name not in names]
+    demand(
+        "model",
+        model,
+        {
+            'a name: add the line `name = "..."`': isinstance(getattr(model, "name", None), str),
+            'a description: add the line `description = "..."`': isinstance(
+                getattr(model, "description", None), str
+            ),
+            f"the methods {listed(sorted(model.__abstractmethods__))}": not (
+                model.__abstractmethods__
+            ),
+            "fields that are `Field`s": legal,
+            f"one field for each name: {listed(twice)} comes twice": not twice,
+            f"the fields {listed(absent)}: start from common_fields()": not absent or not legal,
+        },
+    )
+
+
 MODELS: Registry[type[ModelBuilder]] = Registry(
-    "model", "keras_rnn_zoo.models", "keras_rnn_zoo.models"
+    "model", "keras_rnn_zoo.models", "keras_rnn_zoo.models", check_builder
 )
 
 Builder = TypeVar("Builder", bound=type[ModelBuilder])
@@ -293,13 +325,8 @@ def register_model(model: Any) -> Any:
         raise ConfigError(
             f"register_model takes a subclass of ModelBuilder, or a name. Received: {model!r}"
         )
-    for attribute in ("name", "description"):
-        if not isinstance(getattr(model, attribute, None), str):
-            raise ConfigError(
-                f"The builder {model.__qualname__} has no {attribute}. "
-                f'Add the line: {attribute} = "..."'
-            )
-    return MODELS.register(model.name, model)
+    # Without a name the check says what is missing.
+    return MODELS.register(getattr(model, "name", ""), model)
 
 
 def list_models(pattern: str = "*") -> list[str]:

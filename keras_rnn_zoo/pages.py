@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from html import escape
+from pathlib import Path
 from typing import Any
 
 STYLE = """
@@ -29,6 +30,8 @@ th { font-weight: 600; color: var(--soft); font-size: .85rem; vertical-align: bo
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 td:first-child small { white-space: normal; max-width: 17rem; }
 td small { display: block; color: var(--soft); font-size: .8rem; }
+table.plan { margin: .4rem 0; }
+table.plan td, table.plan th { text-align: left; }
 table.facts { width: auto; }
 table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 table.facts td:first-child { color: var(--soft); white-space: nowrap; padding-right: 1.5rem; }
@@ -79,3 +82,22 @@ def bytes_of(size: int) -> str:
         if size >= 0.9995 * factor:  # what rounds to 1000 of a unit is 1 of the next
             return f"{size / factor:.3g} {unit}"
     return f"{size} B"
+
+
+def render(template: Path, **values: Any) -> str:
+    """Returns a page: a Jinja2 template filled in, everything escaped but the style.
+
+    Args:
+        template: A file; those that it includes lie beside it.
+        **values: What it is filled with, as text or plain data.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page: str = environment.get_template(template.name).render(style=STYLE, **values)
+    return page + "\n"

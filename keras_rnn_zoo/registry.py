@@ -1,4 +1,4 @@
-"""Names to objects: the one mechanism behind models, datasets, lowerings and quantization modes.
+"""Names to objects: the one mechanism behind models, data sets, tokenizers, lowerings and the rest.
 
 A registry fills itself: it imports every module of the package that it is given (a new file is a
 new entry) and, where it has an entry-point group, what other installed packages announce there.
@@ -10,10 +10,12 @@ import fnmatch
 import importlib
 import pkgutil
 import re
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from keras_rnn_zoo.errors import (
+    ConfigError,
     DuplicateNameError,
     PluginError,
     UnknownNameError,
@@ -38,6 +40,43 @@ def origin(entry: object) -> str:
     return f"{named.__module__}.{getattr(named, '__qualname__', named)}"
 
 
+def demand(kind: str, entry: object, demands: Mapping[str, bool]) -> None:
+    """Refuses to register an entry that lacks something.
+
+    Args:
+        kind: What it is registered as, such as `"model"`.
+        entry: What is registered.
+        demands: What it has to have, in words -> whether it has.
+
+    Raises:
+        ConfigError: It lacks one of them; the message names all that it lacks.
+    """
+    missing = [what for what, has in demands.items() if not has]
+    if missing:
+        raise ConfigError(
+            f"What you registered as a {kind} lacks {' and '.join(missing)}: {origin(entry)}"
+        )
+
+
+def load_plugin(kind: str, point: EntryPoint) -> Any:
+    """Returns the object that another package announces.
+
+    Raises:
+        PluginError: It cannot be loaded; the message names the package and the reason.
+    """
+    try:
+        return point.load()
+    except ZooError:
+        raise
+    except Exception as error:  # whatever the other package's code raises
+        package = point.dist.name if point.dist else "an installed package"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PluginError(
+            f"The {kind} plug-in '{point.name}' of {package} ({point.value}) cannot be loaded: "
+            f"{reason}. Repair or uninstall {package}."
+        ) from error
+
+
 class Registry(Generic[T]):
     """A mapping of names to entries that fills itself at the first look-up.
 
@@ -46,10 +85,18 @@ class Registry(Generic[T]):
         package: Dotted name of the package whose modules register entries when imported.
         group: Entry-point group through which other packages register entries. The module or
             object that an entry point names is loaded; loading it registers the entry.
+        check: Raises `ConfigError` where an entry lacks something; see `demand`.
     """
 
-    def __init__(self, kind: str, package: str | None = None, group: str | None = None):
+    def __init__(
+        self,
+        kind: str,
+        package: str | None = None,
+        group: str | None = None,
+        check: Callable[[T], None] | None = None,
+    ):
         self.kind = kind
+        self._check = check
         self._package = package
         self._group = group
         self._entries: dict[str, T] = {}
@@ -59,8 +106,11 @@ class Registry(Generic[T]):
         """Adds `entry` under `name` and returns it.
 
         Raises:
+            ConfigError: The entry lacks something.
             DuplicateNameError: Another entry has that name; the message names both.
         """
+        if self._check is not None:
+            self._check(entry)
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise UnknownNameError(
                 f"A {self.kind} name is lower-case letters, digits and underscores, and starts "
@@ -92,22 +142,10 @@ class Registry(Generic[T]):
                         importlib.import_module(f"{self._package}.{module.name}")
             if self._group is not None:
                 for point in entry_points(group=self._group):
-                    self._load(point)
+                    load_plugin(self.kind, point)
         except BaseException:
             self._filled = False
             raise
-
-    def _load(self, point: EntryPoint) -> None:
-        try:
-            point.load()
-        except ZooError:
-            raise
-        except Exception as error:  # whatever the other package's code raises
-            package = point.dist.name if point.dist else "an installed package"
-            raise PluginError(
-                f"The {self.kind} plug-in '{point.name}' of {package} ({point.value}) cannot be "
-                f"loaded: {type(error).__name__}: {error}. Repair or uninstall {package}."
-            ) from error
 
     def get(self, name: str) -> T:
         """Returns the entry called `name`.

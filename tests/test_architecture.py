@@ -50,8 +50,10 @@ ROOMS = [
     "keras_rnn_zoo.tuner.engines",
     "keras_rnn_zoo.tuner.results",
     "keras_rnn_zoo.tuner.study",
+    "keras_rnn_zoo.loading",
     "keras_rnn_zoo.quickstart",
     "keras_rnn_zoo.cli",
+    "keras_rnn_zoo.testing",
     "keras_rnn_zoo.__main__",
 ]
 

@@ -12,6 +12,7 @@ import pytest
 from keras_rnn_zoo import get_builder, list_models
 from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_saved_model, export_tflite
 from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.testing import check_model
 
 MODELS = list_models()
 KINDS = ("tokens", "features")
@@ -19,7 +20,7 @@ CONFIG = {"timesteps": 9, "units": 8, "embedding_dim": 8, "vocabulary_size": 30}
 
 
 class Trained:
-    """A model after one step of training, its inputs, and what it answers."""
+    """A model with weights that matter, its inputs, and what it answers."""
 
     def __init__(self, name, kind):
         import keras
@@ -37,18 +38,13 @@ class Trained:
             self.x = (generator.integers(1, 30, real.shape) * real).astype("int32")
         else:
             self.x = (generator.normal(size=(10, 9, 3)) * real[..., None]).astype("float32")
-        before = self.model.get_weights()
         get_task("binary").compile(self.model)
-        self.loss = self.model.train_on_batch(self.x, np.arange(10) % 2)[0]
-        self.changed = [
-            bool((a != b).any()) for a, b in zip(before, self.model.get_weights(), strict=True)
-        ]
         self.answers = self.model.predict_on_batch(self.x)
 
 
 @pytest.fixture(scope="module")
 def trained():
-    """`trained(name, kind)` trains once for all tests of the module."""
+    """`trained(name, kind)` builds once for all tests of the module."""
     cache = {}
 
     def get(name, kind):
@@ -59,13 +55,9 @@ def trained():
     return get
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", MODELS)
-def test_a_step_of_training_changes_every_weight(trained, name, kind):
-    result = trained(name, kind)
-    assert np.isfinite(result.loss)
-    assert all(result.changed)
-    assert result.answers.std() > 1e-3
+def test_the_model_keeps_to_the_rules(name):
+    check_model(name)
 
 
 @pytest.fixture(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
+from pathlib import Path
 from typing import Any
 
-from keras_rnn_zoo.pages import STYLE, bytes_of, facts_table, plain, text_of
+from keras_rnn_zoo.pages import bytes_of, plain, render, text_of
 
 REPORT_FILE, PAGE_FILE = "report.json", "report.html"
 
@@ -20,38 +20,26 @@ def page(report: Mapping[str, Any]) -> str:
     Returns:
         HTML that needs nothing else.
     """
-    verdict, model = report["verdict"], report["model"]
-    mark, kind = ("✓", "") if verdict["passed"] else ("✗", ' class="failed"')
+    verdict = report["verdict"]
+    mark = "✓" if verdict["passed"] else "✗"
     if verdict["passed"] and verdict.get("losses"):
-        mark, kind = "!", ' class="failed"'
-    title = f"{model['name']}: export report"
-    parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
-        f'<h1{kind}><span class="mark">{mark}</span>{escape(verdict["text"])}</h1>',
-        f'<p class="soft">{escape(_summary(report))}</p>',
-        "<h2>Files</h2>",
-        _table(report),
-        f'<p class="soft">{escape(_legend(report))}</p>',
-        "<h2>Each file</h2>",
-        *(_details(entry, report["sha256"]) for entry in report["files"]),
-        "<h2>The model</h2>",
-        facts_table(_model_facts(report)),
-    ]
-    if report.get("preprocessing"):
-        parts += [
-            "<h2>From raw input to the model</h2>",
-            "<p>A client repeats these steps; padding is 0.</p>",
-            facts_table(_preprocessing_facts(report["preprocessing"])),
-        ]
+        mark = "!"
     training = {name: value for name, value in report["training"].items() if value}
-    if training:
-        parts.append("<h2>Training</h2>")
-        parts.append(facts_table(_training_facts(training)))
-    parts += ["<h2>Made with</h2>", facts_table(plain(report["provenance"])), "</body></html>"]
-    return "\n".join(parts) + "\n"
+    preprocessing = report.get("preprocessing")
+    return render(
+        Path(__file__).with_name("templates") / "report.html",
+        title=f"{report['model']['name']}: export report",
+        mark=mark,
+        verdict=verdict["text"],
+        summary=_summary(report),
+        head=_head(report),
+        files=[_file(entry, report) for entry in report["files"]],
+        legend=_legend(report),
+        model=_model_facts(report),
+        preprocessing=_preprocessing_facts(preprocessing) if preprocessing else [],
+        training=_training_facts(training) if training else [],
+        provenance=plain(report["provenance"]),
+    )
 
 
 def _summary(report: Mapping[str, Any]) -> str:
@@ -103,46 +91,43 @@ def _legend(report: Mapping[str, Any]) -> str:
     return text
 
 
-def _table(report: Mapping[str, Any]) -> str:
-    labelled = report["labelled"]
+def _head(report: Mapping[str, Any]) -> list[str]:
     head = ["File", "Size", "Ops", "Outputs differ by", "Of their spread", "Latency"]
-    percent = bool(labelled) and labelled["measure"] == "accuracy"
+    labelled = report["labelled"]
     if labelled:
         head.append(_capital(labelled["measure"]))
-    if percent:
-        head.append("Changed answers")
-    rows = []
-    largest = max(entry["bytes"] for entry in report["files"])
-    for entry in report["files"]:
-        parity, latency = entry["parity"], entry.get("latency")
-        share = 100 * entry["bytes"] / largest
-        ops = entry.get("ops")
-        cells = [
-            f"<code>{escape(entry['file'])}</code><small>{escape(entry['description'])}</small>",
-            f"{bytes_of(entry['bytes'])}<small><span class='size'>"
-            f"<i style='width:{share:.0f}%'></i></span></small>",
-            f"{sum(ops.values())}<small>{len(ops)} kinds</small>" if ops else "–",
-            _number(parity["max_abs_output"]),
-            _shares(parity),
-            _latency(latency) if latency else "–",
-        ]
-        if labelled:
-            scored = entry["labelled"]
-            before, after = (_score(scored[key], percent) for key in ("before", "after"))
-            cells.append(f"{after}<small>Keras: {before}</small>")
-            if percent:
-                cells.append(f"{scored['changed_answers']:,}<small>of {scored['rows']:,}</small>")
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return (
-        '<div class="scroll"><table><thead><tr>'
-        + "".join(f"<th>{escape(name)}</th>" for name in head)
-        + "</tr></thead><tbody>"
-        + "\n".join(rows)
-        + "</tbody></table></div>"
-    )
+        if labelled["measure"] == "accuracy":
+            head.append("Changed answers")
+    return head
 
 
-def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
+def _file(entry: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says of a file: a row of the table, and all that can be unfolded."""
+    labelled, ops, latency = report["labelled"], entry.get("ops"), entry.get("latency")
+    cells = [
+        [str(sum(ops.values())), f"{len(ops)} kinds"] if ops else ["–"],
+        [_number(entry["parity"]["max_abs_output"])],
+        _shares(entry["parity"]),
+        _latency(latency) if latency else ["–"],
+    ]
+    if labelled:
+        scored, percent = entry["labelled"], labelled["measure"] == "accuracy"
+        before, after = (_score(scored[key], percent) for key in ("before", "after"))
+        cells.append([after, f"Keras: {before}"])
+        if percent:
+            cells.append([f"{scored['changed_answers']:,}", f"of {scored['rows']:,}"])
+    return {
+        "name": entry["file"],
+        "description": entry["description"],
+        "size": bytes_of(entry["bytes"]),
+        "share": 100 * entry["bytes"] / max(one["bytes"] for one in report["files"]),
+        "cells": cells,
+        "plan": plan_rows(entry["plan"]) if entry.get("plan") else [],
+        "facts": _facts(entry, report["sha256"]),
+    }
+
+
+def _facts(entry: Mapping[str, Any], digests: Mapping[str, str]) -> list[tuple[str, str]]:
     parity = entry["parity"]
     tolerance = parity["tolerance"]
     facts: list[tuple[str, str]] = [("size", f"{entry['bytes']:,} bytes")]
@@ -211,10 +196,7 @@ def _details(entry: Mapping[str, Any], digests: Mapping[str, str]) -> str:
         for name, digest in digests.items()
         if name.split("/")[0] == entry["file"]
     ]
-    return (
-        f"<details><summary><code>{escape(entry['file'])}</code> "
-        f"<span>{escape(entry['description'])}</span></summary>{facts_table(facts)}</details>"
-    )
+    return facts
 
 
 def _choice(choice: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -319,15 +301,16 @@ def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.2g}"
 
 
-def _shares(parity: Mapping[str, Any]) -> str:
+def _shares(parity: Mapping[str, Any]) -> list[str]:
     """The output that comes nearest to its limit."""
     output = max(parity["each"], key=lambda each: each["average"] / (each["allowed_average"] or 1))
     if output["compared"] == "decisions":
-        return f"{output['changed']} of {output['decisions']} others"
-    return (
-        f"{_number(output['average'])}<small>allowed {_number(output['allowed_average'])}</small>"
-        f"<small>99 %: {_number(output['high'])}, allowed {_number(output['allowed_high'])}</small>"
-    )
+        return [f"{output['changed']} of {output['decisions']} others"]
+    return [
+        _number(output["average"]),
+        f"allowed {_number(output['allowed_average'])}",
+        f"99 %: {_number(output['high'])}, allowed {_number(output['allowed_high'])}",
+    ]
 
 
 def _output(output: Mapping[str, Any]) -> str:
@@ -355,13 +338,54 @@ def _output(output: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _latency(latency: Mapping[str, Any]) -> str:
-    text = f"{latency['median_ms']:.3g} ms<small>90 %: {latency['p90_ms']:.3g} ms</small>"
+def _latency(latency: Mapping[str, Any]) -> list[str]:
+    lines = [f"{latency['median_ms']:.3g} ms", f"90 %: {latency['p90_ms']:.3g} ms"]
     if latency["batch_size"] > 1:
         each = latency["median_ms"] / latency["batch_size"]
-        text += f"<small>a sequence: {each:.3g} ms</small>"
-    return text
+        lines.append(f"a sequence: {each:.3g} ms")
+    return lines
 
 
 def _score(value: float, percent: bool) -> str:
     return f"{100 * value:.2f} %" if percent else f"{value:.4g}"
+
+
+def plan_rows(plan: Mapping[str, Any]) -> list[list[str]]:
+    """Returns a table, its head first: what becomes of each call of a recurrent layer.
+
+    Args:
+        plan: What `Plan.to_dict` returns.
+    """
+    recurrences = plan["recurrences"]
+    path = {tuple(one["at"]): one["path"] for one in recurrences}
+    rows = [["layer", "kind", "units", "steps x features", "lowering", "runs with", "reads"]]
+    for one in recurrences:
+        calls = sum(other["path"] == one["path"] for other in recurrences)
+        partners = []
+        if one["together"] is not None:
+            partners.append(f"{path[tuple(one['together'])]}, the other direction")
+        if one["below"] is not None:
+            partners.append(f"{path[tuple(one['below'])]}, in the same steps")
+        reads = "a sequence"
+        if one["below"] is not None:
+            reads = "the layer below"
+        elif one["embedding"] is not None:
+            reads = "a folded table" if one["folded"] else "embedding rows, step by step"
+        rows.append(
+            [
+                one["path"] + (f" (call {one['at'][1] + 1})" if calls > 1 else ""),
+                one["kind"],
+                "+".join("?" if units is None else str(units) for units in one["units"]),
+                f"{one['timesteps'] or 'open'} x {one['features']}"
+                + (", masked" if one["masked"] else ""),
+                one["lowering"],
+                "; ".join(partners) or "-",
+                reads,
+            ]
+        )
+    for other in plan["layers"]:
+        if other["how"] == "unrolled":
+            rows.append(
+                [other["path"], other["kind"], "-", "-", "unrolled by Keras", "-", "a sequence"]
+            )
+    return rows

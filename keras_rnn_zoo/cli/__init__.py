@@ -1,12 +1,35 @@
 """The command line: a file per command, each a thin shell over a public function.
 
 A new module of this package whose name does not start with an underscore is a new command; it
-holds a `click.Command` called `command`.
+holds a `click.Command` called `command`. Other packages announce theirs in the entry-point group
+`keras_rnn_zoo.commands`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
+
+
+def find_command(name: str) -> click.Command:
+    """Returns a command by its name, a plug-in's as well.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    from keras_rnn_zoo.cli._group import cli
+    from keras_rnn_zoo.errors import UnknownNameError, listed, nearest
+
+    command = cli.get_command(None, name)
+    if command is None:
+        known = cli.list_commands(None)
+        raise UnknownNameError(
+            f"Unknown command: {name!r}.{nearest(name, known)} Known: {listed(known)}."
+        )
+    return command
 
 
 def main(args: Sequence[str] | None = None) -> int:

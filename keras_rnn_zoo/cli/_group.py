@@ -1,4 +1,4 @@
-"""The group of commands: found by file name, imported when needed, forgiving of typing errors."""
+"""The group of commands: found by file name or entry point, imported when needed, forgiving."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from keras_rnn_zoo import commands
 from keras_rnn_zoo.cli._program import PROGRAM
 from keras_rnn_zoo.errors import listed, nearest
 
@@ -27,26 +28,42 @@ _ORDER = (
 )
 
 
+def _own() -> list[str]:
+    """Returns the names of the commands that are modules beside this one."""
+    return [
+        module.name.replace("_", "-")
+        for module in pkgutil.iter_modules([str(Path(__file__).parent)])
+        if not module.name.startswith("_")
+    ]
+
+
 class Commands(click.Group):
-    """A group whose commands are the modules of `keras_rnn_zoo.cli`."""
+    """A group whose commands are the modules of `keras_rnn_zoo.cli`, and those of plug-ins."""
 
     def list_commands(self, ctx: click.Context | None) -> list[str]:
         """Returns the names of the commands, in the order in which they are used."""
-        names = [
-            module.name.replace("_", "-")
-            for module in pkgutil.iter_modules([str(Path(__file__).parent)])
-            if not module.name.startswith("_")
-        ]
         place = {name: i for i, name in enumerate(_ORDER)}
+        names = {*_own(), *commands.announced()}
         return sorted(names, key=lambda name: (place.get(name, len(place)), name))
 
     def get_command(self, ctx: click.Context | None, name: str) -> click.Command | None:
         """Imports and returns a command, or None if there is none of that name."""
-        if name not in self.list_commands(ctx):
-            return None
+        if name not in _own():
+            return commands.load(name) if name in commands.announced() else None
         module = importlib.import_module(f"keras_rnn_zoo.cli.{name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands, and the plug-ins whose name is taken."""
+        super().format_commands(ctx, formatter)
+        taken = sorted(set(_own()) & set(commands.announced()))
+        for name in taken:
+            formatter.write_paragraph()
+            formatter.write_text(
+                f"The plug-in {commands.announced()[name].value} is left out: the command "
+                f"'{name}' is {PROGRAM}'s own. Rename it."
+            )
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

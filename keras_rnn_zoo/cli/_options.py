@@ -1,15 +1,19 @@
-"""Options that several commands share."""
+"""Command-line options: made from classes of options, and those that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import click
 
 from keras_rnn_zoo.errors import ConfigError, listed, nearest
+from keras_rnn_zoo.options import About, Options
+from keras_rnn_zoo.preprocessing.options import ColumnOptions
 from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds, parse_timesteps
-from keras_rnn_zoo.tasks import TASKS
+from keras_rnn_zoo.training.options import DataOptions, TrainOptions
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
@@ -17,9 +21,6 @@ else:  # generic from click 8.3 on
     ParamType = click.ParamType
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-# As in preprocessing, which needs NumPy.
-SIDES = ("post", "pre")
 
 
 class Quantity(ParamType):
@@ -58,21 +59,131 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
-def output_option(metavar: str, text: str) -> Callable[[Command], Command]:
+def output_option(metavar: str, text: str, required: bool = True) -> Callable[[Command], Command]:
     """Returns `-o`: the new directory that a command writes."""
-    return click.option("-o", "--output", required=True, metavar=metavar, help=text)
+    return click.option("-o", "--output", required=required, metavar=metavar, help=text)
 
 
-columns_options = _together(
-    click.option(
-        "--text-column", default="text", metavar="NAME", help="Column of a table with the texts."
-    ),
-    click.option(
-        "--label-column", default="label", metavar="NAME", help="Column of a table with the labels."
-    ),
-)
+_TYPES = {int: (int, "N"), float: (float, "NUMBER"), str: (str, "TEXT")}
 
-data_options = _together(
+
+# Where a command keeps what was given under names that options had once.
+_OLD_NAMES = "keras_rnn_zoo.old_names"
+
+
+def _old_name(old: str, new: str) -> Callable[[Command], Command]:
+    """Returns a hidden option that stands for one that was renamed, and says so on stderr."""
+
+    def take(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            click.echo(f"--{old} is called --{new.replace('_', '-')} now.", err=True)
+            ctx.meta.setdefault(_OLD_NAMES, {})[new] = value
+
+    return click.option(
+        f"--{old.replace('_', '-')}",
+        f"old_{old}",
+        hidden=True,
+        is_eager=True,
+        expose_value=False,
+        callback=take,
+    )
+
+
+class _Described(click.Option):
+    """An option that looks up the names of a registry when its help is asked for, not before."""
+
+    about: About
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Takes what was given under an old name; see `click.Parameter.handle_parse_result`."""
+        given = ctx.meta.get(_OLD_NAMES, {})
+        if self.name in given and self.name not in opts:
+            opts = {**opts, self.name: given[self.name]}
+        return super().handle_parse_result(ctx, opts, args)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Returns the option and its help; see `click.Option.get_help_record`."""
+        self.help = _help(self.about, with_names=True)
+        return super().get_help_record(ctx)
+
+
+def options_of(
+    options: type[Options], *, only: Sequence[str] = (), without: Sequence[str] = ()
+) -> Callable[[Command], Command]:
+    """Returns a decorator that makes click options of a class of options.
+
+    The command gets them as keyword arguments, and hands them to the function that takes them.
+
+    Args:
+        options: Its annotations and `About`s say what there is.
+        only: Names of those to make, in this order; none for all.
+        without: Names of those to leave out.
+    """
+    annotations, abouts = get_type_hints(options), options.about()
+    fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
+    return _together(
+        *(
+            _option(name, about, annotations[name], fields[name].default)
+            for name in only or abouts
+            if (about := abouts[name]).flag != "" and name not in without
+        ),
+        *(
+            _old_name(old, new)
+            for old, new in options.RENAMED.items()
+            if new not in without and (not only or new in only)
+        ),
+    )
+
+
+def _option(name: str, about: About, annotation: Any, default: Any) -> Callable[[Command], Command]:
+    flag = about.flag or "--" + name.replace("_", "-")
+    kind = annotation
+    if get_origin(annotation) in (Union, UnionType):  # int | None is written like int
+        kind = next(part for part in get_args(annotation) if part is not type(None))
+    more: dict[str, Any] = {"metavar": about.metavar}
+    if kind is bool:
+        flag, more = (f"{flag}/--no-{flag[2:]}" if default is not False else flag), {}
+        more["is_flag"] = True
+    elif about.parse is not None:
+        more["type"] = Quantity(about.metavar or name, about.parse)
+    elif about.choices_are_fixed:
+        more["type"] = click.Choice(about.choices or ())
+    elif kind in _TYPES:
+        more["type"], metavar = _TYPES[kind]
+        more["metavar"] = about.metavar or metavar
+    else:
+        more["type"] = Quantity(about.metavar or "NAMES", names)
+        default = default and ",".join(default)
+
+    def decorate(command: Command) -> Command:
+        command = click.option(
+            flag,
+            name,
+            cls=_Described,
+            default=default,
+            help=_help(about),
+            show_default=about.shown_default is None,
+            **more,
+        )(command)
+        made: _Described = command.__click_params__[-1]  # type: ignore[attr-defined]
+        made.about = about
+        return command
+
+    return decorate
+
+
+def _help(about: About, *, with_names: bool = False) -> str:
+    text = about.help
+    if with_names and about.choices is not None and not about.choices_are_fixed:
+        text = f"{text.rstrip('.')}: {', '.join(about.choices)}."
+    return text + (f"  [default: {about.shown_default}]" if about.shown_default else "")
+
+
+columns_options = options_of(ColumnOptions)
+
+source_options = _together(
     click.option(
         "--data",
         required=True,
@@ -84,32 +195,6 @@ data_options = _together(
         metavar="DATA",
         help="Rows to test on, which training never sees.  [default: those of DATA, if any]",
     ),
-    columns_options,
-    click.option(
-        "--task",
-        type=click.Choice(tuple(TASKS)),
-        metavar="TASK",
-        help=f"What to answer: {', '.join(TASKS)}.  [default: what the labels look like]",
-    ),
-    click.option(
-        "--padding",
-        type=click.Choice(SIDES),
-        default="post",
-        help="Fill short inputs on the right (post) or on the left (pre).",
-    ),
-    click.option(
-        "--truncating",
-        type=click.Choice(SIDES),
-        default="pre",
-        help="Cut the beginning (pre) or the end (post) of long inputs.",
-    ),
-    click.option(
-        "--validation-split",
-        type=float,
-        default=0.1,
-        metavar="PART",
-        help="Part of the training rows to validate on.",
-    ),
 )
 
 set_option = click.option(
@@ -120,28 +205,19 @@ set_option = click.option(
     help="A setting of the model, such as units=32; may be repeated. `models --json` lists them.",
 )
 
-epochs_options = _together(
-    click.option(
-        "--epochs", type=int, default=4, metavar="N", help="Passes over the training rows, at most."
-    ),
-    click.option("--batch-size", type=int, default=64, metavar="N", help="Rows per step."),
-)
-
+# All of `train` and `compare`.
 training_options = _together(
-    epochs_options,
-    click.option("--learning-rate", type=float, default=1e-3, metavar="RATE", help="Of Adam."),
-    click.option(
-        "--patience",
-        type=int,
-        metavar="N",
-        help="Stop after N epochs without a better validation loss, and take the best weights.  "
-        "[default: never]",
-    ),
+    source_options,
+    options_of(DataOptions, without=("seed",)),
+    set_option,
+    options_of(TrainOptions, without=tuple(DataOptions.about())),
+    options_of(DataOptions, only=("seed",)),
 )
 
-seed_option = click.option(
-    "--seed", type=int, default=0, metavar="N", help="Of every random choice."
-)
+# `search` takes these one by one.
+data_options = _together(source_options, options_of(DataOptions, without=("seed", "tokenizer")))
+epochs_options = options_of(TrainOptions, only=("epochs", "batch_size"))
+seed_option = options_of(DataOptions, only=("seed",))
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON document."

@@ -10,21 +10,15 @@ import click
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._options import (
     config,
-    data_options,
     json_option,
     output_option,
-    seed_option,
-    set_option,
     training_options,
 )
 
 
 @click.command("compare", short_help="Train several models on the same data, side by side.")
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@data_options
-@set_option
 @training_options
-@seed_option
 @json_option
 @output_option("DIR", "Directory to write to: a new or an empty one.")
 @click.pass_obj

@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._options import (
-    BYTES,
-    TIMESTEPS,
-    columns_options,
     custom_objects_option,
     json_option,
     names,
+    options_of,
     output_option,
 )
+from keras_rnn_zoo.export.options import BundleOptions
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.export.lowering.plan import Plan
 
 
 @click.command(
     "export", short_help="Turn a trained model into verified TFLite files and a SavedModel."
 )
-@click.argument("run")
-@click.option("--trial", metavar="ID", help="Of a search: one of its front.  [default: the winner]")
-@click.option(
-    "--format",
-    "formats",
-    default="tflite,saved_model",
-    metavar="NAMES",
-    help="tflite, saved_model, or both, separated by commas.",
-)
-@click.option(
-    "--quantize",
-    metavar="NAMES",
-    help="Quantization modes of the .tflite files, separated by commas.  [default: of "
-    "none,float16,dynamic,int8 those that the target takes]",
-)
-@click.option(
-    "--inference-type",
-    default="float32",
-    metavar="NAME",
-    help="Inputs and outputs of the int8 file: float32, or int8 (token ids stay int32).",
-)
+@click.argument("source")
+@options_of(BundleOptions, only=("trial", "format", "quantization", "inference_type"))
 @click.option(
     "--data",
     metavar="DATA",
@@ -52,97 +36,66 @@ from keras_rnn_zoo.cli._options import (
     metavar="DATA",
     help="Rows to verify and score on.  [default: those that the run keeps]",
 )
-@columns_options
 @click.option(
     "--representative-data",
     metavar="FILE",
     help="Encoded inputs to calibrate int8 and dynamic on: a .npy file, or an .npz file with an "
     "array for each input; or rows as --data takes them.  [default: those of --data]",
 )
-@click.option("--samples", type=int, default=128, metavar="N", help="Rows to verify on.")
+@options_of(BundleOptions, without=("trial", "format", "quantization", "inference_type"))
 @click.option(
-    "--batch-size",
-    type=int,
-    default=1,
-    metavar="N",
-    help="Sequences that one call of a .tflite file answers.",
-)
-@click.option(
-    "--timesteps",
-    type=TIMESTEPS,
-    metavar="N",
-    help="Where a .keras file leaves them open: a number; one by input, left=20,right=30; or by "
-    "input and axis, line:2=40.  [default: those of --representative-data or --data]",
-)
-@click.option(
-    "--target",
-    default="litert",
-    metavar="NAME",
-    help="The client that the .tflite files are for: litert (the Interpreter), compiled_model, "
-    "mediapipe, litert_js, task_library or micro. It says which lowerings and quantizations there "
-    "are, and what a file may hold.",
-)
-@click.option(
-    "--lowering",
-    metavar="NAMES",
-    help="How recurrences are expressed: loop, unrolled or fused; auto, or several separated by "
-    "commas, take what is fastest on this machine.  [default: what the target prefers, mostly "
-    "loop]",
-)
-@click.option(
-    "--fold-embedding/--no-fold-embedding",
-    default=None,
-    help="Put an embedding and the input projection behind it into one table: faster, and larger.  "
-    "[default: only where --lowering auto finds that it pays]",
-)
-@click.option(
-    "--size-limit",
-    type=BYTES,
-    default="4MB",
-    metavar="SIZE",
-    help="How large a file --lowering auto may make to fold an embedding, such as 900KB or 3MB.",
+    "--plan",
+    "plan_only",
+    is_flag=True,
+    help="Say what would be done with each recurrent layer, and why, and convert nothing.",
 )
 @custom_objects_option
 @json_option
-@output_option("BUNDLE", "Directory to write the bundle to: a new or an empty one.")
+@output_option("BUNDLE", "Directory to write the bundle to: a new or an empty one.", required=False)
 @click.pass_obj
 def command(
     line: str | None,
     /,
-    run: str,
-    formats: str,
-    quantize: str | None,
-    output: str,
+    source: str,
+    output: str | None,
+    plan_only: bool,
     as_json: bool,
-    lowering: str | None,
     custom_objects: str | None,
     **arguments: Any,
 ) -> None:
-    """Export RUN as a bundle: TFLite files and a SavedModel, verified, measured, with a report.
+    """Export SOURCE as a bundle: TFLite files and a SavedModel, verified, measured, with a report.
 
-    RUN is what `train` or `search` left, or a .keras or .h5 file. Nothing is written unless every
-    file answers what the Keras model answers.
+    SOURCE is what `train` or `search` left, or a .keras or .h5 file. Nothing is written unless
+    every file answers what the Keras model answers.
 
     \b
     keras-rnn-zoo export runs/bilstm -o bundle
-    keras-rnn-zoo export runs/bilstm --format tflite --quantize none,int8 -o bundle
+    keras-rnn-zoo export runs/bilstm --format tflite --quantization none,int8 -o bundle
+    keras-rnn-zoo export runs/bilstm --plan
     """
+    if output is None and not plan_only:
+        raise click.UsageError(
+            "Missing option '-o' / '--output': the directory to write the bundle to. --plan writes "
+            "none."
+        )
+    lowering = arguments["lowering"]
+    if lowering is not None and "," in lowering:
+        arguments["lowering"] = names(lowering)
     with out.working():
-        from keras_rnn_zoo.export.bundle.write import export_bundle
+        from keras_rnn_zoo.export.bundle.write import export_bundle, plan_bundle
         from keras_rnn_zoo.training.run import use_custom_objects
 
         if custom_objects:
             use_custom_objects(names(custom_objects) or [])
-        bundle = export_bundle(
-            run,
-            output,
-            formats=names(formats) or [],
-            quantize=names(quantize),
-            lowering=names(lowering) if "," in (lowering or "") else lowering,
-            command=line,
-            progress=True,
-            **arguments,
-        )
+        if plan_only:
+            for unused in ("data", "test_data"):
+                arguments.pop(unused)
+            plans = plan_bundle(source, **arguments)
+        else:
+            bundle = export_bundle(source, output or "", command=line, progress=True, **arguments)
+    if plan_only:
+        show_plans(plans, as_json)
+        return
     if as_json:
         out.emit({"path": output, **bundle.report})
         return
@@ -153,9 +106,46 @@ def command(
     click.echo(f"\nBundle: {output}")
     click.echo(f"Report: {bundle.path / 'report.html'}")
     if bundle.preprocessor is not None and bundle.preprocessor.kind == "text":
-        out.next_command("predict", output, "TEXT")
+        out.next_command("predict", str(output), "TEXT")
     else:
-        out.next_command("predict", output, "--input", "FILE")
+        out.next_command("predict", str(output), "--input", "FILE")
+
+
+def show_plans(plans: Mapping[str, Plan], as_json: bool) -> None:
+    """Prints what would be done with each recurrent layer in each quantization mode."""
+    from keras_rnn_zoo.export.bundle.page import plan_rows
+
+    if as_json:
+        out.emit({mode: plan.to_dict() for mode, plan in plans.items()})
+        return
+    groups: dict[str, tuple[list[str], Plan]] = {}
+    for mode, plan in plans.items():
+        same = str((plan.recurrences, plan.layers))
+        groups.setdefault(same, ([], plan))[0].append(mode)
+    first = next(iter(plans.values()))
+    out.facts(
+        [
+            ("Model", first.model),
+            ("Inputs", ", ".join(f"{i.name} {i.dtype}{list(i.shape)}" for i in first.inputs)),
+            (
+                "Outputs",
+                ", ".join(f"{o.name} ({o.head})" if o.head else o.name for o in first.outputs),
+            ),
+            ("Lowering", first.lowering),
+        ]
+    )
+    for modes, plan in groups.values():
+        click.echo(f"\n{', '.join(modes)}:")
+        head, *rows = plan_rows(plan.to_dict())
+        if rows:
+            out.table(head, rows, left=len(head))
+        else:
+            click.echo("No recurrent layer: everything is converted as it is.")
+        for layer in plan.recurrences:
+            if layer.fallback:
+                click.echo(
+                    f"{layer.path}: {layer.lowering} instead of {plan.lowering}: {layer.fallback}"
+                )
 
 
 def show(report: dict[str, Any]) -> None:

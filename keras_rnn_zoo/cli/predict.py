@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from keras_rnn_zoo import artifacts
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
 from keras_rnn_zoo.cli._options import custom_objects_option, json_option, names
@@ -73,27 +73,31 @@ def _answers(
 ) -> tuple[list[dict[str, Any]], Sequence[Any]]:
     """Reads the model's description first: it is what is wrong most often."""
     with out.working():
-        from keras_rnn_zoo.export.bundle.bundle import Bundle
-        from keras_rnn_zoo.export.bundle.page import REPORT_FILE
-        from keras_rnn_zoo.export.bundle.rows import read_encoded
-        from keras_rnn_zoo.export.bundle.source import open_source
+        from keras_rnn_zoo.training.run import Run
 
-        bundle = Bundle.load(source) if (Path(source) / REPORT_FILE).is_file() else None
-        if bundle is not None:
+        kind = artifacts.kind_of(source)
+        if kind == artifacts.BUNDLE:
+            from keras_rnn_zoo.export import Bundle
+            from keras_rnn_zoo.export.bundle.rows import read_encoded
+
+            bundle = Bundle.load(source)
             if bundle.preprocessor is None and file not in (None, "-"):
                 encoded = read_encoded(file, len(bundle.report["model"]["inputs"]))
                 answers = bundle.predict(encoded, quantize)
                 return answers, [None] * len(answers)
             inputs = _inputs(bundle.preprocessor, texts, file, text_column)
             return bundle.predict(inputs, quantize), inputs
-        run = open_source(Path(source)).run
-        if quantize is not None:
-            fail(f"--quantize chooses a file of a bundle, and {source} is none.")
-        if run is None:
+        if kind in (artifacts.KERAS, artifacts.TFLITE):
             raise DataError(
                 f"{source} brings no vocabulary and no labels. Give the run that 'train' wrote, or "
                 "a bundle."
             )
+        if kind == artifacts.SEARCH:
+            run = Run.load(artifacts.winner_of(source))
+        else:
+            run = Run.load(artifacts.require(source, artifacts.RUN, artifacts.BUNDLE))
+        if quantize is not None:
+            fail(f"--quantize chooses a file of a bundle, and {source} is none.")
         inputs = _inputs(run.preprocessor, texts, file, text_column)
         return run.predict(inputs), inputs
 

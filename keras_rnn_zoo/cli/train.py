@@ -9,21 +9,15 @@ import click
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._options import (
     config,
-    data_options,
     json_option,
     output_option,
-    seed_option,
-    set_option,
     training_options,
 )
 
 
 @click.command("train", short_help="Train one model.")
 @click.argument("model")
-@data_options
-@set_option
 @training_options
-@seed_option
 @json_option
 @output_option("RUN", "Directory to write the run to: a new or an empty one.")
 @click.pass_obj

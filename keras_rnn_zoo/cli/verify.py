@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
+from keras_rnn_zoo.artifacts import BUNDLE, FILE, MISSING, TFLITE, kind_of, require
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
 from keras_rnn_zoo.cli._options import columns_options, json_option
@@ -59,13 +59,16 @@ def command(
     keras-rnn-zoo verify model.tflite --model model.keras --data rows.npz
     """
     given = {"--model": model, "--data": data, "--quantization": quantization, "--samples": samples}
-    bare = not Path(source).is_dir()
-    if bare and Path(source).suffix == ".tflite" and model is None:
+    kind = kind_of(source)
+    bare = kind in (TFLITE, FILE) and (kind == TFLITE or model is not None)
+    if bare and model is None:
         fail(
             f"{source} is a bare file, and there is nothing to compare it with. Give the Keras "
             "model that it was made of: --model MODEL.keras --data ROWS.npz"
         )
-    if not bare and (unfit := [name for name, value in given.items() if value is not None]):
+    if kind not in (TFLITE, FILE, MISSING) and (
+        unfit := [name for name, value in given.items() if value is not None]
+    ):
         fail(f"{unfit[0]} is for a .tflite file, and {source} is a directory. Leave it out.")
     with out.working():
         if bare:
@@ -83,6 +86,7 @@ def command(
         else:
             from keras_rnn_zoo.export.bundle.check import verify_bundle
 
+            require(source, BUNDLE, TFLITE)
             result = verify_bundle(source, progress=True)
     if as_json:
         out.emit(result)

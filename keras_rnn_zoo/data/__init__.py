@@ -20,7 +20,7 @@ from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.preprocessing.labels import infer_task
 from keras_rnn_zoo.preprocessing.splitting import split_indices
 from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
-from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.registry import Registry, demand
 
 __all__ = [
     "DATASETS",
@@ -133,7 +133,29 @@ class Reader(ABC):
         )
 
 
-DATASETS: Registry[Reader] = Registry("data set", "keras_rnn_zoo.data", "keras_rnn_zoo.datasets")
+def check_reader(reader: Reader) -> None:
+    """Refuses a reader that could not be found or listed.
+
+    Raises:
+        ConfigError: The message says all that it lacks.
+    """
+    suffixes: Any = getattr(reader, "suffixes", None)
+    demand(
+        "data set",
+        reader,
+        {
+            "the base class Reader (register an instance)": isinstance(reader, Reader),
+            "a name": isinstance(getattr(reader, "name", None), str),
+            "a description": isinstance(getattr(reader, "description", None), str),
+            "a tuple of suffixes such as ('.ext',)": isinstance(suffixes, tuple)
+            and all(isinstance(end, str) and end.startswith(".") for end in suffixes),
+        },
+    )
+
+
+DATASETS: Registry[Reader] = Registry(
+    "data set", "keras_rnn_zoo.data", "keras_rnn_zoo.datasets", check_reader
+)
 
 
 def _readers() -> list[Reader]:

@@ -1,13 +1,14 @@
-"""What labels say of the task."""
+"""Labels and targets, checked; and what they say of the task."""
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from typing import TYPE_CHECKING
+from collections.abc import Sequence, Sized
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnn_zoo.errors import DataError
+from keras_rnn_zoo.errors import DataError, listed
+from keras_rnn_zoo.preprocessing.inputs import as_float32, real_span, short
 from keras_rnn_zoo.tasks import get_task
 
 if TYPE_CHECKING:
@@ -47,3 +48,121 @@ def infer_task(dataset: Dataset, task: str | None = None) -> str:
             "[rows, timesteps]), and the data have one per row. Leave out the task, or give such y."
         )
     return task
+
+
+def some(names: Sequence[str]) -> str:
+    """Returns names for a message: the first 20, and how many more there are."""
+    return listed(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
+def label_name(value: Any, row: int) -> str:
+    """Returns a label as a text: whole numbers as such.
+
+    Raises:
+        DataError: It is neither a name nor a whole number.
+    """
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        return str(int(value))
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    raise DataError(
+        f"Row {row + 1} has the label {short(value)}, which is neither a name nor a whole number. "
+        "Give labels, or choose the task 'regression'."
+    )
+
+
+def label_names(y: Any) -> list[str]:
+    """Returns the label of each row; see `label_name`."""
+    return [label_name(value, row) for row, value in enumerate(y)]
+
+
+def step_labels(y: Any, x: Any, padding: str) -> list[list[str]]:
+    """Returns, for each row, the labels of the steps that are not padding."""
+    if x is None:
+        raise DataError("Labels per time step need their inputs, which say what is padding.")
+    result = []
+    for row, (labels, value) in enumerate(zip(y, x, strict=True)):
+        steps = np.asarray(value)
+        if len(labels) != len(steps):
+            raise DataError(
+                f"Row {row + 1} has {len(labels)} labels and {len(steps)} time steps. Give a label "
+                "per time step, or one label per row (a number, not one-hot)."
+            )
+        if steps.ndim == 1 and steps.dtype.kind in "iu":
+            real = np.flatnonzero(steps)
+            start, stop = (real[0], real[-1] + 1) if len(real) else (0, 0)
+        else:
+            real = np.asarray(steps.reshape(len(steps), -1).any(axis=1))
+            start, stop = real_span(real, padding)
+        result.append([label_name(label, row) for label in labels[start:stop]])
+    return result
+
+
+def fit_labels(y: Any, x: Any, task: str, padding: str) -> tuple[str, ...]:
+    """Returns the labels that there are, in the order of a model's outputs.
+
+    Raises:
+        DataError: They cannot be learnt from.
+    """
+    if task == "sequence_labelling":
+        names = {name for labels in step_labels(y, x, padding) for name in labels}
+    else:
+        names = set(label_names(y))
+    if any(not name.strip() or "\n" in name for name in names):
+        raise DataError("A label is empty or holds a line break. Give every label a name.")
+    if len(names) < 2:
+        raise DataError(
+            f"Every row has the same label ({listed(names)}), so there is nothing to learn. Give "
+            "data with at least two labels, and check that the label column is the right one."
+        )
+    if task == "binary" and len(names) > 2:
+        raise DataError(
+            f"The task 'binary' takes two labels and the data have {len(names)}: "
+            f"{some(sorted(names))}. Leave out the task, or choose 'multiclass'."
+        )
+    if task != "sequence_labelling" and len(names) > max(20, len(y) // 2):
+        raise DataError(
+            f"The {len(y)} rows have {len(names)} different labels. Check that the label column is "
+            "the right one; for numbers to predict, choose the task 'regression'."
+        )
+    if all(name.lstrip("-").isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def as_targets(y: Any) -> np.ndarray:
+    """Returns regression targets as float32 `[n, outputs]`, checked."""
+    try:
+        targets = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        for row, value in enumerate(y):
+            try:
+                np.asarray(value, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise DataError(
+                    f"Row {row + 1} has the target {short(value)}, which is no number. Write "
+                    "numbers with a decimal point, or choose another task for labels."
+                ) from None
+        raise DataError(
+            "The targets have different numbers of values per row. Give every row as many."
+        ) from None
+    targets = as_float32(targets.reshape(-1, 1) if targets.ndim == 1 else targets)
+    if targets.ndim != 2:
+        raise DataError(
+            f"The targets have shape {list(targets.shape)}. Give [rows] or [rows, outputs]."
+        )
+    bad = np.flatnonzero(~np.isfinite(targets).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"Row {bad[0] + 1} has a target that is NaN, infinite or beyond float32. "
+            "Replace or drop such rows."
+        )
+    return targets

@@ -8,28 +8,40 @@ needs numpy alone, so that it also works beside a `.tflite` file.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnn_zoo.errors import ConfigError, DataError, RunError, listed, nearest
+from keras_rnn_zoo.errors import ConfigError, DataError, RunError, nearest
 from keras_rnn_zoo.files import PathLike, inside, write_text
-from keras_rnn_zoo.preprocessing.labels import infer_task
-from keras_rnn_zoo.preprocessing.vocabulary import (
-    TOKEN_PATTERN,
-    Vocabulary,
-    check_size,
+from keras_rnn_zoo.options import takes
+from keras_rnn_zoo.preprocessing.inputs import (
+    check_texts,
+    feature_rows,
+    real_span,
+    short,
+    strip_padding,
+    token_row,
+    token_rows,
 )
+from keras_rnn_zoo.preprocessing.labels import (
+    as_targets,
+    fit_labels,
+    infer_task,
+    label_names,
+    some,
+    step_labels,
+)
+from keras_rnn_zoo.preprocessing.options import SIDES, EncodingOptions
+from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary, check_size
 from keras_rnn_zoo.tasks import TASKS
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.data import Dataset
 
-
-SIDES = ("post", "pre")
 VOCABULARY_FILE, LABELS_FILE = "vocab.txt", "labels.txt"
 DEFAULT_TIMESTEPS, DEFAULT_VOCABULARY_SIZE = 200, 10_000
 
@@ -72,16 +84,15 @@ class Preprocessor:
     # ------------------------------------------------------------------ fitting
 
     @classmethod
+    @takes(EncodingOptions)
     def fit(
         cls,
         dataset: Dataset,
         *,
         timesteps: int | None = None,
         vocabulary_size: int | None = None,
-        padding: str = "post",
-        truncating: str = "pre",
-        task: str | None = None,
         rows: np.ndarray | None = None,
+        **options: Any,
     ) -> Preprocessor:
         """Fits vocabulary, scaling and labels on the training split.
 
@@ -89,9 +100,6 @@ class Preprocessor:
             dataset: Only its training split is read.
             timesteps: None takes the data's own for features, 200 otherwise.
             vocabulary_size: The most ids; None takes 10,000, or what token ids need.
-            padding: `"post"` or `"pre"`.
-            truncating: `"pre"` or `"post"`.
-            task: None infers it from the labels.
             rows: The training rows to fit vocabulary and scaling on; None takes all. (Labels are
                 always taken from all.)
 
@@ -99,11 +107,7 @@ class Preprocessor:
             ConfigError: An argument is out of range.
             DataError: The data cannot be learnt from; the message names the row.
         """
-        for name, value in (("padding", padding), ("truncating", truncating)):
-            if value not in SIDES:
-                raise ConfigError(
-                    f"{name} is {listed(SIDES)}. Received: {value!r}.{nearest(value, SIDES)}"
-                )
+        chosen = EncodingOptions.of(options)
         if timesteps is not None and (
             isinstance(timesteps, bool) or not isinstance(timesteps, int) or timesteps < 1
         ):
@@ -111,22 +115,22 @@ class Preprocessor:
         if vocabulary_size is not None:
             check_size(vocabulary_size)
         x, y = dataset.train.x, dataset.train.y
-        task = infer_task(dataset, task)
-        labels = None if task == "regression" else _fit_labels(y, x, task, padding)
+        task = infer_task(dataset, chosen.task)
+        labels = None if task == "regression" else fit_labels(y, x, task, chosen.padding)
         if task == "regression":
-            outputs = _targets(y).shape[1]
+            outputs = as_targets(y).shape[1]
         else:
             outputs = 1 if task == "binary" else len(labels or ())
         settings: dict[str, Any] = {
             "kind": dataset.kind,
             "task": task,
-            "padding": padding,
-            "truncating": truncating,
+            "padding": chosen.padding,
+            "truncating": chosen.truncating,
             "labels": labels,
             "outputs": outputs,
         }
         if dataset.kind == "features":
-            sequences = _feature_rows(x, None)
+            sequences = feature_rows(x, None)
             timesteps = timesteps or max(len(row) for row in sequences)
             features = sequences[0].shape[1]
             unscaled = cls(**settings, timesteps=timesteps, features=features)
@@ -137,16 +141,16 @@ class Preprocessor:
             )
         vocabulary = dataset.vocabulary
         if dataset.kind == "text":
-            _check_texts(x)
+            check_texts(x)
             fitted = x if rows is None else (x[i] for i in rows)
             size = vocabulary_size or DEFAULT_VOCABULARY_SIZE
-            vocabulary = Vocabulary.from_texts(fitted, size)
+            vocabulary = Vocabulary.from_texts(fitted, size, chosen.tokenizer)
         if vocabulary is not None:
             if vocabulary_size is not None:
                 vocabulary = vocabulary.truncated(vocabulary_size)
             size = len(vocabulary)
         else:
-            size = vocabulary_size or 1 + max(int(max(row, default=0)) for row in _token_rows(x))
+            size = vocabulary_size or 1 + max(int(max(row, default=0)) for row in token_rows(x))
         return cls(
             **settings,
             timesteps=timesteps or DEFAULT_TIMESTEPS,
@@ -187,7 +191,7 @@ class Preprocessor:
         if isinstance(x, str):
             raise DataError("Give a list of inputs, one per answer. Received one text.")
         if self.kind == "features":
-            return self._encode_features(_feature_rows(x, self.features))
+            return self._encode_features(feature_rows(x, self.features))
         encoded = np.zeros((len(x), self.timesteps), dtype=np.int32)
         for row, value in enumerate(x):
             ids = self._ids(value, row, strict)
@@ -212,8 +216,8 @@ class Preprocessor:
                 )
             return ids if self.vocabulary.unknown_id in ids else [*ids, self.vocabulary.unknown_id]
         if self.kind == "text":
-            raise DataError(f"Row {row + 1} is not a text. Received: {_short(value)}")
-        array = _strip(_token_row(value, row))
+            raise DataError(f"Row {row + 1} is not a text. Received: {short(value)}")
+        array = strip_padding(token_row(value, row))
         assert self.vocabulary_size is not None
         if len(array) and (array.min() < 0 or array.max() >= self.vocabulary_size):
             if array.min() < 0 or self.vocabulary is None:
@@ -244,14 +248,8 @@ class Preprocessor:
 
     def _real_steps(self, sequence: np.ndarray) -> np.ndarray:
         """Returns the steps that are not padding; a sequence of zeros only is no padding."""
-        start, stop = self._span(np.asarray(sequence.any(axis=1)))
+        start, stop = real_span(np.asarray(sequence.any(axis=1)), self.padding)
         return sequence[start:stop]
-
-    def _span(self, real: np.ndarray) -> tuple[int, int]:
-        steps = np.flatnonzero(real)
-        if not len(steps):
-            return 0, len(real)
-        return (0, int(steps[-1]) + 1) if self.padding == "post" else (int(steps[0]), len(real))
 
     def _place(self, target: np.ndarray, values: Sequence[Any] | np.ndarray) -> None:
         """Truncates `values` to the target's length and writes them at its unpadded side."""
@@ -283,7 +281,7 @@ class Preprocessor:
                 message names its row, counting from 1.
         """
         if self.task == "regression":
-            targets = _targets(y)
+            targets = as_targets(y)
             if targets.shape[1] != self.outputs:
                 raise DataError(
                     f"The targets have {targets.shape[1]} values per row and the training data "
@@ -294,10 +292,10 @@ class Preprocessor:
         numbers = {label: i for i, label in enumerate(self.labels)}
         if self.task == "sequence_labelling":
             encoded = np.zeros((len(y), self.timesteps), dtype=np.int32)
-            for row, names in enumerate(_step_labels(y, x, self.padding)):
+            for row, names in enumerate(step_labels(y, x, self.padding)):
                 self._place(encoded[row], [self._number(name, numbers, row) for name in names])
             return encoded
-        labels = _label_names(y)
+        labels = label_names(y)
         return np.array([self._number(n, numbers, i) for i, n in enumerate(labels)], dtype=np.int32)
 
     def _number(self, label: str, numbers: dict[str, int], row: int) -> int:
@@ -306,7 +304,7 @@ class Preprocessor:
         except KeyError:
             raise DataError(
                 f"Row {row + 1} has the label {label!r}, which the training data do not have."
-                f"{nearest(label, numbers)} Labels: {_some(list(numbers))}."
+                f"{nearest(label, numbers)} Labels: {some(list(numbers))}."
             ) from None
 
     def decode(self, outputs: np.ndarray, inputs: np.ndarray | None = None) -> list[dict[str, Any]]:
@@ -330,7 +328,8 @@ class Preprocessor:
             for row, steps in enumerate(outputs):
                 if inputs is not None:
                     real = inputs[row] != 0
-                    start, stop = self._span(real if real.ndim == 1 else real.any(axis=1))
+                    real = real if real.ndim == 1 else real.any(axis=1)
+                    start, stop = real_span(real, self.padding)
                     steps = steps[start:stop]
                 labels = [self.labels[i] for i in steps.argmax(axis=-1)]
                 answers.append({"labels": labels, "scores": steps.max(axis=-1).tolist()})
@@ -346,6 +345,24 @@ class Preprocessor:
                 {"label": self.labels[best], "score": float(row[best]), "scores": scores}
             )
         return answers
+
+    def answer(
+        self, x: Sequence[Any] | np.ndarray, model: Callable[[np.ndarray], np.ndarray]
+    ) -> list[dict[str, Any]]:
+        """Has a model answer raw inputs, whatever it is that computes: Keras or a file.
+
+        Args:
+            x: As `encode_inputs` takes them.
+            model: From encoded inputs to the model's outputs; not called without inputs.
+
+        Returns:
+            An answer for each input; see `decode`.
+
+        Raises:
+            DataError: An input cannot be encoded; the message names its row.
+        """
+        encoded = self.encode_inputs(x)
+        return self.decode(model(encoded), encoded) if len(encoded) else []
 
     # ------------------------------------------------------------------ travelling
 
@@ -363,7 +380,6 @@ class Preprocessor:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns a JSON-able description; the vocabulary is named and not held."""
-        tokenizer = {"lower_case": True, "token_pattern": TOKEN_PATTERN}
         return {
             "kind": self.kind,
             "task": self.task,
@@ -372,7 +388,7 @@ class Preprocessor:
             "truncating": self.truncating,
             "vocabulary": VOCABULARY_FILE if self.vocabulary else None,
             "vocabulary_size": self.vocabulary_size,
-            "tokenizer": tokenizer if self.vocabulary else None,
+            "tokenizer": self.vocabulary.tokenizer.describe() if self.vocabulary else None,
             "features": self.features,
             "scaling": self.scaling,
             "labels": list(self.labels) if self.labels else None,
@@ -389,7 +405,7 @@ class Preprocessor:
         try:
             name, labels = values["vocabulary"], values["labels"]
             if not isinstance(labels, list | None):
-                raise TypeError(f"labels={_short(labels)}")
+                raise TypeError(f"labels={short(labels)}")
             made = cls(
                 kind=values["kind"],
                 task=values["task"],
@@ -447,7 +463,7 @@ class Preprocessor:
         }
         for name, is_right in right.items():
             if not is_right:
-                raise ValueError(f"{name}={_short(getattr(self, name))}")
+                raise ValueError(f"{name}={short(getattr(self, name))}")
 
     def save(self, directory: PathLike) -> None:
         """Writes `vocab.txt` and `labels.txt` where there are any."""
@@ -465,207 +481,3 @@ class Preprocessor:
         )
 
     __hash__ = None  # type: ignore[assignment]
-
-
-# ---------------------------------------------------------------------- raw inputs
-
-
-def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 40 else text[:40] + "..."
-
-
-def _some(names: Sequence[str]) -> str:
-    return listed(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-
-
-def _check_texts(x: Sequence[Any]) -> None:
-    for row, text in enumerate(x):
-        if not isinstance(text, str):
-            raise DataError(f"Row {row + 1} is not a text. Received: {_short(text)}")
-
-
-def _token_row(value: Any, row: int) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.empty(0, dtype=object)
-    if array.ndim == 1 and len(array) == 0 and array.dtype.kind != "O":
-        raise DataError(f"Row {row + 1} is empty. Give at least one token id per row.")
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise DataError(
-            f"Row {row + 1} is not a row of token ids (whole numbers). Received: {_short(value)}"
-        )
-    return array
-
-
-def _token_rows(x: Sequence[Any]) -> list[np.ndarray]:
-    rows = [_token_row(value, row) for row, value in enumerate(x)]
-    if not any(row.any() for row in rows):
-        raise DataError("Every row of token ids is padding (0). Give ids of at least 1.")
-    return rows
-
-
-def _strip(ids: np.ndarray) -> np.ndarray:
-    """Cuts the padding that the data bring along, at both ends: 0 is never a word."""
-    real = np.flatnonzero(ids)
-    return ids[real[0] : real[-1] + 1] if len(real) else ids[:0]
-
-
-def _feature_rows(x: Any, features: int | None) -> Sequence[np.ndarray]:
-    """Returns float32 `[timesteps, features]` per row, checked."""
-    rows: Any
-    if isinstance(x, np.ndarray) and x.dtype.kind in "fiub" and x.ndim == 3:
-        rows = _float32(x)
-    else:
-        rows = [_feature_row(value, row) for row, value in enumerate(x)]
-    expected = features if features is not None else (rows[0].shape[1] if len(rows) else 0)
-    for row, sequence in enumerate(rows):
-        if sequence.shape[1] != expected:
-            source = "the training data" if features is not None else "row 1"
-            raise DataError(
-                f"Row {row + 1} has {sequence.shape[1]} features per time step and {source} "
-                f"had {expected}. Give as many."
-            )
-        if not np.isfinite(sequence).all():
-            step = int(np.argmin(np.isfinite(sequence).all(axis=1)))
-            raise DataError(
-                f"Row {row + 1}, time step {step + 1} holds NaN, infinity or a number beyond "
-                "float32. Replace or drop such values."
-            )
-        if sequence.size == 0:
-            raise DataError(f"Row {row + 1} is empty. Give at least one time step per row.")
-    checked: Sequence[np.ndarray] = rows
-    return checked
-
-
-def _float32(array: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # becomes inf, which is refused by row
-        return array.astype(np.float32, copy=False)
-
-
-def _feature_row(value: Any, row: int) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub":
-            raise ValueError
-    except ValueError:
-        raise DataError(
-            f"Row {row + 1} is ragged or holds something that is no number. Give numbers of shape "
-            f"[timesteps, features]. Received: {_short(value)}"
-        ) from None
-    if array.ndim == 1:
-        array = array[:, np.newaxis]
-    if array.ndim != 2:
-        raise DataError(
-            f"Row {row + 1} has shape {list(array.shape)}. Give numbers of shape "
-            "[timesteps, features]."
-        )
-    return _float32(array)
-
-
-# ---------------------------------------------------------------------- labels and targets
-
-
-def _label_name(value: Any, row: int) -> str:
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.reshape(-1)[0]
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (bool, np.bool_)):
-        return str(int(value))
-    if isinstance(value, (int, np.integer)):
-        return str(int(value))
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    raise DataError(
-        f"Row {row + 1} has the label {_short(value)}, which is neither a name nor a whole number. "
-        "Give labels, or choose the task 'regression'."
-    )
-
-
-def _label_names(y: Any) -> list[str]:
-    return [_label_name(value, row) for row, value in enumerate(y)]
-
-
-def _step_labels(y: Any, x: Any, padding: str) -> list[list[str]]:
-    """Returns, for each row, the labels of the steps that are not padding."""
-    if x is None:
-        raise DataError("Labels per time step need their inputs, which say what is padding.")
-    result = []
-    for row, (labels, value) in enumerate(zip(y, x, strict=True)):
-        steps = np.asarray(value)
-        if len(labels) != len(steps):
-            raise DataError(
-                f"Row {row + 1} has {len(labels)} labels and {len(steps)} time steps. Give a label "
-                "per time step, or one label per row (a number, not one-hot)."
-            )
-        if steps.ndim == 1 and steps.dtype.kind in "iu":
-            real = np.flatnonzero(steps)
-            start, stop = (real[0], real[-1] + 1) if len(real) else (0, 0)
-        else:
-            real = np.flatnonzero(steps.reshape(len(steps), -1).any(axis=1))
-            start, stop = 0, len(steps)
-            if len(real):
-                start, stop = (0, real[-1] + 1) if padding == "post" else (real[0], len(steps))
-        result.append([_label_name(label, row) for label in labels[start:stop]])
-    return result
-
-
-def _fit_labels(y: Any, x: Any, task: str, padding: str) -> tuple[str, ...]:
-    if task == "sequence_labelling":
-        names = {name for labels in _step_labels(y, x, padding) for name in labels}
-    else:
-        names = set(_label_names(y))
-    if any(not name.strip() or "\n" in name for name in names):
-        raise DataError("A label is empty or holds a line break. Give every label a name.")
-    if len(names) < 2:
-        raise DataError(
-            f"Every row has the same label ({listed(names)}), so there is nothing to learn. Give "
-            "data with at least two labels, and check that the label column is the right one."
-        )
-    if task == "binary" and len(names) > 2:
-        raise DataError(
-            f"The task 'binary' takes two labels and the data have {len(names)}: "
-            f"{_some(sorted(names))}. Leave out the task, or choose 'multiclass'."
-        )
-    if task != "sequence_labelling" and len(names) > max(20, len(y) // 2):
-        raise DataError(
-            f"The {len(y)} rows have {len(names)} different labels. Check that the label column is "
-            "the right one; for numbers to predict, choose the task 'regression'."
-        )
-    if all(name.lstrip("-").isdecimal() for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    return tuple(sorted(names))
-
-
-def _targets(y: Any) -> np.ndarray:
-    """Returns regression targets as float32 `[n, outputs]`, checked."""
-    try:
-        targets = np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError):
-        for row, value in enumerate(y):
-            try:
-                np.asarray(value, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise DataError(
-                    f"Row {row + 1} has the target {_short(value)}, which is no number. Write "
-                    "numbers with a decimal point, or choose another task for labels."
-                ) from None
-        raise DataError(
-            "The targets have different numbers of values per row. Give every row as many."
-        ) from None
-    targets = _float32(targets.reshape(-1, 1) if targets.ndim == 1 else targets)
-    if targets.ndim != 2:
-        raise DataError(
-            f"The targets have shape {list(targets.shape)}. Give [rows] or [rows, outputs]."
-        )
-    bad = np.flatnonzero(~np.isfinite(targets).all(axis=1))
-    if len(bad):
-        raise DataError(
-            f"Row {bad[0] + 1} has a target that is NaN, infinite or beyond float32. "
-            "Replace or drop such rows."
-        )
-    return targets

@@ -1,9 +1,4 @@
-"""Words to ids, in a way that a device can repeat exactly.
-
-A text is lower-cased and cut into the longest runs of word characters and apostrophes; everything
-else separates. A client repeats it with the pattern `[\\p{L}\\p{N}_']+` (Java, Swift, JavaScript
-with the `u` flag) or, for ASCII text, with MediaPipe's `[^\\w']+` as the delimiter.
-"""
+"""Tokens to ids, and the file that keeps them: see `tokenizers` for what a token is."""
 
 from __future__ import annotations
 
@@ -13,18 +8,13 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from keras_rnn_zoo.errors import ConfigError, DataError, RunError
+from keras_rnn_zoo.errors import ConfigError, DataError, RunError, listed
 from keras_rnn_zoo.files import PathLike, write_text
+from keras_rnn_zoo.preprocessing.tokenizers import DEFAULT, TOKENIZERS, Tokenizer
 
 PAD, START, UNKNOWN = "<PAD>", "<START>", "<UNKNOWN>"
-TOKEN_PATTERN = r"[\w']+"
-_find_tokens = re.compile(TOKEN_PATTERN).findall
-
-
-def tokenize(text: str) -> list[str]:
-    """Returns the tokens of a text: lower-cased runs of letters, digits, `_` and `'`."""
-    tokens: list[str] = _find_tokens(text.lower())
-    return tokens
+# The first line of a vocabulary file that is not of words; no token holds a space.
+_HEADER = re.compile(r"# tokenizer ([a-z][a-z0-9_]*)")
 
 
 class Vocabulary:
@@ -33,13 +23,15 @@ class Vocabulary:
     Args:
         tokens: All tokens. The first is `<PAD>`, one is `<UNKNOWN>`; where `<START>` is present,
             every encoded text begins with it.
+        tokenizer: Name of the `Tokenizer` that cuts texts into such tokens.
 
     Raises:
         RunError: The tokens are no vocabulary: a special token is missing, one occurs twice, ...
     """
 
-    def __init__(self, tokens: Iterable[str]):
+    def __init__(self, tokens: Iterable[str], tokenizer: str = DEFAULT):
         self.tokens = tuple(tokens)
+        self.tokenizer_name = tokenizer
         if not self.tokens or self.tokens[0] != PAD or UNKNOWN not in self.tokens:
             raise RunError(
                 f"A vocabulary starts with {PAD} and holds {UNKNOWN}. "
@@ -58,22 +50,34 @@ class Vocabulary:
         """The id of each token."""
         return {token: i for i, token in enumerate(self.tokens)}
 
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """What cuts texts into tokens."""
+        return TOKENIZERS.get(self.tokenizer_name)
+
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self.tokens == other.tokens
+        return (
+            isinstance(other, Vocabulary)
+            and self.tokens == other.tokens
+            and self.tokenizer_name == other.tokenizer_name
+        )
 
     def __hash__(self) -> int:
         return hash(self.tokens)
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str], size: int = 10_000) -> Vocabulary:
+    def from_texts(
+        cls, texts: Iterable[str], size: int = 10_000, tokenizer: str = DEFAULT
+    ) -> Vocabulary:
         """Returns the vocabulary of the most frequent tokens of `texts`.
 
         Args:
             texts: Read once, so a generator will do.
             size: The most ids to give out, `<PAD>` and `<UNKNOWN>` included.
+            tokenizer: Name of the tokenizer.
 
         Raises:
             ConfigError: `size` leaves no room for a word.
@@ -81,8 +85,9 @@ class Vocabulary:
         """
         check_size(size)
         counts: Counter[str] = Counter()
+        tokens = TOKENIZERS.get(tokenizer).tokens
         for text in texts:
-            counts.update(tokenize(text))
+            counts.update(tokens(text))
         if not counts:
             raise DataError(
                 "No text holds a word: every one is empty or punctuation only. "
@@ -90,17 +95,19 @@ class Vocabulary:
             )
         # Ties go by the alphabet, so that the order of the rows does not matter.
         ranked = sorted(counts, key=lambda token: (-counts[token], token))
-        return cls([PAD, UNKNOWN, *ranked[: size - 2]])
+        return cls([PAD, UNKNOWN, *ranked[: size - 2]], tokenizer)
 
     def truncated(self, size: int) -> Vocabulary:
         """Returns the vocabulary of the first `size` ids."""
         check_size(size)
-        return self if size >= len(self) else Vocabulary(self.tokens[:size])
+        if size >= len(self):
+            return self
+        return Vocabulary(self.tokens[:size], self.tokenizer_name)
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of a text's tokens, after `<START>` where the vocabulary has it."""
         get, unknown = self.index.get, self.unknown_id
-        ids = [get(token, unknown) for token in tokenize(text)]
+        ids = [get(token, unknown) for token in self.tokenizer.tokens(text)]
         return ids if self.start_id is None else [self.start_id, *ids]
 
     def decode(self, ids: Sequence[int]) -> list[str]:
@@ -113,8 +120,14 @@ class Vocabulary:
         return any(i not in special for i in ids)
 
     def save(self, path: PathLike) -> None:
-        """Writes one line `token index` per token, as MediaPipe's text tasks read it."""
-        write_text(path, "".join(f"{token} {i}\n" for i, token in enumerate(self.tokens)))
+        """Writes one line `token index` per token, as MediaPipe's text tasks read it.
+
+        Before them, one that names the tokenizer if that is not `words`, which those tasks have.
+        """
+        lines = [f"{token} {i}\n" for i, token in enumerate(self.tokens)]
+        if self.tokenizer_name != DEFAULT:
+            lines.insert(0, f"# tokenizer {self.tokenizer_name}\n")
+        write_text(path, "".join(lines))
 
     @classmethod
     def load(cls, path: PathLike) -> Vocabulary:
@@ -131,6 +144,16 @@ class Vocabulary:
             raise RunError(
                 f"Cannot read the vocabulary {path}: {error}. Take a complete copy, or train again."
             ) from error
+        header = _HEADER.fullmatch(lines[0])
+        tokenizer = header[1] if header else DEFAULT
+        if header:
+            del lines[0]
+            if tokenizer not in TOKENIZERS:
+                raise RunError(
+                    f"The vocabulary {path} is for the tokenizer {tokenizer!r}, which is not "
+                    f"installed here. Known: {listed(TOKENIZERS.names())}. Install the package "
+                    "that brings it."
+                )
         tokens = []
         for number, line in enumerate(lines):
             token, _, index = line.rpartition(" ")
@@ -141,7 +164,7 @@ class Vocabulary:
                     "or train again."
                 )
             tokens.append(token)
-        return cls(tokens)
+        return cls(tokens, tokenizer)
 
 
 def check_size(size: object) -> None:

@@ -6,12 +6,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError, TargetError, VerificationError
+from keras_rnn_zoo.testing.claims import claim
 
 TIMESTEPS, FEATURES = 9, 5
 # The same float32 sums in another order, over nine steps.
@@ -37,24 +39,26 @@ def check_lowering(name: str) -> None:
     from keras_rnn_zoo.export.lowering.plan import plan
 
     lowering = LOWERINGS.get(name)
-    assert lowering.description, f"Lowering '{name}' has no description, which help texts show."
+    claim(lowering.description, f"Lowering '{name}' has no description, which help texts show.")
     x = _rows()
     for what, make in _recurrences().items():
         model = make()
         ready = prepare(model)
         planned = plan(ready, lowering=name)
         for path, reason in planned.fallbacks.items():
-            assert reason[0].islower() and not reason.endswith("."), (
+            claim(
+                reason[0].islower() and not reason.endswith("."),
                 f"Lowering '{name}' refuses {what} ('{path}') with {reason!r}. Say it as a clause "
-                "whose subject is the layer, without capital or full stop."
+                "whose subject is the layer, without capital or full stop.",
             )
         found = carried_out(ready, planned, FLOAT)(x)
         expected = ready([x])
         for number, (one, other) in enumerate(zip(found, expected, strict=True)):
             worst = float(np.abs(np.asarray(one) - np.asarray(other)).max())
-            assert worst <= ROUNDING * max(1.0, float(np.abs(other).max())), (
+            claim(
+                worst <= ROUNDING * max(1.0, float(np.abs(other).max())),
                 f"Lowering '{name}' computes something else than Keras of {what}: output {number} "
-                f"differs by {worst:.2g}."
+                f"differs by {worst:.2g}.",
             )
     with _scratch() as place:
         result = export_tflite(
@@ -65,8 +69,9 @@ def check_lowering(name: str) -> None:
             diagnose=False,
             progress=False,
         )
-    assert result.lowering and set(result.lowering.values()) <= {name, lowering.fallback}, (
-        f"Lowering '{name}' wrote {result.lowering}, neither itself nor its fallback."
+    claim(
+        result.lowering and set(result.lowering.values()) <= {name, lowering.fallback},
+        f"Lowering '{name}' wrote {result.lowering}, neither itself nor its fallback.",
     )
 
 
@@ -82,23 +87,26 @@ def check_quantization(name: str) -> None:
     from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
 
     mode = QUANTIZATIONS.get(name)
-    assert mode.description, f"Quantization '{name}' has no description, which help texts show."
-    assert mode.file_name.endswith(".tflite"), (
-        f"Quantization '{name}' writes {mode.file_name!r} into a bundle, which is no .tflite file."
+    claim(mode.description, f"Quantization '{name}' has no description, which help texts show.")
+    claim(
+        mode.file_name.endswith(".tflite"),
+        f"Quantization '{name}' writes {mode.file_name!r} into a bundle, which is no .tflite file.",
     )
     others = {
         QUANTIZATIONS.get(other).file_name for other in QUANTIZATIONS.names() if other != name
     }
-    assert mode.file_name not in others, (
-        f"Quantization '{name}' writes {mode.file_name!r} into a bundle, as another mode does."
+    claim(
+        mode.file_name not in others,
+        f"Quantization '{name}' writes {mode.file_name!r} into a bundle, as another mode does.",
     )
-    assert mode.tolerance.reason, f"The tolerance of quantization '{name}' gives no reason."
+    claim(mode.tolerance.reason, f"The tolerance of quantization '{name}' gives no reason.")
     generator = np.random.default_rng(0)
     weight = generator.normal(size=(8, 12)).astype(np.float32)
     disturbed = mode.disturbed(weight.copy(), generator)
-    assert (disturbed.shape, disturbed.dtype) == (weight.shape, weight.dtype), (
+    claim(
+        (disturbed.shape, disturbed.dtype) == (weight.shape, weight.dtype),
         f"Quantization '{name}' disturbs a weight {weight.dtype}{list(weight.shape)} to "
-        f"{disturbed.dtype}{list(disturbed.shape)}."
+        f"{disturbed.dtype}{list(disturbed.shape)}.",
     )
     x = _rows()
     with _scratch() as place:
@@ -112,8 +120,9 @@ def check_quantization(name: str) -> None:
                 diagnose=False,
                 progress=False,
             )
-            assert result.parity is not None and result.parity.passed, (
-                f"Quantization '{name}' of {what} does not pass its own tolerance."
+            claim(
+                result.parity is not None and result.parity.passed,
+                f"Quantization '{name}' of {what} does not pass its own tolerance.",
             )
             TFLiteModel(result.path).predict(x[:1])
 
@@ -131,18 +140,19 @@ def check_target(name: str) -> None:
     from keras_rnn_zoo.export.tflite.contents import inspect
 
     target = TARGETS.get(name)
-    assert target.description, f"Target '{name}' has no description, which help texts show."
-    assert target.lowerings, f"Target '{name}' accepts no lowering."
+    claim(target.description, f"Target '{name}' has no description, which help texts show.")
+    claim(target.lowerings, f"Target '{name}' accepts no lowering.")
     for lowering in target.lowerings:
-        assert lowering in LOWERINGS, f"Target '{name}' accepts '{lowering}', which is no lowering."
+        claim(lowering in LOWERINGS, f"Target '{name}' accepts '{lowering}', which is no lowering.")
     for mode, reason in target.refused_quantizations.items():
-        assert mode in QUANTIZATIONS, f"Target '{name}' refuses '{mode}', which is no quantization."
-        assert reason[0].islower() and not reason.endswith("."), (
-            f"Target '{name}' refuses '{mode}' with {reason!r}. Say it as a clause."
+        claim(mode in QUANTIZATIONS, f"Target '{name}' refuses '{mode}', which is no quantization.")
+        claim(
+            reason[0].islower() and not reason.endswith("."),
+            f"Target '{name}' refuses '{mode}' with {reason!r}. Say it as a clause.",
         )
-        _refuses(lambda mode=mode: target.check_quantization(mode), ConfigError, name, mode)
+        _refuses(partial(target.check_quantization, mode), ConfigError, name, mode)
     modes = target.quantizations(QUANTIZATIONS.names())
-    assert modes, f"Target '{name}' takes no quantization."
+    claim(modes, f"Target '{name}' takes no quantization.")
     x = _rows()
     with _scratch() as place:
         result = export_tflite(
@@ -156,13 +166,13 @@ def check_target(name: str) -> None:
             progress=False,
         )
         info = inspect(result.path)
-        assert target.refuses(info) is None, f"Target '{name}' refuses the file written for it."
+        claim(target.refuses(info) is None, f"Target '{name}' refuses the file written for it.")
         for wanted, other in (
             (target.one_subgraph, replace(info, subgraphs=3)),
             (target.stateless, replace(info, variables=2)),
         ):
             if wanted:
-                _refuses(lambda other=other: target.check_file(other, {}), TargetError, name, "it")
+                _refuses(partial(target.check_file, other, {}), TargetError, name, "it")
 
 
 def check_format(name: str) -> None:
@@ -180,19 +190,19 @@ def check_format(name: str) -> None:
     from keras_rnn_zoo.export.verify.reference import reference_of
 
     written = FORMATS.get(name)
-    assert written.description, f"Format '{name}' has no description, which help texts show."
+    claim(written.description, f"Format '{name}' has no description, which help texts show.")
     model, x = prepare(_recurrences()["an LSTM"]()), _rows()
     reference = reference_of(model, x, roundings=roundings([]))
     with _scratch() as place:
         path = place / written.file_name
         written.write(model, path)
-        assert path.exists(), f"Format '{name}' wrote nothing to the path that it was given."
-        assert written.compare(path, reference).passed, f"Format '{name}' fails its own comparison."
+        claim(path.exists(), f"Format '{name}' wrote nothing to the path that it was given.")
+        claim(written.compare(path, reference).passed, f"Format '{name}' fails its own comparison.")
         served = written.serve(path)(reference.x)
         for output, expected in reference.answers.items():
-            assert output in served, f"Format '{name}' serves no output '{output}'."
+            claim(output in served, f"Format '{name}' serves no output '{output}'.")
             worst = float(np.abs(served[output] - expected).max())
-            assert worst < 1e-3, f"Format '{name}' serves answers that differ by {worst:.2g}."
+            claim(worst < 1e-3, f"Format '{name}' serves answers that differ by {worst:.2g}.")
         wrong = replace(
             reference,
             answers={key: values[::-1].copy() for key, values in reference.answers.items()},

@@ -19,7 +19,9 @@ from keras_rnn_zoo.files import (
     write_json,
     write_text,
 )
-from keras_rnn_zoo.training.fit import check_hyperparameters, fit_and_evaluate
+from keras_rnn_zoo.options import takes
+from keras_rnn_zoo.training.fit import fit_and_evaluate
+from keras_rnn_zoo.training.options import DataOptions, TrainOptions
 from keras_rnn_zoo.training.prepare import (
     Prepared,
     as_dataset,
@@ -31,26 +33,17 @@ from keras_rnn_zoo.training.run import MODEL_FILE
 from keras_rnn_zoo.training.train import save_run
 
 
+@takes(TrainOptions)
 def compare(
     models: Sequence[str] | None,
     data: Dataset | PathLike,
     *,
     output: PathLike,
     config: Mapping[str, Any] | None = None,
-    epochs: int = 4,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    patience: int | None = None,
-    validation_split: float = 0.1,
-    seed: int = 0,
-    command: str | None = None,
     test_data: PathLike | None = None,
-    text_column: str = "text",
-    label_column: str = "label",
-    task: str | None = None,
-    padding: str = "post",
-    truncating: str = "pre",
     progress: bool = True,
+    command: str | None = None,
+    **options: Any,
 ) -> list[dict[str, Any]]:
     """Trains models on the same rows, and sets their figures side by side.
 
@@ -59,9 +52,13 @@ def compare(
     Args:
         models: Names of `list_models()`; None takes all but the cell loops, which compute the
             same as their layer twins, slowly.
-        data: As in `train`, and so are all the arguments that are not listed here.
+        data: As in `train`.
         output: The directory to write: `compare.json`, `compare.csv`, `compare.png` (with the
             extra `plot`), and a run for each model.
+        config: Config keys of the models, such as `{"units": 32}`.
+        test_data: Rows to test on; see `load_data`.
+        progress: Write a line per epoch to stderr.
+        command: The command line, for the record.
 
     Returns:
         For each model `{"model", "train_loss", "train_accuracy", ..., "seconds", "parameters",
@@ -76,38 +73,22 @@ def compare(
     models = list(models or [name for name in list_models() if not name.endswith("_cell")])
     if len(set(models)) != len(models):
         raise ConfigError(f"Name each model once. Received: {', '.join(models)}")
-    check_hyperparameters(epochs, batch_size, learning_rate, patience)
+    chosen = TrainOptions.of(options)
     check_config(models, config or {})
-    dataset = as_dataset(data, test_data, text_column, label_column, task)
+    dataset = as_dataset(data, test_data, chosen.text_column, chosen.label_column, chosen.task)
+    encoding = DataOptions.part_of(chosen).keywords()
     prepared_for: dict[tuple[Any, ...], Prepared] = {}
     rows: list[dict[str, Any]] = []
     with new_directory(output) as directory:
         for model in models:
             key = encoding_sizes([model], config or {})
             if key not in prepared_for:
-                prepared_for[key] = prepare(
-                    dataset,
-                    config,
-                    models=[model],
-                    validation_split=validation_split,
-                    seed=seed,
-                    padding=padding,
-                    truncating=truncating,
-                    task=task,
-                )
+                prepared_for[key] = prepare(dataset, config, models=[model], **encoding)
             prepared = prepared_for[key]
-            fitted = fit_and_evaluate(
-                prepared,
-                prepared.builder(model, config),
-                epochs=epochs,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                patience=patience,
-                seed=seed,
-                progress=progress,
-            )
+            builder = prepared.builder(model, config)
+            fitted = fit_and_evaluate(prepared, builder, chosen, progress=progress)
             (directory / model).mkdir()
-            info = save_run(directory / model, prepared, fitted, seed=seed, command=command)
+            info = save_run(directory / model, prepared, fitted, seed=chosen.seed, command=command)
             size = (directory / model / MODEL_FILE).stat().st_size
             rows.append({"model": model, **info["metrics"], "bytes": size})
         write_json(

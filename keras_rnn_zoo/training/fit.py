@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -12,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.training.divergence import check_converged
 from keras_rnn_zoo.training.interrupts import between_batches
+from keras_rnn_zoo.training.options import TrainOptions
+from keras_rnn_zoo.training.prepare import Prepared
 
 if TYPE_CHECKING:
     import keras
 
     from keras_rnn_zoo.builder import ModelBuilder
-from keras_rnn_zoo.training.prepare import Prepared
 
 
 @dataclass(frozen=True)
@@ -50,24 +51,16 @@ def check_hyperparameters(
     Raises:
         ConfigError: An argument is out of range.
     """
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
-        if value is None and name == "patience":
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{name} is a whole number of at least 1. Received: {value!r}")
-    if not 0 < learning_rate < math.inf:
-        raise ConfigError(f"learning_rate is a number above 0. Received: {learning_rate!r}")
+    TrainOptions(
+        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=patience
+    )
 
 
 def fit_and_evaluate(
     prepared: Prepared,
     builder: ModelBuilder,
+    options: TrainOptions,
     *,
-    epochs: int = 4,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    patience: int | None = None,
-    seed: int | None = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool = True,
 ) -> Fitted:
@@ -79,23 +72,18 @@ def fit_and_evaluate(
     Args:
         prepared: See `prepare`.
         builder: See `Prepared.builder`.
-        epochs: The most passes over the training rows.
-        batch_size: Rows per step.
-        learning_rate: Of Adam.
-        patience: Stop after this many epochs without a better validation loss; None trains all
-            epochs.
-        seed: Of initial weights, shuffling and dropout; None leaves the random state alone.
+        options: How to train; the seed is that of initial weights, shuffling and dropout.
         callbacks: Further Keras callbacks.
         progress: Write a line per epoch to stderr.
 
     Raises:
-        ConfigError: An argument is out of range, or the training diverged.
+        ConfigError: Options contradict the data, or the training diverged.
     """
     import keras
 
     from keras_rnn_zoo.tasks import get_task
 
-    check_hyperparameters(epochs, batch_size, learning_rate, patience)
+    epochs, patience = options.epochs, options.patience
     if patience is not None and prepared.validation is None:
         raise ConfigError(
             "patience needs validation data. Set validation_split above 0, or leave it out."
@@ -109,11 +97,10 @@ def fit_and_evaluate(
         )
     if progress:
         hooks.append(_progress(builder.name, epochs))
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(options.seed)
     task = get_task(prepared.preprocessor.task)
     model = builder.build()
-    task.compile(model, learning_rate)
+    task.compile(model, options.learning_rate)
     start = time.perf_counter()
     with between_batches() as interrupts:
         history = model.fit(
@@ -121,27 +108,21 @@ def fit_and_evaluate(
             prepared.y_train,
             validation_data=prepared.validation,
             epochs=epochs,
-            batch_size=batch_size,
+            batch_size=options.batch_size,
             callbacks=[*hooks, keras.callbacks.TerminateOnNaN(), interrupts],
             verbose=0,
         ).history
     seconds = time.perf_counter() - start
-    if not np.isfinite(history["loss"]).all():
-        raise ConfigError(
-            f"Training diverged: the loss became NaN or infinite in epoch {len(history['loss'])}. "
-            f"Set learning_rate below {learning_rate}, or scale the targets of a regression."
-        )
+    check_converged(history, options.learning_rate)
     metrics = evaluate(prepared, model)
     metrics["epochs"] = len(history["loss"])
-    losses = np.nan_to_num(history.get("val_loss", []), nan=np.inf)
-    metrics["best_epoch"] = 1 + int(losses.argmin()) if len(losses) else metrics["epochs"]
+    losses = history.get("val_loss")
+    metrics["best_epoch"] = 1 + int(np.argmin(losses)) if losses else metrics["epochs"]
     metrics["seconds"] = round(seconds, 3)
     metrics["parameters"] = int(model.count_params())
     hyperparameters = {
-        "learning_rate": learning_rate,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "patience": patience,
+        name: getattr(options, name)
+        for name in ("learning_rate", "epochs", "batch_size", "patience")
     }
     return Fitted(model, builder, history, metrics, hyperparameters)
 

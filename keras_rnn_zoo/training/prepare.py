@@ -12,8 +12,11 @@ import numpy as np
 from keras_rnn_zoo.data import Dataset, Split, load_data, split_indices
 from keras_rnn_zoo.errors import ConfigError, DataError
 from keras_rnn_zoo.files import PathLike
+from keras_rnn_zoo.options import takes
+from keras_rnn_zoo.preprocessing.options import EncodingOptions
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.preprocessing.splitting import sample_indices
+from keras_rnn_zoo.training.options import DataOptions
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.builder import ModelBuilder
@@ -141,16 +144,13 @@ def encoding_sizes(
     return size("timesteps"), size("vocabulary_size")
 
 
+@takes(DataOptions)
 def prepare(
     dataset: Dataset,
     config: Mapping[str, Any] | None = None,
     *,
     models: Sequence[str] = (),
-    validation_split: float = 0.1,
-    seed: int = 0,
-    padding: str = "post",
-    truncating: str = "pre",
-    task: str | None = None,
+    **options: Any,
 ) -> Prepared:
     """Splits and encodes a data set.
 
@@ -159,36 +159,29 @@ def prepare(
         config: Of it, `timesteps`, `vocabulary_size` and `task` matter here.
         models: Names of the models to prepare for; their defaults fill in what `config` leaves
             out (the largest, where they differ).
-        validation_split: The part of the training rows to hold out for validation, stratified by
-            label.
-        seed: Of the random choice of validation rows.
-        padding: `"post"` or `"pre"`.
-        truncating: `"pre"` or `"post"`.
-        task: None infers it from the labels.
 
     Raises:
         ConfigError: An argument is out of range.
         DataError: The data cannot be learnt from; the message names the row.
     """
-    config = config or {}
-    if task and config.get("task") not in (None, task):
+    config, chosen = config or {}, DataOptions.of(options)
+    if chosen.task and config.get("task") not in (None, chosen.task):
         raise ConfigError(
-            f"The task is said twice and differently: {task!r} and {config['task']!r}. Say one."
+            f"The task is said twice and differently: {chosen.task!r} and {config['task']!r}. "
+            "Say one."
         )
-    task = task or config.get("task")
+    chosen = chosen.replace(task=chosen.task or config.get("task"))
     # The defaults of a model are made for texts; arrays say themselves what they need.
     timesteps, _ = encoding_sizes(models if dataset.kind != "features" else (), config)
     _, size = encoding_sizes(models if dataset.kind == "text" else (), config)
     with _located("training data"):
-        kept, held = split_indices(dataset.train.y, validation_split, seed)
+        kept, held = split_indices(dataset.train.y, chosen.validation_split, chosen.seed)
         preprocessor = Preprocessor.fit(
             dataset,
             timesteps=timesteps,
             vocabulary_size=size,
-            padding=padding,
-            truncating=truncating,
-            task=task,
             rows=kept,
+            **EncodingOptions.part_of(chosen).keywords(),
         )
         x, y = _encode(preprocessor, dataset.train)
     x_test = y_test = None

@@ -17,14 +17,18 @@ import importlib
 import io
 import json
 import math
+import pkgutil
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_rnn_zoo.artifacts import RUN, require
+from keras_rnn_zoo.artifacts import RUN_FILE as RUN_FILE
 from keras_rnn_zoo.errors import ConfigError, RunError, listed, nearest
 from keras_rnn_zoo.files import PathLike, atomic_file, write_json, write_text
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
@@ -35,12 +39,9 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.builder import ModelBuilder
 
 FORMAT = 1
-MODEL_FILE, RUN_FILE, HISTORY_FILE, SAMPLES_FILE = (
-    "model.keras",
-    "run.json",
-    "history.csv",
-    "samples.npz",
-)
+MODEL_FILE, HISTORY_FILE, SAMPLES_FILE = "model.keras", "history.csv", "samples.npz"
+# A name and no import: a run can be handed to the export, and knows nothing of it.
+EXPORT = "keras_rnn_zoo.export:export_bundle"
 
 
 class Run:
@@ -72,10 +73,8 @@ class Run:
         Raises:
             RunError: `path` is no run, or a damaged one.
         """
-        path = Path(path)
+        path = require(path, RUN)
         file = path / RUN_FILE
-        if not file.is_file():
-            raise RunError(_not_a_run(path))
         try:
             info = json.loads(file.read_text(encoding="utf-8"))
             version = info["format"]
@@ -143,26 +142,50 @@ class Run:
             ) from error
 
     def predict(self, x: Sequence[Any] | np.ndarray, batch_size: int = 64) -> list[dict[str, Any]]:
-        """Answers raw inputs; see `Preprocessor.encode_inputs` and `Preprocessor.decode`.
+        """Answers raw inputs, as `keras-rnn-zoo predict` does.
+
+        Args:
+            x: Texts, rows of token ids or features, as the model was trained on; see
+                `Preprocessor.encode_inputs`.
+            batch_size: Inputs that are computed at once.
+
+        Returns:
+            An answer for each input, such as `{"label": "good", "score": 0.93, "scores": {...}}`;
+            see `Preprocessor.decode`.
 
         Raises:
             DataError: An input cannot be encoded; the message names its row.
+            RunError: The model file is missing or damaged.
         """
-        encoded = self.preprocessor.encode_inputs(x)
-        if not len(encoded):
-            return []
-        outputs = self.load_model().predict(encoded, batch_size=batch_size, verbose=0)
-        return self.preprocessor.decode(outputs, encoded)
 
+        def outputs(encoded: np.ndarray) -> np.ndarray:
+            answers: np.ndarray = self.load_model().predict(
+                encoded, batch_size=batch_size, verbose=0
+            )
+            return answers
 
-def _not_a_run(path: Path) -> str:
-    if not path.exists():
-        return f"There is no run at {path}. Give the directory that 'train' wrote."
-    if not path.is_dir():
-        return f"{path} is a file, not a run. Give the directory that 'train' wrote."
-    if (path / "best" / RUN_FILE).is_file():
-        return f"{path} is a search; its winner is the run {path / 'best'}. Give that."
-    return f"{path} is not a run: it has no {RUN_FILE}. Give the directory that 'train' wrote."
+        return self.preprocessor.answer(x, outputs)
+
+    def export(self, path: PathLike, **options: Any) -> Any:
+        """Exports the model as a bundle: files for an app, verified and measured.
+
+        Args:
+            path: The bundle to write: a new directory.
+            **options: See `keras_rnn_zoo.export.export_bundle`.
+
+        Returns:
+            The `keras_rnn_zoo.export.Bundle`.
+
+        Raises:
+            RunError: The run is in memory only.
+            ZooError: Of the type that says what is wrong; nothing is written then.
+        """
+        if self.path is None:
+            raise RunError(
+                "A run in memory has no files to export. Train with an output directory, or give "
+                "the model itself to export_tflite."
+            )
+        return pkgutil.resolve_name(EXPORT)(self.path, path, **options)
 
 
 def load_model(path: PathLike) -> keras.Model:
@@ -255,85 +278,76 @@ def use_custom_objects(names: Sequence[str]) -> None:
         keras.saving.get_custom_objects().update(own)
 
 
-def run_info(
-    *,
-    builder: ModelBuilder,
-    preprocessor: Preprocessor,
-    metrics: Mapping[str, Any],
-    hyperparameters: Mapping[str, Any],
-    data: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Returns what `run.json` holds."""
-    return {
-        "format": FORMAT,
-        "model": builder.name,
-        "schema_version": builder.schema_version,
-        "config": builder.config,
-        "hyperparameters": dict(hyperparameters),
-        "data": dict(data),
-        "preprocessing": preprocessor.to_dict(),
-        "metrics": {name: _strict(value) for name, value in metrics.items()},
-        "provenance": dict(provenance),
-    }
+@dataclass(frozen=True, kw_only=True)
+class RunContents:
+    """What a run directory is made of.
+
+    Attributes:
+        model: The trained model.
+        builder: That built it.
+        preprocessor: Of its inputs and outputs.
+        history: A list of values per epoch for each measure.
+        metrics: See `fit.Fitted`.
+        hyperparameters: Learning rate, epochs, batch size, ...
+        data: Where the data came from, JSON-able.
+        provenance: See `provenance.provenance`.
+        samples: See `prepare.Prepared.samples`.
+    """
+
+    model: keras.Model
+    builder: ModelBuilder
+    preprocessor: Preprocessor
+    history: Mapping[str, Sequence[float]]
+    metrics: Mapping[str, Any]
+    hyperparameters: Mapping[str, Any]
+    data: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    samples: Mapping[str, np.ndarray]
+
+    def info(self) -> dict[str, Any]:
+        """Returns what `run.json` holds."""
+        return {
+            "format": FORMAT,
+            "model": self.builder.name,
+            "schema_version": self.builder.schema_version,
+            "config": self.builder.config,
+            "hyperparameters": dict(self.hyperparameters),
+            "data": dict(self.data),
+            "preprocessing": self.preprocessor.to_dict(),
+            "metrics": {name: _strict(value) for name, value in self.metrics.items()},
+            "provenance": dict(self.provenance),
+        }
+
+    def write(self, directory: PathLike) -> dict[str, Any]:
+        """Writes a run into a directory that exists: the temporary one of `files.new_directory`.
+
+        Returns:
+            What `run.json` holds.
+
+        Raises:
+            OSError: The place cannot be written; `files.new_directory` makes it an `OutputError`.
+        """
+        directory = Path(directory)
+        info = self.info()
+        # Not through atomic_file: Keras looks at the name's end, and the directory is temporary.
+        self.model.save(directory / MODEL_FILE)
+        self.preprocessor.save(directory)
+        write_text(directory / HISTORY_FILE, _history_csv(self.history))
+        arrays: dict[str, Any] = dict(self.samples)
+        with atomic_file(directory / SAMPLES_FILE) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)
+        write_json(directory / RUN_FILE, info)
+        return info
+
+
+def write_run(directory: PathLike, **contents: Any) -> dict[str, Any]:
+    """Writes `RunContents` into a directory that exists; see `RunContents.write`."""
+    return RunContents(**contents).write(directory)
 
 
 def _strict(value: Any) -> Any:
     """JSON has no NaN: a metric that is none becomes null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_run(
-    directory: PathLike,
-    *,
-    model: keras.Model,
-    builder: ModelBuilder,
-    preprocessor: Preprocessor,
-    history: Mapping[str, Sequence[float]],
-    metrics: Mapping[str, Any],
-    hyperparameters: Mapping[str, Any],
-    data: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-    samples: Mapping[str, np.ndarray],
-) -> dict[str, Any]:
-    """Writes a run into a directory that exists (the temporary one of `files.new_directory`).
-
-    Args:
-        directory: Where to write.
-        model: The trained model.
-        builder: That built it.
-        preprocessor: Of its inputs and outputs.
-        history: A list of values per epoch for each measure.
-        metrics: See `training.fit_and_evaluate`.
-        hyperparameters: Learning rate, epochs, batch size, ...
-        data: Where the data came from, JSON-able.
-        provenance: See `provenance.provenance`.
-        samples: See `training.Prepared.samples`.
-
-    Returns:
-        What `run.json` holds.
-
-    Raises:
-        OSError: The place cannot be written; `files.new_directory` makes it an `OutputError`.
-    """
-    directory = Path(directory)
-    info = run_info(
-        builder=builder,
-        preprocessor=preprocessor,
-        metrics=metrics,
-        hyperparameters=hyperparameters,
-        data=data,
-        provenance=provenance,
-    )
-    # Not through atomic_file: Keras looks at the name's end, and the whole directory is temporary.
-    model.save(directory / MODEL_FILE)
-    preprocessor.save(directory)
-    write_text(directory / HISTORY_FILE, _history_csv(history))
-    arrays: dict[str, Any] = dict(samples)
-    with atomic_file(directory / SAMPLES_FILE) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
-    write_json(directory / RUN_FILE, info)
-    return info
 
 
 def _history_csv(history: Mapping[str, Sequence[float]]) -> str:

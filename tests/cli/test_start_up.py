@@ -9,9 +9,7 @@ import sys
 import click
 import pytest
 
-from keras_rnn_zoo.cli import _options
 from keras_rnn_zoo.cli._group import cli
-from keras_rnn_zoo.preprocessing.preprocessor import SIDES
 
 COMMANDS = cli.list_commands(None)
 QUICK = [
@@ -95,10 +93,6 @@ def test_the_module_runs_like_the_script():
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert "lstm" in result.stdout
-
-
-def test_choices_in_the_help_are_those_of_the_library():
-    assert _options.SIDES == SIDES
 
 
 @pytest.mark.parametrize(

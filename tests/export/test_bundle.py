@@ -300,7 +300,7 @@ def test_representative_data_can_be_a_file(run, bare, tmp_path, name, kind):
         np.savez(file, **arrays[kind])
     given = {}
 
-    def write(model, directory, form, calibration, seconds):
+    def write(model, plan, directory, form, calibration, seconds):
         given.update(calibration)
         raise ExportError("seen")
 

@@ -15,11 +15,8 @@ from keras_rnn_zoo.builder import (
     list_models,
 )
 from keras_rnn_zoo.errors import ConfigError, UnknownNameError
-from keras_rnn_zoo.tasks import TASKS
 
 ZOO = list_models()
-TINY = {"units": 3, "embedding_dim": 2, "timesteps": 4, "vocabulary_size": 6}
-OUTPUTS = {"binary": 1, "multiclass": 3, "sequence_labelling": 3, "regression": 2}
 
 
 def test_importing_the_zoo_and_its_configs_does_not_import_tensorflow():
@@ -44,28 +41,6 @@ def test_a_config_goes_to_json_and_back_to_an_equal_builder(name):
     assert type(builder.config["dropout"]) is float
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("features", [None, 3])
-@pytest.mark.parametrize("name", ZOO)
-def test_every_model_takes_tokens_and_features_for_every_task(name, features, task):
-    config = {**TINY, "features": features, "task": task, "outputs": OUTPUTS[task]}
-    model = get_model(name, **config)
-    assert not model.compiled
-    (given,) = model.inputs
-    assert given.dtype == ("int32" if features is None else "float32")
-    assert given.shape == ((None, 4) if features is None else (None, 4, 3))
-    assert given.name == ("tokens" if features is None else "features")
-    x = np.ones((2, *given.shape[1:]), given.dtype)
-    answers = np.asarray(model(x))
-    steps = (4,) if task == "sequence_labelling" else ()
-    assert answers.shape == (2, *steps, OUTPUTS[task])
-    if task in ("multiclass", "sequence_labelling"):
-        # 1e-6: a float32 softmax sums to one but for rounding.
-        np.testing.assert_allclose(answers.sum(axis=-1), 1, atol=1e-6)
-    if task == "binary":
-        assert ((answers > 0) & (answers < 1)).all()
-
-
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "rnn_cell", "lstm_cell", "gru_cell"])
 def test_stacked_models_are_the_textbooks_by_default(name):
     config = get_builder(name).config
@@ -88,28 +63,6 @@ def test_bilstm_is_the_textbooks_by_default():
     assert model.input_shape == (None, 200)
     # Embedding, two directions of 4 gates, head.
     assert model.count_params() == 10_000 * 128 + 2 * 4 * 64 * (128 + 64 + 1) + 129
-
-
-@pytest.mark.parametrize("features", [None, 2])
-@pytest.mark.parametrize("name", ZOO)
-def test_padding_on_the_right_changes_nothing_unless_the_mask_is_off(name, features):
-    generator = np.random.default_rng(0)
-
-    def answers(timesteps, mask, x):
-        config = {**TINY, "features": features, "timesteps": timesteps, "mask": mask}
-        model = get_model(name, **config)
-        seeded = np.random.default_rng(1)
-        model.set_weights([seeded.normal(size=w.shape) for w in model.get_weights()])
-        return np.asarray(model(x))
-
-    if features is None:
-        x = generator.integers(1, 6, (5, 4))
-    else:
-        x = generator.normal(size=(5, 4, 2)).astype(np.float32)
-    padded = np.concatenate([x, np.zeros_like(x[:, :3])], axis=1)
-    # 1e-6: the same float32 sums.
-    np.testing.assert_allclose(answers(7, True, padded), answers(4, True, x), atol=1e-6)
-    assert np.abs(answers(7, False, padded) - answers(4, False, x)).max() > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -194,16 +147,3 @@ def test_fields_of_a_model_of_ones_own_start_from_the_common_ones():
     assert fields["timesteps"].default == 80
     with pytest.raises(TypeError, match="unit"):
         common_fields(unit=32)
-
-
-@pytest.mark.parametrize("name", ZOO)
-def test_the_search_space_sets_legal_config_keys(name):
-    from keras_tuner import HyperParameters
-
-    for features in (None, 3):
-        hp = HyperParameters()
-        builder = get_builder(name, **{**TINY, "features": features})
-        chosen = builder.search_space(hp)
-        assert chosen and set(chosen) == set(hp.values)
-        assert ("embedding_dim" in chosen) == (features is None)
-        assert builder.replace(**chosen).build().count_params() > 0

@@ -8,14 +8,14 @@ from keras_rnn_zoo.errors import ConfigError, OutputError, UnknownNameError
 from keras_rnn_zoo.training.compare import compare
 from keras_rnn_zoo.training.run import Run
 
-TINY = {"units": 4, "embedding_dim": 4, "timesteps": 6}
+TINY = {"units": 2, "embedding_dim": 2, "timesteps": 6, "layers": 1}
 
 
 def test_models_are_set_side_by_side_in_json_csv_and_a_plot(texts, tmp_path):
     pytest.importorskip("matplotlib")
     output = tmp_path / "compare"
-    rows = compare(["rnn", "bigru"], texts, config=TINY, epochs=1, output=output, progress=False)
-    assert [row["model"] for row in rows] == ["rnn", "bigru"]
+    rows = compare(["rnn", "rnn_cell"], texts, config=TINY, epochs=1, output=output, progress=False)
+    assert [row["model"] for row in rows] == ["rnn", "rnn_cell"]
     for row in rows:
         run = Run.load(output / row["model"])
         assert row["train_accuracy"] == run.metrics["train_accuracy"]
@@ -26,11 +26,11 @@ def test_models_are_set_side_by_side_in_json_csv_and_a_plot(texts, tmp_path):
     assert document["models"] == rows
     assert document["provenance"]["seed"] == 0
     with (output / "compare.csv").open() as stream:
-        assert [row["model"] for row in csv.DictReader(stream)] == ["rnn", "bigru"]
+        assert [row["model"] for row in csv.DictReader(stream)] == ["rnn", "rnn_cell"]
     assert (output / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_everything_but_the_plot_is_written(
+def test_without_matplotlib_all_else_is_written_and_each_model_keeps_its_own_timesteps(
     texts, tmp_path, monkeypatch, capsys
 ):
     plain_import = builtins.__import__
@@ -42,20 +42,19 @@ def test_without_matplotlib_everything_but_the_plot_is_written(
 
     monkeypatch.setattr(builtins, "__import__", no_matplotlib)
     output = tmp_path / "compare"
-    rows = compare(["rnn"], texts, config=TINY, epochs=1, output=output, progress=False)
-    assert {path.name for path in output.iterdir()} == {"rnn", "compare.json", "compare.csv"}
-    assert len(rows) == 1
+    config = {key: TINY[key] for key in ("units", "embedding_dim", "layers")}
+    compare(["rnn", "bigru"], texts, config=config, epochs=1, output=output, progress=False)
+    assert {path.name for path in output.iterdir()} == {
+        "rnn",
+        "bigru",
+        "compare.json",
+        "compare.csv",
+    }
+    assert Run.load(output / "rnn").preprocessor.timesteps == 80
+    assert Run.load(output / "bigru").preprocessor.timesteps == 200
     captured = capsys.readouterr()
     assert "pip install 'keras-rnn-zoo[plot]'" in captured.err
     assert captured.out == ""
-
-
-def test_each_model_keeps_its_own_default_timesteps(texts, tmp_path):
-    config = {"units": 2, "embedding_dim": 2}
-    output = tmp_path / "c"
-    compare(["gru", "bigru"], texts, config=config, epochs=1, output=output, progress=False)
-    assert Run.load(output / "gru").preprocessor.timesteps == 80
-    assert Run.load(output / "bigru").preprocessor.timesteps == 200
 
 
 def test_a_regression_is_compared_by_its_error(tmp_path):
@@ -66,7 +65,12 @@ def test_a_regression_is_compared_by_its_error(tmp_path):
     x = np.random.default_rng(0).normal(size=(30, 4, 1))
     dataset = Dataset("r", "features", Split(x, x[:, -1, 0]), Split(x[:5], x[:5, -1, 0]))
     (row,) = compare(
-        ["rnn"], dataset, config={"units": 2}, epochs=1, output=tmp_path / "c", progress=False
+        ["rnn"],
+        dataset,
+        config={"units": 2, "layers": 1},
+        epochs=1,
+        output=tmp_path / "c",
+        progress=False,
     )
     assert row["test_mean_absolute_error"] > 0
     assert "test_accuracy" not in row

@@ -11,7 +11,7 @@ from keras_rnn_zoo.errors import DataError, OutputError, RunError
 from keras_rnn_zoo.training.run import Run, load_model
 from keras_rnn_zoo.training.train import train
 
-TINY = {"units": 4, "embedding_dim": 4, "timesteps": 6}
+TINY = {"units": 4, "embedding_dim": 4, "timesteps": 6, "layers": 1}
 FILES = {"model.keras", "run.json", "history.csv", "vocab.txt", "labels.txt", "samples.npz"}
 
 
@@ -22,7 +22,7 @@ def run_path(tmp_path_factory):
     x = ["a great film", "a dull mess"] * 20
     dataset = Dataset("texts", "text", Split(x, ["pos", "neg"] * 20))
     path = tmp_path_factory.mktemp("runs") / "run"
-    train("lstm", dataset, config=TINY, epochs=2, output=path, command="zoo train", progress=False)
+    train("rnn", dataset, config=TINY, epochs=2, output=path, command="zoo train", progress=False)
     return path
 
 
@@ -35,7 +35,7 @@ def damaged(run_path, tmp_path):
 def test_a_run_holds_everything_to_use_it_again(run_path):
     assert {path.name for path in run_path.iterdir()} == FILES
     run = Run.load(run_path)
-    assert run.model_name == "lstm"
+    assert run.model_name == "rnn"
     assert run.builder().config == run.info["config"]
     assert run.builder().config["units"] == 4
     assert run.info["format"] == 1

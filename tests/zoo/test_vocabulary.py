@@ -1,7 +1,8 @@
 import pytest
 
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError
-from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary, tokenize
+from keras_rnn_zoo.preprocessing.tokenizers import TOKENIZERS
+from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary, tokenize
     ],
 )
 def test_a_text_is_lower_cased_and_cut_at_everything_but_word_characters(text, tokens):
-    assert tokenize(text) == tokens
+    assert TOKENIZERS.get("words").tokens(text) == tokens
 
 
 def test_ids_follow_frequency_then_the_alphabet_whatever_the_order_of_rows():

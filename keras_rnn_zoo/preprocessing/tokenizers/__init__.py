@@ -1,0 +1,60 @@
+"""Tokenizers: a file per way to cut texts into tokens, each registering one in `TOKENIZERS`.
+
+A new file in this package, or an entry point in the group `keras_rnn_zoo.tokenizers`, is a new one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from keras_rnn_zoo.registry import Registry, demand
+
+DEFAULT = "words"
+
+
+class Tokenizer(ABC):
+    """Cuts a text into tokens, in a way that a device can repeat exactly.
+
+    Subclass, then register an instance: `TOKENIZERS.register(Mine.name, Mine())`. The same text has
+    to give the same tokens at any time and on any machine: a vocabulary is made of them.
+
+    Attributes:
+        name: The registry name, which a vocabulary is saved with.
+        description: One line.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+
+    @abstractmethod
+    def tokens(self, text: str) -> list[str]:
+        """Returns the tokens of a text, in order.
+
+        A token is not empty and holds no white space: a vocabulary file has one a line.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what an app has to know to cut texts likewise, JSON-able."""
+        return {"name": self.name}
+
+
+def check_entry(entry: Tokenizer) -> None:
+    """Refuses what is no tokenizer.
+
+    Raises:
+        ConfigError: The message says all that it lacks.
+    """
+    demand(
+        "tokenizer",
+        entry,
+        {
+            "the base class Tokenizer (register an instance)": isinstance(entry, Tokenizer),
+            "a description": isinstance(getattr(entry, "description", None), str),
+        },
+    )
+
+
+TOKENIZERS: Registry[Tokenizer] = Registry(
+    "tokenizer", "keras_rnn_zoo.preprocessing.tokenizers", "keras_rnn_zoo.tokenizers", check_entry
+)

@@ -1,0 +1,193 @@
+"""What every model of the zoo has to do."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.builder import MODELS, ModelBuilder, builder_from_json, check_builder
+from keras_rnn_zoo.tasks import TASKS, Task
+from keras_rnn_zoo.testing.claims import claim, claim_json, refused, working
+
+ROWS, TIMESTEPS, FEATURES, VOCABULARY, OUTPUTS = 10, 4, 3, 6, 3
+SMALL = {
+    "units": 3,
+    "embedding_dim": 2,
+    "timesteps": TIMESTEPS,
+    "vocabulary_size": VOCABULARY,
+}
+KINDS = ("tokens", "features")
+
+
+def check_model(model: str | type[ModelBuilder], **config: Any) -> None:
+    """Checks a model: configs, every task on tokens and features, masks, training, saving.
+
+    Args:
+        model: Its registered name, or the class.
+        **config: Values of its fields that keep it small; few units by default.
+
+    Raises:
+        AssertionError: The sentence says what is wrong.
+    """
+    name = model if isinstance(model, str) else getattr(model, "name", "?")
+    with working(f"Registering the model '{name}'"):
+        found = MODELS.get(model) if isinstance(model, str) else model
+        check_builder(found)
+    fields = {field.name for field in found.fields}
+    values = {key: value for key, value in SMALL.items() if key in fields} | config
+    check = _Check(found, values)
+    check.configs()
+    check.search_space()
+    for kind in KINDS if "features" in fields else KINDS[:1]:
+        for task in TASKS.values():
+            check.task(kind, task)
+        check.training(kind)
+        if "mask" in fields:
+            check.padding(kind)
+
+
+class _Check:
+    """The checks of one model."""
+
+    def __init__(self, model: type[ModelBuilder], config: dict[str, Any]):
+        self.model = model
+        self.config = config
+        self.who = f"The model '{model.name}'"
+
+    def built(self, **config: Any) -> Any:
+        """Returns a Keras model with weights that matter: fresh ones answer all inputs alike."""
+        with working(f"{self.who} with {config}"):
+            made = self.model(**{**self.config, **config}).build()
+        generator = np.random.default_rng(1)
+        made.set_weights([generator.normal(size=w.shape) for w in made.get_weights()])
+        return made
+
+    def setting(self, kind: str, task: Task = TASKS["binary"]) -> dict[str, Any]:
+        """Returns the config of a kind of input and a task."""
+        outputs = {"binary": 1, "regression": 2}.get(task.name, OUTPUTS)
+        features = {} if kind == "tokens" else {"features": FEATURES}
+        return {"task": task.name, "outputs": outputs, **features}
+
+    def rows(self, kind: str, timesteps: int) -> np.ndarray:
+        """Returns inputs without padding."""
+        generator = np.random.default_rng(0)
+        if kind == "tokens":
+            return generator.integers(1, VOCABULARY, (ROWS, timesteps), dtype=np.int32)
+        return generator.normal(size=(ROWS, timesteps, FEATURES)).astype(np.float32)
+
+    # ------------------------------------------------------------------ the checks
+
+    def configs(self) -> None:
+        """A config is checked, plain, and the same after a way through JSON."""
+        with working(f"{self.who} with its default config"):
+            self.model()
+        builder = self.model(**self.config)
+        claim_json(builder.config, f"the config of '{self.model.name}'")
+        with working(f"{self.who}: a config as JSON"):
+            if self.model.name in MODELS:
+                again = builder_from_json(builder.to_json())
+            else:
+                again = self.model(**json.loads(builder.to_json())["config"])
+        claim(again == builder, f"{self.who} is another one after a way through JSON.")
+        for field in self.model.fields:
+            with working(f"{self.who}: the default of its field '{field.name}'"):
+                field.check(field.default)
+            claim(bool(field.description), f"{self.who}: '{field.name}' has no description.")
+        with refused(f"{self.who}: a setting that it does not have"):
+            self.model(no_such_setting_anywhere=1)
+
+    def search_space(self) -> None:
+        """A search sets fields, and what it chooses can be built."""
+        from keras_tuner import HyperParameters
+
+        for kind in KINDS[: 1 + ("features" in self.model(**self.config).config)]:
+            builder = self.model(**{**self.config, **self.setting(kind)})
+            space = HyperParameters()
+            with working(f"{self.who}: search_space"):
+                chosen = builder.search_space(space)
+                claim(bool(chosen), f"{self.who}: search_space chooses nothing.")
+                claim(
+                    set(chosen) == set(space.values),
+                    f"{self.who}: search_space names hyperparameters like the fields they set. "
+                    f"Received {sorted(space.values)} for {sorted(chosen)}.",
+                )
+                builder.replace(**chosen)
+
+    def task(self, kind: str, task: Task) -> None:
+        """Takes and gives what the task says."""
+        setting = self.setting(kind, task)
+        what = f"{self.who} on {kind} for the task '{task.name}'"
+        model = self.built(**setting)
+        claim(not model.compiled, f"{what} is compiled; leave that to who trains it.")
+        claim(len(model.inputs) == 1, f"{what} has {len(model.inputs)} inputs. Allowed: 1")
+        (given,) = model.inputs
+        x = self.rows(kind, TIMESTEPS)
+        claim(
+            (given.name, given.dtype, given.shape[1:]) == (kind, str(x.dtype), x.shape[1:]),
+            f"{what} takes {given.dtype} {list(given.shape)} as '{given.name}'. Its data are "
+            f"{x.dtype} {[None, *x.shape[1:]]}, called '{kind}'.",
+        )
+        answers = np.asarray(model(x))
+        shape = (ROWS, *((TIMESTEPS,) if task.per_timestep else ()), setting["outputs"])
+        claim(answers.shape == shape, f"{what} answers {answers.shape} instead of {shape}.")
+        claim(bool(np.isfinite(answers).all()), f"{what} answers NaN or infinity.")
+        if task.activation == "softmax":
+            # 1e-5: a float32 softmax sums to one but for rounding.
+            right = np.allclose(answers.sum(axis=-1), 1, atol=1e-5)
+            claim(right, f"{what} answers probabilities that do not sum to one.")
+        if task.activation == "sigmoid":
+            right = bool(((answers >= 0) & (answers <= 1)).all())
+            claim(right, f"{what} answers something else than a probability.")
+
+    def training(self, kind: str) -> None:
+        """A step of training changes every weight; a saved model answers the same."""
+        import keras
+
+        task, what = TASKS["binary"], f"{self.who} on {kind}"
+        model = self.built(**self.setting(kind))
+        x = self.rows(kind, TIMESTEPS)
+        x[:5, 3:] = 0
+        before = [np.array(weight) for weight in model.trainable_weights]
+        task.compile(model)
+        # In a graph, as `train` does it; once is enough, it takes most of the time.
+        model.run_eagerly = kind != KINDS[0]
+        with working(f"{what}: a step of training"):
+            loss = float(model.train_on_batch(x, np.arange(ROWS)[:, None] % 2)[0])
+        claim(bool(np.isfinite(loss)), f"{what} has the loss {loss} after a step of training.")
+        for weight, old in zip(model.trainable_weights, before, strict=True):
+            changed = bool((np.asarray(weight) != old).any())
+            claim(changed, f"{what}: a step of training leaves '{weight.path}' as it was.")
+        answers = np.asarray(model(x))
+        claim(
+            float(np.std(answers)) > 1e-4, f"{what} answers all inputs alike: it does not see them."
+        )
+        with working(f"{what}: saved and loaded"), tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / "model.keras"
+            model.save(file)
+            again = np.asarray(keras.saving.load_model(file)(x))
+        # 1e-6: the same float32 arithmetic.
+        same = np.allclose(again, answers, atol=1e-6)
+        claim(same, f"{what} answers something else once it was saved and loaded.")
+
+    def padding(self, kind: str) -> None:
+        """Padding on the right changes nothing, unless the mask is off."""
+        x = self.rows(kind, TIMESTEPS)
+        padded = np.concatenate([x, np.zeros_like(x[:, :3])], axis=1)
+
+        def answers(inputs: np.ndarray, mask: bool) -> np.ndarray:
+            setting = {**self.setting(kind), "timesteps": inputs.shape[1], "mask": mask}
+            return np.asarray(self.built(**setting)(inputs))
+
+        # 1e-5: the same float32 sums.
+        same = np.allclose(answers(padded, True), answers(x, True), atol=1e-5)
+        claim(
+            same,
+            f"{self.who} on {kind} answers something else where there is padding on the right. "
+            "Pass the mask on, or have no field 'mask'.",
+        )
+        same = np.allclose(answers(padded, False), answers(x, False), atol=1e-4)
+        claim(not same, f"{self.who} on {kind} skips padding though mask=False.")
