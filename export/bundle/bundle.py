@@ -23,11 +23,7 @@ from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
 FORMAT = 1
-
-
 REFERENCE_FILE = "reference.npz"
-
-
 SAVED_MODEL = "saved_model"
 
 

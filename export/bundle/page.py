@@ -155,6 +155,8 @@ def _facts(entry: Mapping[str, Any], digests: Mapping[str, str]) -> list[tuple[s
         facts.append(("left in float32", text))
     for layer, lowering in (entry.get("lowering") or {}).items():
         why = (entry.get("fallbacks") or {}).get(layer)
+        if why is None and entry.get("plan"):  # which says it already
+            continue
         facts.append((f"layer {layer}", f"as {lowering}" + (f", because {why}" if why else "")))
     if entry.get("folded"):
         facts.append(("embedding folded into", ", ".join(entry["folded"])))
@@ -370,7 +372,7 @@ def plan_rows(plan: Mapping[str, Any]) -> list[list[str]]:
         if one["below"] is not None:
             reads = "the layer below"
         elif one["embedding"] is not None:
-            reads = "a folded table" if one["folded"] else "embedding rows, step by step"
+            reads = "a folded table" if one["folded"] else "rows of an embedding"
         rows.append(
             [
                 one["path"] + (f" (call {one['at'][1] + 1})" if calls > 1 else ""),

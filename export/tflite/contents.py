@@ -20,14 +20,8 @@ from keras_rnn_zoo.export.tflite.file import open_interpreter, read
 from keras_rnn_zoo.files import PathLike
 
 CUSTOM = "CUSTOM"
-
-
 QUANTIZED_DTYPES = frozenset({"INT2", "INT4", "UINT4", "INT8", "UINT8"})
-
-
 FLOAT_DTYPES = frozenset({"FLOAT16", "BFLOAT16", "FLOAT32", "FLOAT64"})
-
-
 # Op -> which of its inputs are weights, where they are constants. Biases are none: they are added.
 WEIGHT_INPUTS: dict[str | None, tuple[int, ...]] = {
     "FULLY_CONNECTED": (1,),

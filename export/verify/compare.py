@@ -34,40 +34,24 @@ from keras_rnn_zoo.export.verify.tolerance import Tolerance
 from keras_rnn_zoo.files import PathLike
 
 INVOKES = 3
-
-
 # The same kernels on the same numbers give the same bits; the room is for threads that sum in
 # another order.
 REPEAT_TOLERANCE = 1e-6
-
-
 # Of made samples, which are few and extreme, and of the 99 % quantile, the estimates are rough.
 ROUGH = 2.0
-
-
 # Differences of more standard deviations count as so many: a column that hardly varies would
 # outweigh all others.
 MOST_DEVIATIONS = 10.0
-
-
 # Share of the real answers that the spread is taken of; the others may be outliers.
 COMMON = 0.9
-
-
 # Of a float32, as a share of it: answers that differ by no more are one answer.
 STEP = 2.0**-23
-
-
 # Most of the difference that steps of integer answers excuse, in standard deviations.
 MOST_OF_A_STEP = 0.1
-
-
 # A logit that moves by so much moves no probability by more than a quarter of a hundredth: logits
 # that vary by less are measured in it. Where they vary by a tenth of that, the model answers the
 # same to everything.
 LEAST_LOGIT, SAME_LOGIT = 0.01, 0.001
-
-
 # Columns of an output that is a vector, such as a state.
 MANY_COLUMNS = 8
 

@@ -28,8 +28,6 @@ from keras_rnn_zoo.files import PathLike
 
 # Samples that Keras answers at once.
 BATCH = 256
-
-
 # Disturbances by chance: one alone may happen to change little.
 TIMES = 2
 
@@ -242,8 +240,6 @@ def reference_of(
 
 # Batch sizes at which a file is compared that can be resized, beside one.
 OTHER_BATCHES = (3, 2)
-
-
 # Lengths, as multiples of that of the samples; the last where the model does not take the first.
 OTHER_LENGTHS = (0.5, 2.0, 3.0)
 

@@ -65,8 +65,6 @@ def output_option(metavar: str, text: str, required: bool = True) -> Callable[[C
 
 
 _TYPES = {int: (int, "N"), float: (float, "NUMBER"), str: (str, "TEXT")}
-
-
 # Where a command keeps what was given under names that options had once.
 _OLD_NAMES = "keras_rnn_zoo.old_names"
 
@@ -222,8 +220,6 @@ seed_option = options_of(DataOptions, only=("seed",))
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON document."
 )
-
-
 custom_objects_option = click.option(
     "--custom-objects",
     metavar="MODULES",
