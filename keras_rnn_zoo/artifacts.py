@@ -12,6 +12,8 @@ RUN, SEARCH, BUNDLE, COMPARISON = "run", "search", "bundle", "comparison"
 SAVED_MODEL, KERAS, TFLITE = "SavedModel", "Keras file", ".tflite file"
 MISSING, FILE, DIRECTORY = "nothing", "file", "directory"
 
+FILES = (KERAS, TFLITE, FILE)
+
 RUN_FILE, SEARCH_FILE, BUNDLE_FILE = "run.json", "search.json", "report.json"
 WINNER = "best"
 

@@ -25,15 +25,21 @@ def announced() -> dict[str, EntryPoint]:
 def load(name: str) -> click.Command:
     """Returns a command that another package announces.
 
-    One that is broken becomes a command that says so: the others work, and are listed.
+    Raises:
+        PluginError: It cannot be loaded.
+        ConfigError: It lacks something.
     """
+    command: click.Command = load_plugin("command", announced()[name])
+    check(name, command)
+    return command
+
+
+def load_or_explain(name: str) -> click.Command:
+    """Returns the command; one that is broken as a command that says so, beside all others."""
     try:
-        command = load_plugin("command", announced()[name])
-        check(name, command)
+        return load(name)
     except ZooError as error:
         return _broken(name, error)
-    found: click.Command = command
-    return found
 
 
 def check(name: str, command: object) -> None:

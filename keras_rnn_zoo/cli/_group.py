@@ -49,7 +49,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context | None, name: str) -> click.Command | None:
         """Imports and returns a command, or None if there is none of that name."""
         if name not in _own():
-            return commands.load(name) if name in commands.announced() else None
+            return commands.load_or_explain(name) if name in commands.announced() else None
         module = importlib.import_module(f"keras_rnn_zoo.cli.{name.replace('-', '_')}")
         command: click.Command = module.command
         return command

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from keras_rnn_zoo.artifacts import BUNDLE, FILE, MISSING, TFLITE, kind_of, require
+from keras_rnn_zoo.artifacts import BUNDLE, FILES, MISSING, TFLITE, kind_of, require
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
 from keras_rnn_zoo.cli._options import json_option, names
@@ -50,8 +50,8 @@ def command(
     keras-rnn-zoo benchmark model.tflite --data rows.npz
     """
     kind = kind_of(source)
-    bare = kind in (TFLITE, FILE)
-    if kind not in (TFLITE, FILE, MISSING) and data is not None:
+    bare = kind in FILES
+    if kind not in (*FILES, MISSING) and data is not None:
         fail(f"--data is for a .tflite file, and {source} is a directory. Leave it out.")
     if bare and quantize is not None:
         fail(f"--quantize chooses files of a bundle, and {source} is none. Leave it out.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from keras_rnn_zoo.artifacts import BUNDLE, FILE, MISSING, TFLITE, kind_of, require
+from keras_rnn_zoo.artifacts import BUNDLE, FILES, MISSING, TFLITE, kind_of, require
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
 from keras_rnn_zoo.cli._options import columns_options, json_option
@@ -60,13 +60,13 @@ def command(
     """
     given = {"--model": model, "--data": data, "--quantization": quantization, "--samples": samples}
     kind = kind_of(source)
-    bare = kind in (TFLITE, FILE) and (kind == TFLITE or model is not None)
-    if bare and model is None:
+    bare = kind in FILES
+    if kind == TFLITE and model is None:
         fail(
             f"{source} is a bare file, and there is nothing to compare it with. Give the Keras "
             "model that it was made of: --model MODEL.keras --data ROWS.npz"
         )
-    if kind not in (TFLITE, FILE, MISSING) and (
+    if kind not in (*FILES, MISSING) and (
         unfit := [name for name, value in given.items() if value is not None]
     ):
         fail(f"{unfit[0]} is for a .tflite file, and {source} is a directory. Leave it out.")

@@ -6,7 +6,6 @@ of data.
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import DataError, listed, nearest
-from keras_rnn_zoo.files import PathLike
+from keras_rnn_zoo.files import PathLike, sha256
 from keras_rnn_zoo.preprocessing.labels import infer_task
 from keras_rnn_zoo.preprocessing.splitting import split_indices
 from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
@@ -183,15 +182,6 @@ def _find(data: PathLike) -> tuple[Reader, Path | None]:
         if reader.matches(path):
             return reader, path
     raise DataError(f"Cannot tell what kind of data {data} holds from its name. {legal}")
-
-
-def sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _load(data: PathLike, text_column: str, label_column: str) -> Dataset:

@@ -8,7 +8,7 @@ import sys
 import click
 
 from keras_rnn_zoo.cli import find_command
-from keras_rnn_zoo.commands import check
+from keras_rnn_zoo.commands import announced, check, load
 from keras_rnn_zoo.testing.claims import claim, working
 
 HEAVY = ("tensorflow", "keras", "keras_tuner", "sklearn")
@@ -35,7 +35,10 @@ def check_command(command: str | click.Command) -> None:
     name = command if isinstance(command, str) else getattr(command, "name", None) or "?"
     who = f"The command '{name}'"
     with working(f"Registering the command '{name}'"):
-        found = find_command(command) if isinstance(command, str) else command
+        if not isinstance(command, str):
+            found = command
+        else:
+            found = load(command) if command in announced() else find_command(command)
         check(name, found)
     context = click.Context(found, info_name=name)
     with working(f"{who}: its help"):

@@ -220,7 +220,7 @@ def test_a_model_that_diverges_is_an_error_and_no_run(zoo, tmp_path):
     data = arrays(tmp_path / "x.npz", x=X, y=X[:, 0, 0].astype(np.float64) * 1e30)
     before = tree(tmp_path)
     small = "--set units=2 --set layers=1 --epochs 1"
-    answer = zoo(f"train gru --data {data} {small} -o {tmp_path}/run")
+    answer = zoo(f"train rnn --data {data} {small} -o {tmp_path}/run")
     assert answer.code == 1
     assert "diverged" in answer.error
     assert tree(tmp_path) == before
@@ -379,7 +379,7 @@ def test_a_bare_keras_file_cannot_be_asked_in_words(zoo, trained, tmp_path):
 # ---------------------------------------------------------------------- places to write to
 
 WRITERS = {
-    "train": "train gru --data {reviews} {tiny} -o {output}",
+    "train": "train rnn --data {reviews} {tiny} -o {output}",
     "compare": "compare gru --data {reviews} {tiny} -o {output}",
     "search": "search gru --data {reviews} --max-trials 1 --epochs 1 -o {output}",
     "export": "export {trained} --format tflite --quantize none -o {output}",
@@ -447,17 +447,26 @@ def test_a_full_or_read_only_disk(reviews, trained, tmp_path, writer, options, s
     assert result.stdout == ""
 
 
-def test_a_limit_on_the_size_of_files(reviews, trained, tmp_path):
-    def limit() -> None:
-        import resource
+def test_a_limit_on_the_size_of_files(zoo, reviews, trained, tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    from keras_rnn_zoo.training.run import RunContents
 
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+    whole = RunContents.write
 
-    command = writing("train", reviews, trained, tmp_path / "new")
-    result = in_process(command, preexec_fn=limit)
-    assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith(f"Error: Cannot write {tmp_path}/new")
+    def limited(*args):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+        try:
+            return whole(*args)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+
+    monkeypatch.setattr(RunContents, "write", limited)
+    answer = zoo(writing("train", reviews, trained, tmp_path / "new"))
+    assert answer.code == 1
+    assert answer.error.startswith(f"Error: Cannot write {tmp_path}/new")
     assert not any(tmp_path.iterdir())
 
 

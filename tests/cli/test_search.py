@@ -8,15 +8,22 @@ import sys
 import pytest
 from command_line import tree
 
-SEARCH = "search gru --data {data} --max-trials 1 --epochs 1 --set timesteps=6 --set units=3"
+from keras_rnn_zoo.errors import ConfigError
+
+SEARCH = (
+    "search gru --data {data} --max-trials 1 --epochs 1 --set timesteps=6 --set units=3 "
+    "--set layers=1"
+)
 
 
-def test_search_leaves_a_winner_that_can_be_exported(zoo, reviews, tmp_path):
-    command = SEARCH.format(data=reviews) + f" -o {tmp_path}/search"
+def test_search_leaves_a_winner_and_a_front_that_can_be_exported(zoo, reviews, tmp_path):
+    limits = "--max-size 1MB --max-latency 5s --quantize int8 --workers 2"
+    command = SEARCH.format(data=reviews) + f" {limits} -o {tmp_path}/search"
     answer = zoo(command)
     assert answer.code == 0
     assert "trial 1/1" in answer.err
     assert "validation accuracy" in answer.out
+    assert "of the file" in answer.out and "front" in answer.out
     assert answer.out.endswith(f"Next: keras-rnn-zoo export {tmp_path}/search -o BUNDLE\n")
     info = json.loads((tmp_path / "search" / "best" / "run.json").read_text())
     assert info["config"]["units"] == 3
@@ -36,10 +43,14 @@ def test_search_leaves_a_winner_that_can_be_exported(zoo, reviews, tmp_path):
     assert "tuner" in answer.error
     assert tree(tmp_path) == before
 
-    answer = zoo(
-        f"export {tmp_path}/search --format tflite --quantize none -o {tmp_path}/bundle --json"
-    )
+    export = f"export {tmp_path}/search --format tflite --quantize none"
+    answer = zoo(f"{export} -o {tmp_path}/bundle --json")
     assert json.loads(answer.out)["source"]["kind"] == "search"
+    answer = zoo(f"{export} --trial 0 -o {tmp_path}/member")
+    assert answer.code == 0
+    answer = zoo(f"{export} --trial 7 -o {tmp_path}/other")
+    assert answer.code == 1
+    assert "keeps no trial '7'" in answer.error and "'0'" in answer.error
     answer = zoo(["predict", tmp_path / "search", "a great film"])
     assert answer.out.split()[0] in ("good", "bad")
 
@@ -78,20 +89,6 @@ def test_quickstart_goes_the_whole_way_and_goes_on_after_a_stop(
     assert tree(tmp_path) == before
 
 
-def test_a_search_within_limits_and_a_member_of_its_front(zoo, reviews, tmp_path):
-    command = SEARCH.format(data=reviews) + f" -o {tmp_path}/search"
-    answer = zoo(f"{command} --max-size 1MB --max-latency 5s --quantize int8 --workers 2")
-    assert answer.code == 0
-    assert "of the file" in answer.out and "front" in answer.out
-    answer = zoo(
-        f"export {tmp_path}/search --trial 0 --format tflite --quantize int8 -o {tmp_path}/bundle"
-    )
-    assert answer.code == 0
-    answer = zoo(f"export {tmp_path}/search --trial 7 -o {tmp_path}/other")
-    assert answer.code == 1
-    assert "keeps no trial '7'" in answer.error and "'0'" in answer.error
-
-
 def test_a_search_in_which_nothing_fits_says_how_close_it_came(zoo, reviews, tmp_path):
     command = SEARCH.format(data=reviews) + f" -o {tmp_path}/search"
     answer = zoo(f"{command} --max-size 1KB")
@@ -123,13 +120,21 @@ def test_limits_that_make_no_sense_are_refused(zoo, reviews, tmp_path, options, 
     assert not (tmp_path / "search").exists()
 
 
-def test_a_search_on_a_ray_of_this_machine(zoo, reviews, tmp_path):
-    pytest.importorskip("ray")
-    answer = zoo(
-        SEARCH.format(data=reviews) + f" --ray-address local --workers 2 -o {tmp_path}/search"
-    )
-    assert answer.code == 0
-    assert "trial 1/1  gru" in answer.err
+@pytest.mark.parametrize(
+    ("address", "given"), [("local", None), ("auto", "auto"), ("host:6379", "host:6379")]
+)
+def test_trials_are_handed_to_ray(zoo, tmp_path, monkeypatch, address, given):
+    """That they run there is for tests/tuner/test_ray.py to say."""
+    asked = {}
+
+    def search(*args, **options):
+        asked.update(options)
+        raise ConfigError("far enough")
+
+    monkeypatch.setattr("keras_rnn_zoo.tuner.study.search.search", search)
+    answer = zoo(SEARCH.format(data="digits") + f" --ray-address {address} -o {tmp_path}/search")
+    assert answer.error == "Error: far enough"
+    assert (asked["engine"], asked["engine_options"]) == ("ray", {"address": given})
 
 
 def test_a_search_on_ray_without_ray_says_how_to_get_it(zoo, reviews, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 
 from keras_rnn_zoo.builder import MODELS, ModelBuilder, list_models, register_model
 from keras_rnn_zoo.errors import ConfigError, DuplicateNameError, PluginError, UnknownNameError
-from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.registry import Registry, demand
 
 
 @pytest.fixture
@@ -123,6 +123,26 @@ def test_a_builder_without_name_or_description_is_told_what_to_add():
     with pytest.raises(UnknownNameError, match="lower-case"):
         Nameless.description = "d"
         register_model("Bad Name")(Nameless)
+
+
+def test_what_is_registered_is_told_all_that_it_lacks():
+    class Bare(ModelBuilder):
+        name = "bare"
+
+    with pytest.raises(
+        ConfigError,
+        match=r"registered as a model lacks a description: .* and the methods 'recurrence': .*Bare",
+    ):
+        register_model(Bare)
+    assert "bare" not in list_models()
+
+    def refuse(entry):
+        demand("thing", entry, {"legs": entry > 3, "a head": entry > 2})
+
+    things = Registry("thing", check=refuse)
+    assert things.register("five", 5) == 5
+    with pytest.raises(ConfigError, match=r"registered as a thing lacks legs and a head: .*int"):
+        things.register("one", 1)
 
 
 def test_another_package_adds_a_model_through_the_entry_point_group(install):
