@@ -80,7 +80,7 @@ def test_quickstart_goes_the_whole_way_and_goes_on_after_a_stop(
 
 def test_a_search_within_limits_and_a_member_of_its_front(zoo, reviews, tmp_path):
     command = SEARCH.format(data=reviews) + f" -o {tmp_path}/search"
-    answer = zoo(f"{command} --max-size 1MB --max-latency 5s --quantize int8 --workers 2")
+    answer = zoo(f"{command} --max-size 1MB --max-latency 5s --quantization int8 --workers 2")
     assert answer.code == 0
     assert "of the file" in answer.out and "front" in answer.out
     answer = zoo(
@@ -107,9 +107,10 @@ def test_a_search_in_which_nothing_fits_says_how_close_it_came(zoo, reviews, tmp
         ("--max-size 3XB", "'--max-size': Unknown unit: 'XB'"),
         ("--max-latency soon", "'--max-latency'"),
         ("--max-parameters 0", "max_parameters is a number above 0. Received: 0"),
+        ("--quantization int9", "Did you mean 'int8'"),
         ("--quantize int9", "Did you mean 'int8'"),
         ("--target mediapip", "Did you mean 'mediapipe'"),
-        ("--target micro --quantize dynamic", "micro"),
+        ("--target micro --quantization dynamic", "micro"),
         ("--objective acuracy", "Did you mean 'accuracy'"),
         ("--workers 0", "workers is a whole number of at least 1. Received: 0"),
         ("--keep 0", "keep is a whole number of at least 1. Received: 0"),
@@ -121,6 +122,23 @@ def test_limits_that_make_no_sense_are_refused(zoo, reviews, tmp_path, options, 
     assert answer.code != 0
     assert message in answer.error
     assert not (tmp_path / "search").exists()
+
+
+def test_the_help_lists_what_is_registered(zoo):
+    from keras_rnn_zoo.tuner import ENGINES, TUNERS
+
+    answer = zoo("search --help")
+    said = " ".join(answer.out.split())
+    for registry in (TUNERS, ENGINES):
+        for name in registry.names():
+            assert f"{name}: {registry.get(name).description.rstrip('.')}" in said
+    assert "--quantize " not in answer.out
+
+
+def test_the_old_flag_works_with_a_word_on_stderr(zoo, tmp_path):
+    answer = zoo(SEARCH.format(data="nothing.csv") + f" --quantize int8 -o {tmp_path}/search")
+    assert "--quantize is called --quantization now." in answer.err
+    assert "nothing.csv" in answer.error
 
 
 def test_a_search_on_a_ray_of_this_machine(zoo, reviews, tmp_path):
