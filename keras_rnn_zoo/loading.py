@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_rnn_zoo.artifacts import (
     BUNDLE,
     RUN,
     SEARCH,
-    SEARCH_FILE,
     kind_of,
     require,
-    winner_of,
 )
 from keras_rnn_zoo.files import PathLike
 
@@ -49,12 +45,7 @@ def load(path: PathLike) -> Run | Bundle | Any:
 
         return Bundle.load(path)
     if kind == SEARCH:
-        from keras_rnn_zoo import tuner
+        from keras_rnn_zoo.tuner import Search
 
-        if hasattr(tuner, "Search"):
-            return tuner.Search.load(path)
-        best = Run.load(winner_of(path))
-        found = json.loads((Path(path) / SEARCH_FILE).read_text(encoding="utf-8"))
-        trials = json.loads((Path(path) / "trials.json").read_text(encoding="utf-8"))
-        return tuner.SearchResult(Path(path), best, trials, found["front"])
+        return Search.load(path)
     return Run.load(path)

@@ -72,7 +72,7 @@ class About:
         return names is not None and not callable(names)
 
 
-def option(default: Any, help: str, check: Check | None = None, **more: Any) -> Any:
+def option(default: Any, help: str, check: Check | None = None, /, **more: Any) -> Any:
     """Returns the field of an option: see `About`."""
     return field(default=default, metadata={"about": About(help, check, **more)})
 

@@ -48,6 +48,7 @@ ROOMS = [
     "keras_rnn_zoo.tuner.trials",
     "keras_rnn_zoo.tuner.tuners",
     "keras_rnn_zoo.tuner.engines",
+    "keras_rnn_zoo.tuner.options",
     "keras_rnn_zoo.tuner.results",
     "keras_rnn_zoo.tuner.study",
     "keras_rnn_zoo.loading",

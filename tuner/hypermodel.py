@@ -13,7 +13,7 @@ import numpy as np
 from keras_rnn_zoo.builder import ModelBuilder, get_builder
 from keras_rnn_zoo.errors import ConfigError, ZooError, listed, nearest
 from keras_rnn_zoo.tasks import get_task
-from keras_rnn_zoo.tuner.settings import (
+from keras_rnn_zoo.tuner.space import (
     LearningRate,
     Space,
     check_learning_rate,

@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_rnn_zoo.errors import ConfigError, listed, nearest
 
-# A person's word -> where a trial's figure is; more of them is better (1) or worse (-1).
+# What a user writes -> which figure of a trial that is; more is better (1) or worse (-1).
 _ALWAYS = {
     "loss": ("val_loss", -1),
     "size": ("bytes", -1),
@@ -28,15 +28,18 @@ class Objective:
     """What a search optimizes.
 
     Attributes:
-        name: As a person says it; Keras' own name, such as `val_accuracy`, for the measure of the
+        name: As a user writes it; Keras' own name, such as `val_accuracy`, for the measure on the
             validation rows.
         direction: `"max"` or `"min"`.
         terms: Name of a trial's figure -> its weight in the score.
+        monitor: The measure of Keras that says which epoch of a trial is best, and `"max"` or
+            `"min"`.
     """
 
     name: str
     direction: str
     terms: dict[str, float]
+    monitor: tuple[str, str]
 
     def score(self, figures: Mapping[str, Any]) -> float:
         """Returns the score of a trial.
@@ -48,7 +51,7 @@ class Objective:
 
 
 def parse(text: str | None, metric: str) -> Objective:
-    """Returns the objective that a person means.
+    """Returns the objective that a text describes.
 
     Args:
         text: `"accuracy"` (of the Keras model on the validation rows), `"quantized_accuracy"` (of
@@ -64,12 +67,14 @@ def parse(text: str | None, metric: str) -> Objective:
     better = _BETTER[metric]
     quantized = f"quantized_{metric}"
     known = {metric: (f"val_{metric}", better), quantized: (quantized, better), **_ALWAYS}
+    of_metric = f"val_{metric}", "max" if better > 0 else "min"
     text = metric if text is None else text.strip()
     text = text.removeprefix("val_") if text.removeprefix("val_") in known else text
     if text in known:
         figure, way = known[text]
         name = figure if figure.startswith("val_") else text
-        return Objective(name, "max" if way > 0 else "min", {figure: 1.0})
+        monitor = ("val_loss", "min") if name == "val_loss" else of_metric
+        return Objective(name, "max" if way > 0 else "min", {figure: 1.0}, monitor)
     terms: dict[str, float] = {}
     place = 0
     while place < len(text):
@@ -91,4 +96,4 @@ def parse(text: str | None, metric: str) -> Objective:
         place = match.end()
     if not terms:
         raise ConfigError(f"Name an objective. Known: {listed(known)}.")
-    return Objective(" ".join(text.split()), "max", terms)
+    return Objective(" ".join(text.split()), "max", terms, of_metric)

@@ -81,6 +81,7 @@ def _old_name(old: str, new: str) -> Callable[[Command], Command]:
         f"--{old.replace('_', '-')}",
         f"old_{old}",
         hidden=True,
+        help=f"The old name of --{new.replace('_', '-')}.",
         is_eager=True,
         expose_value=False,
         callback=take,

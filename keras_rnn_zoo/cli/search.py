@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,79 +11,130 @@ import click
 
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._options import (
-    BYTES,
-    MILLISECONDS,
+    Quantity,
     config,
     data_options,
-    epochs_options,
     json_option,
     output_option,
-    seed_option,
     set_option,
 )
+from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.options import Options
+from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.tuner import DeviceBudget, Search, SearchOptions
+from keras_rnn_zoo.tuner.results.records import FAILED, INFEASIBLE, TrialRecord
 
 SHOWN = 10
+
+
+class NameOption(click.Option):
+    """An option that takes a name of a registry; the help lists the names.
+
+    Args:
+        registry: Returns the registry, which is asked when the help is shown.
+    """
+
+    def __init__(self, *args: Any, registry: Callable[[], Registry[Any]], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._registry = registry
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Returns the option and its help with the names; see `click.Option`."""
+        registry, record = self._registry(), super().get_help_record(ctx)
+        if record is None:
+            return None
+        names = "; ".join(
+            f"{name}: {registry.get(name).description.rstrip('.')}" for name in registry.names()
+        )
+        return record[0], f"{record[1]}  {names}."
+
+
+def _tuners() -> Registry[Any]:
+    from keras_rnn_zoo.tuner import TUNERS
+
+    return TUNERS
+
+
+def _engines() -> Registry[Any]:
+    from keras_rnn_zoo.tuner import ENGINES
+
+    return ENGINES
+
+
+def _quantizations() -> Registry[Any]:
+    from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+
+    return QUANTIZATIONS
+
+
+def _targets() -> Registry[Any]:
+    from keras_rnn_zoo.export.targets import TARGETS
+
+    return TARGETS
+
+
+_TYPES = {"int": int, "float": float}
+REGISTRIES = {
+    "tuner": _tuners,
+    "engine": _engines,
+    "quantization": _quantizations,
+    "target": _targets,
+}
+
+
+def options_of(options: type[Options], *names: str) -> Callable[[Any], Any]:
+    """Returns a decorator that adds the flags of options, in this order.
+
+    Args:
+        options: Says their types, defaults and help.
+        names: Which of them.
+    """
+
+    fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
+
+    def decorate(function: Any) -> Any:
+        for name in reversed(names):
+            about, field = options.about()[name], fields[name]
+            settings: dict[str, Any] = {"metavar": about.metavar, "help": about.help}
+            if name in REGISTRIES:
+                settings |= {"cls": NameOption, "registry": REGISTRIES[name]}
+            elif about.parse is not None:
+                settings["type"] = Quantity(name, about.parse)
+            else:
+                settings["type"] = _TYPES.get(str(field.type).removesuffix(" | None"), str)
+            if about.shown_default is None:
+                settings["default"] = field.default
+            else:
+                settings["help"] += f"  [default: {about.shown_default}]"
+            flag = about.flag or f"--{name.replace('_', '-')}"
+            function = click.option(flag, name, **settings)(function)
+        return function
+
+    return decorate
 
 
 @click.command("search", short_help="Search models and hyperparameters with KerasTuner.")
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @data_options
-@click.option(
-    "--tuner",
-    default="random",
-    metavar="NAME",
-    help="How the next trial is chosen: random, hyperband, bayesian or grid.",
-)
-@click.option("--max-trials", type=int, default=10, metavar="N", help="Trials, at most.")
+@options_of(SearchOptions, "tuner", "max_trials")
 @set_option
-@epochs_options
+@options_of(SearchOptions, "epochs", "batch_size", "patience", "learning_rate", "objective")
+@options_of(DeviceBudget, "max_size", "max_latency", "max_parameters", "quantization", "target")
+@click.option("--quantize", hidden=True, help="The old name of --quantization.")
+@options_of(SearchOptions, "workers", "engine")
 @click.option(
-    "--patience",
-    type=int,
-    default=2,
-    metavar="N",
-    help="Stop a trial after N epochs without a better validation loss.",
+    "--engine-option",
+    "engine_settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the engine; may be repeated.",
 )
-@click.option(
-    "--learning-rate",
-    metavar="RATES",
-    default="1e-4,1e-2",
-    help="The least and the greatest rate of Adam to search between, or one to fix it.",
-)
-@click.option(
-    "--objective",
-    metavar="TEXT",
-    help="What to optimize: accuracy, quantized_accuracy, loss, size, latency, parameters, "
-    "seconds, or a weighted sum such as 'quantized_accuracy - 0.02*latency'.  [default: accuracy]",
-)
-@click.option("--max-size", type=BYTES, metavar="SIZE", help="Of the .tflite file, such as 300KB.")
-@click.option(
-    "--max-latency",
-    type=MILLISECONDS,
-    metavar="TIME",
-    help="Of a call of it on one thread of this machine, such as 2ms.",
-)
-@click.option("--max-parameters", type=int, metavar="N", help="Of the model.")
-@click.option(
-    "--quantize",
-    default="dynamic",
-    metavar="NAME",
-    help="Which file is measured: none, float16, dynamic or int8.",
-)
-@click.option("--target", default="litert", metavar="NAME", help="The client that the file is for.")
-@click.option("--workers", type=int, default=1, metavar="N", help="Trials that run at once.")
 @click.option(
     "--ray-address",
     metavar="ADDRESS",
     help="Run the trials on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT; local starts one.",
 )
-@click.option(
-    "--trial-timeout", type=float, metavar="SECONDS", help="Stop a trial that takes longer."
-)
-@click.option(
-    "--keep", type=int, default=5, metavar="K", help="Checkpoints to keep, of the best trials."
-)
-@seed_option
+@options_of(SearchOptions, "trial_timeout", "keep", "seed")
 @json_option
 @output_option("DIR", "Directory to write to; an unfinished search there goes on.")
 @click.pass_obj
@@ -89,22 +142,17 @@ def command(
     line: str | None,
     /,
     models: tuple[str, ...],
-    settings: tuple[str, ...],
+    data: str,
+    test_data: str | None,
     output: str,
     as_json: bool,
-    learning_rate: str,
-    max_size: int | None,
-    max_latency: float | None,
-    max_parameters: int | None,
-    quantize: str,
-    target: str,
-    ray_address: str | None,
+    quantize: str | None,
     **arguments: Any,
 ) -> None:
     """Search over every MODEL and its hyperparameters; leave the winner as the run DIR/best.
 
     A model over the limits is not trained. Every trial is measured as the .tflite file that
-    --quantize names, and those that no other beats in accuracy, size and latency together are
+    --quantization names, and those that no other beats in accuracy, size and latency together are
     kept: `keras-rnn-zoo export DIR --trial ID` exports any of them.
 
     Without MODEL: all but the cell loops. What --set says is fixed, and not searched. After a
@@ -112,25 +160,28 @@ def command(
 
     \b
     keras-rnn-zoo search lstm gru bilstm --data reviews.csv --max-trials 20 -o searches/reviews
-    keras-rnn-zoo search lstm gru --data reviews.csv --tuner bayesian --quantize int8 \\
+    keras-rnn-zoo search lstm gru --data reviews.csv --tuner bayesian --quantization int8 \\
         --max-size 400KB --max-latency 1ms --workers 2 -o searches/small
     keras-rnn-zoo export searches/reviews -o bundle
     """
-    values = config(models, settings)
-    rates = _rates(learning_rate)
+    arguments["config"] = config(models, arguments.pop("settings"))
+    limits = {name: arguments.pop(name) for name in DeviceBudget.about()}
+    if quantize is not None:
+        click.echo("--quantize is called --quantization now.", err=True)
+        limits["quantization"] = quantize
+    arguments |= _engine(arguments)
+    given = {name: value for name, value in arguments.items() if value is not None}
     with out.working():
-        from keras_rnn_zoo.tuner import DeviceBudget, search
+        from keras_rnn_zoo.tuner import search
 
         result = search(
             list(models) or None,
-            config=values,
+            data,
             output=output,
+            budget=DeviceBudget(**limits),
             command=line,
-            learning_rate=rates,
-            budget=DeviceBudget(max_size, max_latency, max_parameters, quantize, target),
-            engine="ray" if ray_address else "local",
-            engine_options={"address": _address(ray_address)} if ray_address else {},
-            **arguments,
+            test_data=test_data,
+            **given,
         )
     if as_json:
         out.emit(
@@ -138,7 +189,7 @@ def command(
                 "path": str(result.path),
                 "best": result.best.info,
                 "front": result.front,
-                "trials": result.trials,
+                "trials": [trial.to_dict() for trial in result.trials],
             }
         )
         return
@@ -148,30 +199,37 @@ def command(
     if (report := Path(result.path) / "report.html").is_file():
         click.echo(f"Report: {report}")
     click.echo(f"Curves: tensorboard --logdir {Path(result.path) / 'logs'}")
-    client = ["--target", target] if target != "litert" else []
+    client = ["--target", limits["target"]] if limits["target"] != "litert" else []
     out.next_command("export", output, *client, "-o", "BUNDLE")
 
 
-def _address(text: str | None) -> str | None:
-    """Returns the address of a cluster, None for one of this machine's own."""
-    return None if text == "local" else text
+def _engine(arguments: dict[str, Any]) -> Mapping[str, Any]:
+    """Takes what is said of the engine out of the arguments; returns it as `search` takes it.
+
+    Raises:
+        ConfigError: An option that is no `KEY=VALUE`.
+    """
+    written, address = arguments.pop("engine_settings"), arguments.pop("ray_address")
+    options: dict[str, Any] = {}
+    for setting in written:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise ConfigError(
+                f"--engine-option takes KEY=VALUE, such as address=auto. Received: {setting!r}"
+            )
+        options[key.strip().replace("-", "_")] = value.strip()
+    if not address:
+        return {"engine_options": options}
+    # Without an address, the engine starts a Ray of this machine.
+    options["address"] = None if address == "local" else address
+    return {"engine": "ray", "engine_options": options}
 
 
-def _rates(text: str) -> Any:
-    """Returns one rate or several; what they may be is for `search` to say."""
-    try:
-        rates = [float(part) for part in text.split(",")]
-    except ValueError:
-        return text
-    return rates[0] if len(rates) == 1 else tuple(rates)
-
-
-def show(result: Any) -> None:
-    """Prints the best trials of a `SearchResult`, and the figures of the winner."""
+def show(result: Search) -> None:
+    """Prints the best trials of a search, and the figures of the winner."""
     trials, best = result.trials, result.best
     measure = out.measure_of(best.metrics)
-    done = [trial for trial in trials if trial["score"] is not None]
-    quantized = f"quantized_{measure}"
+    done = [trial for trial in trials if trial.score is not None]
     out.table(
         [
             "trial",
@@ -186,15 +244,15 @@ def show(result: Any) -> None:
         ],
         [
             [
-                trial["trial_id"],
-                trial["model"],
+                trial.trial_id,
+                trial.model,
                 _hyperparameters(trial),
-                out.figure(measure, trial["metrics"].get(f"val_{measure}")),
-                out.figure(measure, trial["metrics"].get(quantized)),
-                out.size(trial["bytes"]) if trial["bytes"] is not None else out.NOTHING,
-                out.milliseconds(trial["latency_ms"]),
-                out.seconds(trial["seconds"]),
-                "front" if trial["trial_id"] in result.front else "",
+                out.figure(measure, trial.metrics.get(f"val_{measure}")),
+                out.figure(measure, trial.metrics.get(f"quantized_{measure}")),
+                out.size(trial.bytes) if trial.bytes is not None else out.NOTHING,
+                out.milliseconds(trial.latency_ms),
+                out.seconds(trial.seconds),
+                "front" if trial.trial_id in result.front else "",
             ]
             for trial in done[:SHOWN]
         ],
@@ -202,22 +260,22 @@ def show(result: Any) -> None:
     )
     if len(done) > SHOWN:
         click.echo(f"and {len(done) - SHOWN} more")
-    infeasible = [trial for trial in trials if trial["status"] == "infeasible"]
+    infeasible = [trial for trial in trials if trial.status == INFEASIBLE]
     if infeasible:
-        click.echo(f"{len(infeasible)} over budget, for example: {infeasible[0]['message']}")
+        click.echo(f"{len(infeasible)} over budget, for example: {infeasible[0].message}")
     for trial in trials:
-        if trial["status"] == "failed":
-            click.echo(f"Trial {trial['trial_id']} failed: {trial['message']}")
+        if trial.status == FAILED:
+            click.echo(f"Trial {trial.trial_id} failed: {trial.message}")
     click.echo(f"\nWinner: {best.model_name}, {best.metrics['parameters']:,} parameters\n")
     out.metrics_table(best.metrics)
 
 
-def _hyperparameters(trial: dict[str, Any]) -> str:
-    prefix = f"{trial['model']}."
+def _hyperparameters(trial: TrialRecord) -> str:
+    prefix = f"{trial.model}."
     return ", ".join(
         f"{name.removeprefix(prefix)} {value:.3g}"
         if isinstance(value, float)
         else f"{name.removeprefix(prefix)} {value}"
-        for name, value in trial["hyperparameters"].items()
+        for name, value in trial.hyperparameters.items()
         if name != "model"
     )

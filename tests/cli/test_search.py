@@ -104,9 +104,10 @@ def test_a_search_in_which_nothing_fits_says_how_close_it_came(zoo, reviews, tmp
         ("--max-size 3XB", "'--max-size': Unknown unit: 'XB'"),
         ("--max-latency soon", "'--max-latency'"),
         ("--max-parameters 0", "max_parameters is a number above 0. Received: 0"),
+        ("--quantization int9", "Did you mean 'int8'"),
         ("--quantize int9", "Did you mean 'int8'"),
         ("--target mediapip", "Did you mean 'mediapipe'"),
-        ("--target micro --quantize dynamic", "micro"),
+        ("--target micro --quantization dynamic", "micro"),
         ("--objective acuracy", "Did you mean 'accuracy'"),
         ("--workers 0", "workers is a whole number of at least 1. Received: 0"),
         ("--keep 0", "keep is a whole number of at least 1. Received: 0"),
@@ -135,6 +136,23 @@ def test_trials_are_handed_to_ray(zoo, tmp_path, monkeypatch, address, given):
     answer = zoo(SEARCH.format(data="digits") + f" --ray-address {address} -o {tmp_path}/search")
     assert answer.error == "Error: far enough"
     assert (asked["engine"], asked["engine_options"]) == ("ray", {"address": given})
+
+
+def test_the_help_lists_what_is_registered(zoo):
+    from keras_rnn_zoo.tuner import ENGINES, TUNERS
+
+    answer = zoo("search --help")
+    said = " ".join(answer.out.split())
+    for registry in (TUNERS, ENGINES):
+        for name in registry.names():
+            assert f"{name}: {registry.get(name).description.rstrip('.')}" in said
+    assert "--quantize " not in answer.out
+
+
+def test_the_old_flag_works_with_a_word_on_stderr(zoo, tmp_path):
+    answer = zoo(SEARCH.format(data="nothing.csv") + f" --quantize int8 -o {tmp_path}/search")
+    assert "--quantize is called --quantization now." in answer.err
+    assert "nothing.csv" in answer.error
 
 
 def test_a_search_on_ray_without_ray_says_how_to_get_it(zoo, reviews, tmp_path, monkeypatch):

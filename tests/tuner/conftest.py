@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 # `tiny` is a plain module beside the tests; importlib mode adds no directory by itself.
 sys.path.insert(0, str(Path(__file__).parent))
-from tiny import run_search
+import tiny
 
+from keras_rnn_zoo.tuner.engines import ENGINES
 from keras_rnn_zoo.tuner.engines.local import LocalEngine
 
 
@@ -57,6 +59,41 @@ def tiny_search(directory):
     """Searches in `directory`, with settings that take a second or two."""
 
     def run(**changes):
-        return run_search(**{"output": directory, **changes})
+        return tiny.run_search(**{"output": directory, **changes})
 
     return run
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """Returns the finished search of a tuner, with trials that train; it runs once."""
+    finished = {}
+
+    def find(tuner):
+        if tuner not in finished:
+            directory = tmp_path_factory.mktemp(tuner) / "search"
+            finished[tuner] = tiny.run_search(output=directory, tuner=tuner)
+        return finished[tuner]
+
+    return find
+
+
+@pytest.fixture
+def instant_search(directory, monkeypatch):
+    """Searches in `directory` with trials that take no time, and so leaves no run behind.
+
+    Its attribute `jobs` has the jobs that were run.
+    """
+    from keras_rnn_zoo.tuner.study import study
+
+    monkeypatch.setattr(study, "save_trial", lambda *_: SimpleNamespace(metrics={}))
+    tiny.shorten_pages(monkeypatch.setattr)
+    monkeypatch.setattr(tiny.Instant, "jobs", [])
+    ENGINES.register("instant", tiny.Instant)
+
+    def run(**changes):
+        return tiny.run_search(**{"output": directory, "engine": "instant", **changes})
+
+    run.jobs = tiny.Instant.jobs
+    yield run
+    ENGINES.unregister("instant")

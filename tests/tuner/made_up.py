@@ -9,7 +9,7 @@ DEVICE = {
     "max_size": 400_000,
     "max_latency": 1.0,
     "max_parameters": None,
-    "quantize": "int8",
+    "quantization": "int8",
     "target": "litert",
 }
 MODELS = ("lstm", "gru", "bilstm")
@@ -90,7 +90,7 @@ def _trial(number, chance):
 
 
 def made_up_trials(completed=18, infeasible=5, failed=1, seed=0):
-    """Returns so many trials of each kind, mixed, as `records.describe` has them."""
+    """Returns so many trials of each kind, mixed, as JSON objects: see `TrialRecord.to_dict`."""
     chance = random.Random(seed)
     wanted = {"completed": completed, "infeasible": infeasible, "failed": failed}
     trials = []
@@ -147,7 +147,7 @@ def made_up_info(trials, **changes):
         "provenance": {
             "created": "2026-01-02T03:04:05+00:00",
             "command": "keras-rnn-zoo search lstm gru bilstm --data reviews.csv --tuner bayesian "
-            f"--max-trials {len(trials)} --max-size 400kB --max-latency 1ms --quantize int8 "
+            f"--max-trials {len(trials)} --max-size 400kB --max-latency 1ms --quantization int8 "
             "-o searches/reviews",
             "seed": 0,
             "python": "3.11.2",

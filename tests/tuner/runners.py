@@ -12,15 +12,15 @@ from pathlib import Path
 from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, Outcome
 
 
-def run(job, arrays, directory, parent, tell):
+def run(job, arrays, directory, parent, report):
     """Does what `job.config` says; where it ran, and on what, is the outcome."""
     config = job.config
     mark = Path(config.get("marks", directory / "mark"))
     with mark.open("a") as stream:
         stream.write(f"{os.getpid()} {_node()}\n")
     first_time = len(mark.read_text().splitlines()) == 1
-    for text in config.get("tells", ()):
-        tell(text)
+    for text in config.get("reports", ()):
+        report(text)
     if config.get("hangs") == "always" or (config.get("hangs") == "first" and first_time):
         time.sleep(600)
     while "until" in config and not Path(config["until"]).exists():

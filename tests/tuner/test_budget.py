@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import tiny
 
+from keras_rnn_zoo.builder import get_builder
 from keras_rnn_zoo.errors import ConfigError, RunError, SearchError, UnknownNameError
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
 from keras_rnn_zoo.export.bundle.write import export_bundle
-from keras_rnn_zoo.tuner import TUNERS, DeviceBudget
+from keras_rnn_zoo.tuner import TUNERS, DeviceBudget, Search
 from keras_rnn_zoo.tuner.objectives import parse
+from keras_rnn_zoo.tuner.trials.job import Job
+from keras_rnn_zoo.tuner.trials.trial import run_job
 
 
 def wide_space(hp):
@@ -25,85 +28,107 @@ WIDE = {"models": ["gru"], "spaces": {"gru": wide_space}, "tuner": "grid", "lear
 # ------------------------------------------------------------------ limits
 
 
+def run_trial(place, units, callbacks="trial_hooks:eager", **device):
+    """Runs a trial of a GRU in this process; returns its outcome."""
+    builder = get_builder(
+        "gru", features=2, timesteps=3, units=units, layers=1, task="binary", outputs=1
+    )
+    job = Job(
+        trial_id="0",
+        model="gru",
+        config=builder.config,
+        learning_rate=0.01,
+        seed=0,
+        epochs=1,
+        initial_epoch=0,
+        batch_size=64,
+        patience=None,
+        objective=("val_accuracy", "max"),
+        data="tiny",
+        device=DeviceBudget(**device).to_dict(),
+        callbacks=callbacks,
+    )
+    split = tiny.tiny_data().train
+    arrays = {"x_train": split.x, "y_train": split.y}
+    arrays |= {"x_validation": split.x[:10], "y_validation": split.y[:10]}
+    return run_job(job, arrays, place, None, lambda text: None)
+
+
 def test_a_model_over_budget_is_measured_and_not_trained(tiny_search, directory, capsys):
-    budget = DeviceBudget(max_size=30_000, quantize="none")
-    result = tiny_search(**WIDE, budget=budget, max_trials=2, progress=True)
+    budget = DeviceBudget(max_size=30_000, quantization="none")
+    result = tiny_search(**WIDE, budget=budget, max_trials=2, epochs=1, progress=True)
     small, large = sorted(tiny.comparable(directory), key=lambda trial: trial["parameters"])
     assert small["status"] == "completed"
     assert large["status"] == "infeasible"
     assert large["score"] is None and large["epochs"] is None and large["metrics"] == {}
     assert large["bytes"] > 30_000
     assert large["excess"] == {"size": pytest.approx(large["bytes"] / 30_000)}
-    assert (
-        large["message"].startswith("over budget: size ")
-        and "allowed 30.0 kB" in (large["message"])
-    )
+    assert large["message"].startswith("over budget: size ")
+    assert "allowed 30.0 kB" in large["message"]
     assert "over budget: size" in capsys.readouterr().err
-    assert result.trials[0]["trial_id"] == small["trial_id"]
+    assert result.trials[0].trial_id == small["trial_id"]
     assert not (directory / "tuner" / f"trial_{large['trial_id']}" / "model.tflite").exists()
 
 
-def test_too_many_parameters_are_seen_without_a_conversion(tiny_search, directory):
-    tiny_search(**WIDE, budget=DeviceBudget(max_parameters=500), max_trials=2, epochs=1)
-    (large,) = (t for t in tiny.comparable(directory) if t["status"] == "infeasible")
-    assert large["bytes"] is None
-    assert set(large["excess"]) == {"parameters"}
-    assert large["message"].endswith(", allowed 500")
+def test_too_many_parameters_are_seen_without_a_conversion(tmp_path):
+    outcome = run_trial(tmp_path, 64, max_parameters=500, max_size=10**9)
+    assert outcome.status == "infeasible"
+    assert outcome.bytes is None
+    assert set(outcome.excess) == {"parameters"}
+    assert outcome.message.endswith(", allowed 500")
 
 
-def test_a_latency_that_nothing_keeps_says_how_close_it_came(tiny_search, directory):
-    budget = DeviceBudget(max_latency=1e-6)
-    with pytest.raises(SearchError, match=r"None of the 2 trials keeps the limits. The closest,"):
-        tiny_search(**WIDE, budget=budget, max_trials=2)
-    assert json.loads((directory / "search.json").read_text())["status"] == "failed"
-    assert all(trial["excess"]["latency"] > 1 for trial in tiny.comparable(directory))
+def test_a_latency_over_the_limit_is_measured(tmp_path):
+    outcome = run_trial(tmp_path, 2, max_latency=1e-6)
+    assert outcome.status == "infeasible"
+    assert set(outcome.excess) == {"latency"} and outcome.excess["latency"] > 1
+    assert outcome.history == {} and not list(tmp_path.iterdir())
 
 
-def test_a_winner_that_is_too_slow_when_measured_again_gives_way(
+def test_limits_that_nothing_keeps_say_how_close_it_came(instant_search, directory):
+    with pytest.raises(SearchError, match=r"None of the 4 trials keeps the limits. The closest,"):
+        instant_search(budget=DeviceBudget(max_size=1))
+    info = Search.load(directory).info
+    assert info["status"] == "failed" and "None of the 4 trials" in info["message"]
+
+
+def test_a_winner_that_is_too_slow_when_measured_again_gives_way_and_stays_the_winner(
     tiny_search, directory, monkeypatch, capsys
 ):
-    from keras_rnn_zoo.tuner.study import search
+    from keras_rnn_zoo.tuner.study import study
 
-    over, seen = search.over_budget, []
+    over, save, seen = study.over_budget, study.save_trial, []
 
-    def slow_at_first(tuner, trial, prepared, budget):
-        seen.append(trial["trial_id"])
-        return "over budget: latency" if len(seen) == 1 else over(tuner, trial, prepared, budget)
-
-    monkeypatch.setattr(search, "over_budget", slow_at_first)
-    budget = DeviceBudget(max_latency=1000.0)
-    result = tiny_search(**WIDE, budget=budget, max_trials=2, epochs=1, progress=True)
-    assert len(seen) == 2 and result.trials[0]["trial_id"] == seen[1]
-    assert f"Trial {seen[0]} is not the winner" in capsys.readouterr().err
-
-
-def test_a_winner_that_was_saved_is_not_judged_again(tiny_search, directory, monkeypatch):
-    from keras_rnn_zoo.tuner.study import search
-
-    save = search.save_trial
+    def slow_at_first(tuner, trial, prepared):
+        seen.append(trial.trial_id)
+        return "over budget: latency" if len(seen) == 1 else over(tuner, trial, prepared)
 
     def save_and_stop(*args):
         save(*args)
         raise KeyboardInterrupt
 
-    arguments = {**WIDE, "budget": DeviceBudget(max_latency=1000.0), "max_trials": 2, "epochs": 1}
+    budget = DeviceBudget(max_latency=1000.0)
+    arguments = {**WIDE, "budget": budget, "max_trials": 2, "epochs": 1, "progress": True}
     with monkeypatch.context() as patch:
-        patch.setattr(search, "save_trial", save_and_stop)
+        patch.setattr(study, "over_budget", slow_at_first)
+        patch.setattr(study, "save_trial", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             tiny_search(**arguments)
-    saved = json.loads((directory / "best" / "run.json").read_text())
+    assert len(seen) == 2
+    assert f"Trial {seen[0]} is not the winner" in capsys.readouterr().err
     assert json.loads((directory / "search.json").read_text())["status"] == "unfinished"
-    monkeypatch.setattr(search, "over_budget", lambda *_: "over budget: latency")
+    saved = json.loads((directory / "best" / "run.json").read_text())
+    assert saved["hyperparameters"]["trial_id"] == seen[1]
+    # It is not judged again.
+    monkeypatch.setattr(study, "over_budget", lambda *_: "over budget: latency")
     result = tiny_search(**arguments)
-    assert result.trials[0]["trial_id"] == saved["hyperparameters"]["trial_id"]
+    assert result.trials[0].trial_id == seen[1]
     assert result.best.metrics == saved["metrics"]
 
 
 @pytest.mark.parametrize("tuner", TUNERS.names())
-def test_every_tuner_goes_on_with_infeasible_trials(instant, directory, tuner):
-    tiny.run_search(
-        output=directory, tuner=tuner, engine="instant", budget=DeviceBudget(max_size=2_500)
-    )
+def test_every_tuner_goes_on_with_infeasible_trials(instant_search, directory, tuner):
+    instant_search(tuner=tuner, budget=DeviceBudget(max_size=2_500))
     trials = tiny.comparable(directory)
     assert {trial["status"] for trial in trials} <= {"completed", "infeasible"}
     state = json.loads((directory / "tuner" / "oracle.json").read_text())["trials"]
@@ -117,37 +142,13 @@ def test_every_tuner_goes_on_with_infeasible_trials(instant, directory, tuner):
         assert max(scores["infeasible"]) < min(scores["completed"])
 
 
-@pytest.fixture
-def instant(monkeypatch):
-    from keras_rnn_zoo.tuner.engines import ENGINES
-    from keras_rnn_zoo.tuner.study import search
-
-    class Done(Exception):
-        pass
-
-    def no_winner(*_):
-        raise Done
-
-    run_search = tiny.run_search
-
-    def run(**more):
-        with pytest.raises(Done):
-            run_search(**more)
-
-    monkeypatch.setattr(search, "_finish", no_winner)
-    monkeypatch.setattr(tiny, "run_search", run)
-    ENGINES.register("instant", tiny.Instant)
-    yield
-    ENGINES.unregister("instant")
-
-
 @pytest.mark.parametrize(
     ("budget", "error", "message"),
     [
         ({"max_size": 0}, ConfigError, "max_size is a number above 0. Received: 0"),
         ({"max_latency": -1.0}, ConfigError, "max_latency"),
         ({"max_parameters": True}, ConfigError, "max_parameters"),
-        ({"quantize": "int9"}, UnknownNameError, "Did you mean 'int8'"),
+        ({"quantization": "int9"}, UnknownNameError, "Did you mean 'int8'"),
         ({"target": "lightert"}, UnknownNameError, "Did you mean 'litert'"),
     ],
 )
@@ -157,43 +158,54 @@ def test_limits_that_are_none_are_refused(tiny_search, directory, budget, error,
     assert not directory.exists()
 
 
+def test_the_old_name_of_the_quantization_still_answers():
+    with pytest.warns(FutureWarning, match="quantize is called quantization now"):
+        budget = DeviceBudget(quantize="int8")
+    assert budget == DeviceBudget(quantization="int8")
+    with pytest.warns(FutureWarning, match="quantize is called quantization now"):
+        assert budget.quantize == "int8"
+    assert DeviceBudget.from_dict({"max_size": 5, "quantize": "int8"}) == budget.replace(max_size=5)
+
+
 # ------------------------------------------------------------------ what is recorded
 
 
-def test_every_trial_records_its_figures(tiny_search):
-    result = tiny_search(budget=DeviceBudget(quantize="int8"), max_trials=2)
-    for trial in result.trials:
-        assert trial["bytes"] > 1000 and trial["latency_ms"] > 0 and trial["parameters"] > 0
-        assert 0 <= trial["metrics"]["quantized_accuracy"] <= 1
-        assert trial["seconds"] > 0
+def test_a_trial_records_the_figures_of_its_file(tmp_path):
+    outcome = run_trial(tmp_path, 3, quantization="int8")
+    assert outcome.status == "completed"
+    assert outcome.bytes > 1000 and outcome.latency_ms > 0 and outcome.parameters > 0
+    assert 0 <= outcome.metrics["quantized_accuracy"] <= 1
+    assert outcome.seconds["train"] > 0
 
 
 def test_the_quantized_accuracy_is_that_of_the_file(tiny_search, tmp_path):
-    result = tiny_search(budget=DeviceBudget(quantize="none"), max_trials=2, epochs=4)
-    best = result.trials[0]
+    budget = DeviceBudget(quantization="none")
+    result = tiny_search(budget=budget, max_trials=1, epochs=4)
+    (best,) = result.trials
     # Nothing is quantized, so the file answers as the Keras model does.
-    assert best["metrics"]["quantized_accuracy"] == pytest.approx(best["metrics"]["val_accuracy"])
+    assert best.metrics["quantized_accuracy"] == pytest.approx(best.metrics["val_accuracy"])
     path = tmp_path / "model.tflite"
     export_tflite(result.best.load_model(), path, quantization="none")
-    assert path.stat().st_size == pytest.approx(best["bytes"], rel=0.01)
+    assert path.stat().st_size == pytest.approx(best.bytes, rel=0.01)
     assert np.isfinite(TFLiteModel(path).predict(tiny.tiny_data().train.x[:2])).all()
 
 
 # ------------------------------------------------------------------ the front
 
 
-def test_any_member_of_the_front_can_be_exported(tiny_search, directory, tmp_path):
-    result = tiny_search(max_trials=4)
+def test_any_member_of_the_front_can_be_exported(undisturbed, tmp_path):
+    result = undisturbed("random")
+    directory = result.path
     info = json.loads((directory / "search.json").read_text())
     assert info["front"] == result.front and result.front
     for trial in result.trials:
-        name = trial["trial_id"]
+        name = trial.trial_id
         if name in result.front or name == info["best"]["trial_id"]:
             bundle = export_bundle(
                 directory, tmp_path / name, trial=name, formats=["tflite"], quantize=["dynamic"]
             )
             (file,) = bundle.report["files"]
-            assert file["bytes"] == pytest.approx(trial["bytes"], rel=0.01)
+            assert file["bytes"] == pytest.approx(trial.bytes, rel=0.01)
         else:
             with pytest.raises(RunError, match="keeps no trial"):
                 export_bundle(directory, tmp_path / name, trial=name)
@@ -245,17 +257,15 @@ def test_objectives_that_mean_nothing_are_refused(text, message):
         parse(text, "accuracy")
 
 
-def test_a_search_optimizes_what_it_is_told(tiny_search, directory):
-    result = tiny_search(**WIDE, objective="size", max_trials=2, epochs=1)
-    sizes = [trial["bytes"] for trial in result.trials]
-    assert sizes[0] < sizes[1]
-    assert [trial["score"] for trial in result.trials] == sizes
-    info = json.loads((directory / "search.json").read_text())
-    assert info["objective"] == {"name": "size", "direction": "min"}
+def test_a_search_optimizes_what_it_is_told(instant_search):
+    result = instant_search(objective="size")
+    sizes = [trial.bytes for trial in result.trials]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+    assert [trial.score for trial in result.trials] == sizes
+    assert result.info["objective"] == {"name": "size", "direction": "min"}
 
 
-def test_a_weighted_sum_is_the_score(tiny_search):
-    result = tiny_search(max_trials=2, epochs=1, objective="accuracy - 0.001*parameters")
-    for trial in result.trials:
-        expected = trial["metrics"]["val_accuracy"] - 0.001 * trial["parameters"]
-        assert trial["score"] == pytest.approx(expected)
+def test_a_weighted_sum_is_the_score(instant_search):
+    for trial in instant_search(objective="accuracy - 0.001*parameters").trials:
+        expected = trial.metrics["val_accuracy"] - 0.001 * trial.parameters
+        assert trial.score == pytest.approx(expected)

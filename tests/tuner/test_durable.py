@@ -8,41 +8,28 @@ import pytest
 import tiny
 
 from keras_rnn_zoo import files
-from keras_rnn_zoo.errors import OutputError, SearchError
-from keras_rnn_zoo.tuner import TUNERS, Algorithm, Plan, ZooHyperModel
-from keras_rnn_zoo.tuner.engines import ENGINES
-from keras_rnn_zoo.tuner.study import search
-from keras_rnn_zoo.tuner.tuners._durable import durable
+from keras_rnn_zoo.errors import ConfigError, OutputError
+from keras_rnn_zoo.tuner import (
+    ENGINES,
+    TUNERS,
+    Algorithm,
+    Engine,
+    Plan,
+    ZooHyperModel,
+    durable,
+    register_engine,
+    register_tuner,
+)
 
 
 class Stopped(BaseException):
     """As sudden as a kill: nothing in the package catches it."""
 
 
-@pytest.fixture
-def no_training(monkeypatch):
-    """Trials take no time, and there is no winner; yields the ids of the trials that ran."""
-
-    def no_winner(*_):
-        raise SearchError("done")
-
-    monkeypatch.setattr(search, "_finish", no_winner)
-    monkeypatch.setattr(tiny.Instant, "runs", [])
-    run_search = tiny.run_search
-    monkeypatch.setattr(tiny, "run_search", lambda **more: run_search(engine="instant", **more))
-    ENGINES.register("instant", tiny.Instant)
-    yield tiny.Instant.runs
-    ENGINES.unregister("instant")
-
-
 @pytest.mark.parametrize("tuner", TUNERS.names())
-def test_a_stop_at_any_write_changes_nothing(tuner, no_training, tmp_path, monkeypatch):
+def test_a_stop_at_any_write_changes_nothing(tuner, instant_search, tmp_path, monkeypatch):
     trials = 4 if tuner == "bayesian" else 5
-
-    def run(directory):
-        with pytest.raises(SearchError, match="done"):
-            tiny.run_search(output=directory, tuner=tuner, max_trials=trials)
-
+    arguments = {"tuner": tuner, "max_trials": trials}
     replace = Path.replace
     countdown = [10**9]
 
@@ -53,24 +40,25 @@ def test_a_stop_at_any_write_changes_nothing(tuner, no_training, tmp_path, monke
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", replace_or_stop)
-    run(tmp_path / "undisturbed")
+    instant_search(output=tmp_path / "undisturbed", **arguments)
     writes = 10**9 - countdown[0]
     expected = tiny.comparable(tmp_path / "undisturbed")
     assert len(expected) == trials
-    # Every other write, or every fifth where a proposal takes time, from the first to the last.
-    for stop in range(0, writes, 5 if tuner == "bayesian" else 2):
+    # The tuners write the same files in the same order: each is stopped at its own quarter of the
+    # writes, so that together they are stopped at all of them.
+    for stop in range(TUNERS.names().index(tuner), writes, 4):
         directory = tmp_path / f"stopped_{stop}"
         countdown[0] = stop
         with pytest.raises(Stopped):
-            tiny.run_search(output=directory, tuner=tuner, max_trials=trials)
+            instant_search(output=directory, **arguments)
         for file in directory.rglob("*.json"):
             json.loads(file.read_text())
         countdown[0] = 10**9
-        no_training.clear()
+        instant_search.jobs.clear()
         ended_before = ended(directory)
-        run(directory)
+        instant_search(output=directory, **arguments)
         assert tiny.comparable(directory) == expected
-        assert not ended_before & set(no_training)
+        assert not ended_before & {job.trial_id for job in instant_search.jobs}
         assert not list(directory.rglob("*.part"))
 
 
@@ -83,13 +71,13 @@ def ended(directory):
     return {name for name, trial in trials.items() if trial["status"] != "RUNNING"}
 
 
-def test_a_write_that_fails_leaves_the_state_as_it_was(no_training, directory, monkeypatch):
+def test_a_write_that_fails_leaves_the_state_as_it_was(instant_search, directory, monkeypatch):
     state = directory / "tuner" / "oracle.json"
     before = []
     replace = Path.replace
 
     def full(self, target):
-        if Path(target).name == "oracle.json" and len(no_training) == 2:
+        if Path(target).name == "oracle.json" and len(instant_search.jobs) == 2:
             before.append(state.read_text())
             raise OSError(28, "No space left on device")
         return replace(self, target)
@@ -97,17 +85,16 @@ def test_a_write_that_fails_leaves_the_state_as_it_was(no_training, directory, m
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
         with pytest.raises(OutputError, match="the disk is full"):
-            tiny.run_search(output=directory)
+            instant_search()
     assert state.read_text() == before[0]
     assert ended(directory) == {"0"}
-    no_training.clear()
-    with pytest.raises(SearchError, match="done"):
-        tiny.run_search(output=directory)
-    assert no_training == ["1", "2", "3"]
+    instant_search.jobs.clear()
+    instant_search()
+    assert [job.trial_id for job in instant_search.jobs] == ["1", "2", "3"]
 
 
-def test_plain_keras_tuner_reads_the_state(directory):
-    result = tiny.run_search(output=directory, max_trials=2)
+def test_plain_keras_tuner_reads_the_state(tiny_search, directory):
+    result = tiny_search(max_trials=2, epochs=1)
     settled = {**tiny_config(result), "layers": 1}
     hypermodel = ZooHyperModel(["rnn", "gru"], config=settled, spaces=tiny.SPACES)
     reader = keras_tuner.RandomSearch(
@@ -119,7 +106,7 @@ def test_plain_keras_tuner_reads_the_state(directory):
     )
     assert len(reader.oracle.trials) == 2
     (best,) = reader.oracle.get_best_trials()
-    assert best.score == result.trials[0]["score"]
+    assert best.score == result.trials[0].score
     reader.results_summary()
     (model,) = reader.get_best_models()
     assert model.count_params() == result.best.metrics["parameters"]
@@ -130,7 +117,8 @@ def tiny_config(result):
     return {key: config[key] for key in ("features", "timesteps", "task", "outputs")}
 
 
-def test_another_package_can_add_a_tuner(directory):
+def test_another_package_can_add_a_tuner(instant_search):
+    @register_tuner
     class First(Algorithm):
         name = "first"
         description = "Only the defaults."
@@ -144,29 +132,47 @@ def test_another_package_can_add_a_tuner(directory):
 
             return durable(FirstOracle)(max_trials=plan.max_trials, **plan.arguments())
 
-    TUNERS.register(First.name, First())
     try:
-        result = tiny.run_search(output=directory, tuner="first", epochs=1)
+        (trial,) = instant_search(tuner="first").trials
     finally:
         TUNERS.unregister("first")
-    (trial,) = result.trials
-    assert trial["hyperparameters"]["learning_rate"] == pytest.approx(0.001)
+    assert trial.hyperparameters["learning_rate"] == pytest.approx(0.001)
 
 
-def test_a_part_that_a_kill_left_is_swept_away(no_training, directory):
-    with pytest.raises(SearchError, match="done"):
-        tiny.run_search(output=directory)
+def test_what_could_not_be_used_is_not_registered():
+    class Nameless(Algorithm):
+        description = "Has no name, and proposes nothing."
+
+    class Demanding(Engine):
+        name = "demanding"
+        description = "Wants to know more than a search can say."
+
+        def __init__(self, workers, data, place, timeout, host):
+            pass
+
+        submit = wait = close = lambda self: None
+
+    with pytest.raises(ConfigError, match=r"What you registered.*Nameless, lacks 'name', 'oracle'"):
+        register_tuner(Nameless)
+    with pytest.raises(ConfigError, match="register_tuner takes a subclass of Algorithm"):
+        register_tuner(Nameless.__init__)
+    with pytest.raises(ConfigError, match="cannot be made without 'host'"):
+        register_engine(Demanding)
+    assert "demanding" not in ENGINES
+
+
+def test_a_part_that_a_kill_left_is_swept_away(instant_search, directory):
+    instant_search()
     leftovers = [directory / ".trials.csv.x.part", directory / "tuner" / ".oracle.json.y.part"]
     for leftover in leftovers:
         leftover.write_text("half")
     for place in ("logs", "front"):
         (directory / place / ".trial_9.z.part").mkdir(parents=True)
-    with pytest.raises(SearchError, match="done"):
-        tiny.run_search(output=directory)
+    instant_search()
     assert not list(directory.rglob("*.part"))
 
 
-def test_json_files_are_written_through_atomic_files(no_training, directory, monkeypatch):
+def test_json_files_are_written_through_atomic_files(instant_search, directory, monkeypatch):
     written = []
     write = files.write_text
 
@@ -175,6 +181,5 @@ def test_json_files_are_written_through_atomic_files(no_training, directory, mon
         write(path, text)
 
     monkeypatch.setattr(files, "write_text", count)
-    with pytest.raises(SearchError, match="done"):
-        tiny.run_search(output=directory)
+    instant_search()
     assert {"oracle.json", "tuner0.json", "trial.json"} <= set(written)

@@ -7,7 +7,13 @@ import random
 
 import pytest
 
-from keras_rnn_zoo.tuner.results.importance import FEWEST, importance
+from keras_rnn_zoo.tuner.results import importance as judged
+from keras_rnn_zoo.tuner.results.importance import FEWEST
+from keras_rnn_zoo.tuner.results.records import TrialRecord
+
+
+def importance(trials):
+    return judged.importance([TrialRecord.from_dict(trial) for trial in trials])
 
 
 def table(count, score, seed=0):

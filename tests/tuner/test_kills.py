@@ -12,14 +12,16 @@ import pytest
 
 from keras_rnn_zoo.tuner import TUNERS
 
-KILLS = 50
+# A stop at every single write is for test_durable; these come in between, too.
+KILLS = {"short": 25, "local": 50}
 
 
-def killed(directory, tuner, kills, engine, timeout):
+def killed(directory, tuners, engine, timeout):
+    """Returns the report of each tuner: see `killing.py`."""
     script = Path(__file__).with_name("killing.py")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, str(script), str(directory), tuner, str(kills), engine],
+        [sys.executable, str(script), str(directory), str(KILLS[engine]), engine, *tuners],
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -38,14 +40,19 @@ def check(report, kills):
     assert report["after_some_trials"] > kills / 5
 
 
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """Tuner -> its report; one process runs all, as importing everything takes longest."""
+    return killed(tmp_path_factory.mktemp("kills"), TUNERS.names(), "short", 900)
+
+
 @pytest.mark.parametrize("tuner", TUNERS.names())
-def test_a_search_survives_fifty_kills(tuner, tmp_path):
-    report = killed(tmp_path, tuner, KILLS, "short", 300)
-    check(report, KILLS)
-    assert 0 < report["infeasible"] < report["trials"]
+def test_a_search_survives_kills(tuner, reports):
+    check(reports[tuner], KILLS["short"])
+    assert 0 < reports[tuner]["infeasible"] < reports[tuner]["trials"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tuner", TUNERS.names())
-def test_a_search_that_trains_survives_fifty_kills(tuner, tmp_path):
-    check(killed(tmp_path, tuner, KILLS, "local", 3600), KILLS)
+def test_a_search_that_trains_survives_kills(tuner, tmp_path):
+    check(killed(tmp_path, [tuner], "local", 3600)[tuner], KILLS["local"])

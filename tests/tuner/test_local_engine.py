@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 import tiny
 
+from keras_rnn_zoo.builder import get_builder
 from keras_rnn_zoo.errors import ConfigError, SearchError
 from keras_rnn_zoo.tuner.engines import local
 from keras_rnn_zoo.tuner.engines.local import LocalEngine, Server
+from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, Ended, Job
 
 
 def alive(pid):
@@ -43,60 +45,105 @@ def pids(tmp_path, monkeypatch):
     return lambda: sorted(int(path.name) for path in place.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("hook", "message"),
-    [
-        ("fails", "ValueError: too warm in here"),
-        ("killed", "its process was killed by SIGKILL, as happens when memory runs out"),
-        ("crashes", "its process was killed by SIGSEGV"),
-        ("exits", "its process ended with exit code 3"),
-        ("lacks_memory", "not enough memory"),
-        ("poisons", "Training diverged: loss became NaN or infinite in epoch 1"),
-    ],
-)
-def test_what_happens_to_a_trial_costs_that_trial_only(tiny_search, directory, hook, message):
-    result = tiny_search(
-        tuner="grid", callbacks=f"trial_hooks:{hook}", max_trials=3, epochs=1, learning_rate=0.01
-    )
-    statuses = [(trial["model"], trial["status"]) for trial in tiny.comparable(directory)]
-    assert statuses == [("rnn", "completed"), ("gru", "failed"), ("rnn", "completed")]
-    (failed,) = (trial for trial in result.trials if trial["status"] == "failed")
-    assert failed["message"].startswith(message)
-    assert failed["score"] is None
+def make_job(trial_id, hook="eager", model="gru", **changes):
+    """A job on the data of `engine`; see `trial_hooks` for what can happen to a GRU."""
+    values = {
+        "trial_id": trial_id,
+        "model": model,
+        "config": get_builder(
+            model, features=2, timesteps=3, units=2, layers=1, task="binary", outputs=1
+        ).config,
+        "learning_rate": 0.01,
+        "seed": 0,
+        "epochs": 1,
+        "initial_epoch": 0,
+        "batch_size": 64,
+        "patience": None,
+        "objective": ("val_accuracy", "max"),
+        "data": "tiny",
+        "callbacks": f"trial_hooks:{hook}",
+    }
+    return Job(**{**values, **changes})
 
 
-def test_a_trial_that_diverges_ends_early(tiny_search):
-    result = tiny_search(
-        tuner="grid", callbacks="trial_hooks:diverges", max_trials=2, epochs=5, patience=None
-    )
-    assert result.trials[0]["epochs"] == 5
-    assert "val_loss became 400, from 1 in epoch 3" in result.trials[1]["message"]
+@pytest.fixture
+def engine(tmp_path):
+    """Returns an engine with a directory for each trial in `tmp_path`; it is closed at the end."""
+    split = tiny.tiny_data().train
+    arrays = {"x_train": split.x, "y_train": split.y}
+    arrays |= {"x_validation": split.x[:10], "y_validation": split.y[:10]}
+
+    def place(trial_id):
+        path = tmp_path / trial_id
+        path.mkdir(exist_ok=True)
+        return path
+
+    with contextlib.ExitStack() as stack:
+
+        def make(timeout=None):
+            return stack.enter_context(LocalEngine(1, {"tiny": arrays}, place, timeout))
+
+        yield make
 
 
-def test_a_trial_that_hangs_is_stopped(tiny_search, directory):
-    result = tiny_search(
-        tuner="grid",
-        callbacks="trial_hooks:hangs",
-        max_trials=3,
-        epochs=1,
-        trial_timeout=8,
-        learning_rate=0.01,
-    )
-    (failed,) = (trial for trial in result.trials if trial["status"] == "failed")
-    assert failed["message"] == "took longer than 8 s, and was stopped"
-    assert len(tiny.comparable(directory)) == 3
+def outcome_of(engine, job):
+    engine.submit(job)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for event in engine.wait(1.0):
+            if isinstance(event, Ended):
+                assert event.trial_id == job.trial_id
+                return event.outcome
+    raise AssertionError("it never ended")
 
 
-def test_each_trial_has_a_process_of_its_own(tiny_search, pids):
-    tiny_search(callbacks="trial_hooks:listens", epochs=1)
-    assert len(pids()) == 4
+FAILURES = {
+    "fails": "ValueError: too warm in here",
+    "killed": "its process was killed by SIGKILL, as happens when memory runs out",
+    "crashes": "its process was killed by SIGSEGV",
+    "exits": "its process ended with exit code 3",
+    "lacks_memory": "not enough memory",
+    "poisons": "Training diverged: loss became NaN or infinite in epoch 1",
+}
+
+
+def test_what_happens_to_a_trial_costs_that_trial_only(engine, tmp_path):
+    runs_on = engine()
+    for hook, message in FAILURES.items():
+        outcome = outcome_of(runs_on, make_job(hook, hook))
+        assert (outcome.status, outcome.message[: len(message)]) == ("failed", message)
+    outcome = outcome_of(runs_on, make_job("after", "poisons", model="rnn"))
+    assert outcome.status == "completed"
+    assert (tmp_path / "after" / CHECKPOINT).is_file()
+    assert not (tmp_path / "after" / "log.txt").exists()
+
+
+def test_a_trial_that_diverges_ends_early(engine):
+    outcome = outcome_of(engine(), make_job("0", "diverges", epochs=5))
+    assert outcome.status == "failed"
+    assert "val_loss became 400, from 1 in epoch 3" in outcome.message
+
+
+def test_a_trial_that_hangs_is_stopped(engine):
+    hasty = engine(timeout=5)
+    outcome = outcome_of(hasty, make_job("0", "hangs"))
+    hasty.close()
+    assert (outcome.status, outcome.message) == ("failed", "took longer than 5 s, and was stopped")
+    assert outcome_of(engine(), make_job("1", "fails")).message == FAILURES["fails"]
+
+
+def test_each_trial_has_a_process_of_its_own(engine, pids):
+    runs_on = engine()
+    for number in range(3):
+        outcome_of(runs_on, make_job(str(number), "listens_and_fails"))
+    assert len(pids()) == 3
     assert os.getpid() not in pids()
     assert not any(alive(pid) for pid in pids())
 
 
 def test_two_workers_try_what_one_tries(tiny_search, directory, tmp_path):
-    tiny_search(tuner="random", epochs=1)
-    tiny_search(tuner="random", epochs=1, workers=2, output=tmp_path / "two")
+    tiny_search(max_trials=2, epochs=1)
+    tiny_search(max_trials=2, epochs=1, workers=2, output=tmp_path / "two")
     one, two = tiny.comparable(directory), tiny.comparable(tmp_path / "two")
     keys = ("trial_id", "model", "hyperparameters", "status")
     assert [[t[key] for key in keys] for t in one] == [[t[key] for key in keys] for t in two]
@@ -108,7 +155,7 @@ def test_two_workers_try_what_one_tries(tiny_search, directory, tmp_path):
 def test_a_server_that_dies_is_started_again_and_so_are_its_trials(
     tiny_search, directory, pids, monkeypatch
 ):
-    undisturbed = tiny_search(epochs=1).trials
+    undisturbed = tiny_search(max_trials=2, epochs=1).trials
     monkeypatch.setattr(LocalEngine, "stays", False)
     submit, servers = LocalEngine.submit, []
 
@@ -122,10 +169,13 @@ def test_a_server_that_dies_is_started_again_and_so_are_its_trials(
 
     monkeypatch.setattr(LocalEngine, "submit", submit_and_kill)
     result = tiny_search(
-        epochs=1, output=directory.with_name("other"), callbacks="trial_hooks:listens"
+        max_trials=2,
+        epochs=1,
+        output=directory.with_name("other"),
+        callbacks="trial_hooks:listens",
     )
-    assert [trial["score"] for trial in result.trials] == [trial["score"] for trial in undisturbed]
-    assert len(pids()) == 5
+    assert [trial.score for trial in result.trials] == [trial.score for trial in undisturbed]
+    assert len(pids()) == 3
     wait_until(lambda: not any(alive(pid) for pid in pids()))
 
 
@@ -176,11 +226,11 @@ def test_callbacks_that_no_other_process_finds_are_refused(tiny_search, director
     assert not directory.exists()
 
 
-def test_callbacks_can_be_a_function_of_a_module(tiny_search, pids):
+def test_callbacks_can_be_a_function_of_a_module(instant_search):
     import trial_hooks
 
-    tiny_search(callbacks=trial_hooks.listens, max_trials=1, epochs=1)
-    assert len(pids()) == 1
+    instant_search(callbacks=trial_hooks.listens, max_trials=1)
+    assert [job.callbacks for job in instant_search.jobs] == ["trial_hooks:listens"]
 
 
 def test_a_model_of_a_script_is_refused(tiny_search, directory, monkeypatch):

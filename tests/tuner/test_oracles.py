@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_rnn_zoo.tuner import TUNERS, Plan, ZooHyperModel
-from keras_rnn_zoo.tuner.tuners import bayesian
+from keras_rnn_zoo.tuner.tuners import _bayesian as bayesian
 from keras_rnn_zoo.tuner.tuners._durable import DurableOracle
 from keras_rnn_zoo.tuner.tuners._feasibility import Limits, ratios
 from keras_rnn_zoo.tuner.tuners._surrogate import Arcs, Space, is_active
@@ -309,7 +309,7 @@ def test_hyperband_promotes_the_best_of_a_round(workers, direction, tmp_path, in
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_hyperband_goes_on_from_trials_within_the_budget_only(workers, seed, tmp_path, in_memory):
     algorithm = TUNERS.get("hyperband")
     oracle = make("hyperband", tmp_path, nested(), trials=40, seed=100 * seed + 1)
@@ -513,7 +513,7 @@ def quantile(space, share):
 def test_bayesian_finds_better_than_random(space, tmp_path, in_memory):
     space = space()
     ours, chance = (
-        np.array([final(tuner, tmp_path, space, seed, 30)[0] for seed in range(5)])
+        np.array([final(tuner, tmp_path, space, seed, 24)[0] for seed in range(3)])
         for tuner in ("bayesian", "random")
     )
     assert ours.mean() > chance.mean() + 0.005
@@ -525,10 +525,10 @@ def test_bayesian_stays_within_the_budget(space, tmp_path, in_memory):
     space = space()
     limit = quantile(space, 0.35)
     ours, chance = (
-        np.array([final(tuner, tmp_path, space, seed, 30, limit) for seed in range(5)]).T
+        np.array([final(tuner, tmp_path, space, seed, 24, limit) for seed in range(3)]).T
         for tuner in ("bayesian", "random")
     )
-    assert chance[1].mean() > 0.6
+    assert chance[1].mean() > 0.5
     assert ours[1].mean() < 0.1
     assert ours[0].mean() > chance[0].mean() + 0.005
 
@@ -538,7 +538,7 @@ def test_hyperband_stays_within_the_budget(space, tmp_path, in_memory):
     space = space()
     limit = quantile(space, 0.35)
     shares = {
-        tuner: np.mean([final(tuner, tmp_path, space, seed, 40, limit)[1] for seed in range(3)])
+        tuner: np.mean([final(tuner, tmp_path, space, seed, 40, limit)[1] for seed in range(2)])
         for tuner in ("hyperband", "random")
     }
     assert shares["random"] > 0.5

@@ -8,17 +8,11 @@ import random
 import pytest
 
 from keras_rnn_zoo.tuner.results.front import front, quality
+from keras_rnn_zoo.tuner.results.records import TrialRecord
 
 
 def trial(name, score, size=None, latency=None, status="completed", **metrics):
-    return {
-        "trial_id": name,
-        "status": status,
-        "score": score,
-        "metrics": metrics,
-        "bytes": size,
-        "latency_ms": latency,
-    }
+    return TrialRecord(name, status, score, metrics=metrics, bytes=size, latency_ms=latency)
 
 
 def dominated(one, other, sign):

@@ -201,7 +201,7 @@ def test_the_engine_is_known_without_importing_ray():
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-class NoBoard:
+class NoMailbox:
     def __getattr__(self, name):
         return self
 
@@ -211,7 +211,7 @@ class NoBoard:
 
 def test_a_machine_with_another_version_says_so(tmp_path):
     job = make_job("1", marks=tmp_path / "mark").to_dict()
-    args = ([], "runners:run", job, DATA["numbers"], None, NoBoard(), ("1", 0))
+    args = ([], "runners:run", job, DATA["numbers"], None, NoMailbox(), ("1", 0))
     outcome, checkpoint = _ray_task.run("0.0.0", *args)
     assert (outcome["status"], checkpoint) == ("failed", None)
     assert "the search has 0.0.0: install the same" in outcome["message"]
@@ -319,7 +319,7 @@ def test_checkpoints_travel_there_and_back(local, place):
 @needs_ray
 def test_a_running_trial_says_how_far_it_is(local, tmp_path):
     go_on = tmp_path / "go on"
-    trials = Trials(local, make_job("1", tells=["epoch 1/2", "epoch 2/2"], until=go_on))
+    trials = Trials(local, make_job("1", reports=["epoch 1/2", "epoch 2/2"], until=go_on))
     trials.until(lambda: Progress("1", "epoch 2/2") in trials.said)
     assert not trials.outcomes
     go_on.touch()

@@ -18,6 +18,7 @@ from made_up import DEVICE, made_up_info, made_up_trials
 from keras_rnn_zoo.errors import MissingExtraError
 from keras_rnn_zoo.tuner.results.front import front
 from keras_rnn_zoo.tuner.results.page import page, write_report
+from keras_rnn_zoo.tuner.results.records import TrialRecord
 
 EVIL = "</script><script>alert(1)</script> <img src=x onerror=alert(1)> <!-- \"quoted\" 'too' &amp;"
 
@@ -84,8 +85,17 @@ def trials():
     return made_up_trials()
 
 
+def records(trials):
+    return [TrialRecord.from_dict(trial) for trial in trials]
+
+
 def read(trials, directory=Path("searches/reviews"), **changes):
-    return Page(page(made_up_info(trials, **changes), trials, directory, "/* plotly */"))
+    info = made_up_info(trials, **changes)
+    return Page(page(info, records(trials), directory, "/* plotly */"))
+
+
+def best(trials):
+    return front(records(trials), "max")
 
 
 @pytest.fixture(scope="module")
@@ -139,13 +149,13 @@ def test_the_counts_are_in_the_summary_and_beside_the_filters(trials, shown):
     assert "18 completed, 5 over budget and so not trained and 1 failed." in shown.text
     for words in ("all 24", "completed 18", "infeasible 5", "failed 1"):
         assert f" {words} " in shown.text
-    assert f"Pareto front {len(front(trials, 'max'))} " in shown.text
+    assert f"Pareto front {len(best(trials))} " in shown.text
 
 
 def test_without_limits_none_are_mentioned_or_drawn(trials):
     info = made_up_info(trials)
     info["settings"] = {key: info["settings"][key] for key in info["settings"] if key != "device"}
-    text = page(info, trials, Path("s"), "")
+    text = page(info, records(trials), Path("s"), "")
     assert "within" not in heading(Page(text))
     assert all("shapes" not in figure["layout"] for figure in Page(text).data["charts"].values())
 
@@ -203,7 +213,7 @@ def test_the_winner_is_before_others_of_the_same_score(trials):
 
 
 def test_the_winner_and_the_front_are_marked(trials, shown):
-    members = front(trials, "max")
+    members = best(trials)
     marks = {key: row["trial"].removeprefix(key) for key, row in shown.trials.items()}
     assert [key for key, mark in marks.items() if mark == "★"] == [next(iter(shown.trials))]
     assert {key for key, mark in marks.items() if mark} == {*members, next(iter(shown.trials))}
@@ -376,7 +386,7 @@ def test_too_few_trials_have_no_importance(trials):
 
 
 def test_the_front_has_the_commands_that_export_it(trials, shown):
-    kept = front(trials, "max")
+    kept = best(trials)
     for trial in trials:
         command = shown.data["trials"][trial["trial_id"]]["command"]
         if trial["trial_id"] in kept:
@@ -418,7 +428,7 @@ def test_what_people_wrote_is_text_wherever_it_is_shown(trials):
     info["provenance"] = {"command": EVIL, "versions": {EVIL: EVIL}}
     info["settings"]["data"] = {"name": EVIL}
     info["best"] = {"trial_id": best["trial_id"]}
-    page_ = Page(page(info, changed, Path(EVIL.replace("/", "")), "/* plotly */"))
+    page_ = Page(page(info, records(changed), Path(EVIL.replace("/", "")), "/* plotly */"))
     assert len(page_.scripts) == 3
     tags = [tag for tag, _ in page_.tags]
     assert "img" not in tags
@@ -434,7 +444,7 @@ def test_what_people_wrote_is_text_wherever_it_is_shown(trials):
 def test_the_page_holds_all_it_needs(trials, tmp_path):
     pytest.importorskip("plotly", reason="the extra `report` is not installed")
     path = tmp_path / "search" / "report.html"
-    write_report(path, made_up_info(trials), trials)
+    write_report(path, made_up_info(trials), records(trials))
     page = Page(path.read_text(encoding="utf-8"))
     assert len(page.scripts) == 3
     assert "plotly.js" in page.scripts[1]
@@ -449,12 +459,12 @@ def test_a_command_line_that_is_no_utf8_is_written_all_the_same(trials, tmp_path
     pytest.importorskip("plotly", reason="the extra `report` is not installed")
     info = made_up_info(trials)
     info["provenance"]["command"] = "search \udcff"
-    write_report(tmp_path / "report.html", info, trials)
+    write_report(tmp_path / "report.html", info, records(trials))
     assert "search \\udcff" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_page_of_the_same_trials_is_the_same(trials):
-    texts = {page(made_up_info(trials), trials, Path("s"), "") for _ in range(2)}
+    texts = {page(made_up_info(trials), records(trials), Path("s"), "") for _ in range(2)}
     assert len(texts) == 1
 
 
@@ -471,7 +481,7 @@ def test_without_plotly_one_line_says_how_to_get_it(trials, tmp_path, monkeypatc
     page._plotly.cache_clear()
     monkeypatch.setattr(builtins, "__import__", no_plotly)
     with pytest.raises(MissingExtraError, match=r"pip install 'keras-rnn-zoo\[report\]'") as caught:
-        write_report(tmp_path / "report.html", made_up_info(trials), trials)
+        write_report(tmp_path / "report.html", made_up_info(trials), records(trials))
     assert "\n" not in str(caught.value)
     assert not any(tmp_path.iterdir())
 
@@ -479,9 +489,9 @@ def test_without_plotly_one_line_says_how_to_get_it(trials, tmp_path, monkeypatc
 def test_importing_it_imports_nothing_heavy():
     program = """
 import sys
-from keras_rnn_zoo.tuner.results import front, importance, page
-heavy = {"tensorflow", "keras", "keras_tuner", "sklearn", "scipy", "plotly"} & set(sys.modules)
-assert not heavy, heavy
+from keras_rnn_zoo.tuner.results import front, importance, page, search
+heavy = {"tensorflow", "keras", "keras_tuner", "sklearn", "scipy", "plotly", "jinja2"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 

@@ -10,6 +10,7 @@ import pytest
 from made_up import made_up_info, made_up_trials
 
 from keras_rnn_zoo.tuner.results.page import write_report
+from keras_rnn_zoo.tuner.results.records import TrialRecord
 
 pytest.importorskip("plotly", reason="the extra `report` is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -21,6 +22,10 @@ BY_ID = {trial["trial_id"]: trial for trial in TRIALS}
 WINNER = max((t for t in TRIALS if t["score"] is not None), key=lambda t: t["score"])["trial_id"]
 INFEASIBLE = next(t["trial_id"] for t in TRIALS if t["status"] == "infeasible")
 SHOWN = "#trials tbody tr:not([hidden])"
+
+
+def records(trials):
+    return [TrialRecord.from_dict(trial) for trial in trials]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def browser():
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("searches") / "reviews" / "report.html"
-    write_report(path, made_up_info(TRIALS), TRIALS)
+    write_report(path, made_up_info(TRIALS), records(TRIALS))
     return path
 
 
@@ -380,7 +385,7 @@ def test_without_javascript_the_table_is_all_there(show, report):
 
 def test_five_hundred_trials_are_shown_and_answer(show, tmp_path):
     trials = made_up_trials(400, 90, 10)
-    write_report(tmp_path / "report.html", made_up_info(trials), trials)
+    write_report(tmp_path / "report.html", made_up_info(trials), records(trials))
     page = show(tmp_path / "report.html")
     assert len(ids(page)) == 500
     assert page.locator(".legend button").count() == 6
@@ -394,7 +399,7 @@ def test_five_hundred_trials_are_shown_and_answer(show, tmp_path):
 def test_a_search_that_has_only_begun_is_shown(show, tmp_path):
     for number, trials in enumerate(([], [BY_ID[INFEASIBLE]])):
         path = tmp_path / str(number) / "report.html"
-        write_report(path, made_up_info(trials, status="unfinished", best=None), trials)
+        write_report(path, made_up_info(trials, status="unfinished", best=None), records(trials))
         assert show(path).locator("h1").inner_text().lstrip("…\u00a0 ").startswith("Unfinished")
 
 
@@ -404,7 +409,7 @@ def test_tags_in_what_people_wrote_are_shown_and_not_obeyed(show, tmp_path):
     for trial in trials:
         trial["message"] = evil
         trial["hyperparameters"][f"{trial['model']}.{evil}"] = evil
-    write_report(tmp_path / "report.html", made_up_info(trials), trials)
+    write_report(tmp_path / "report.html", made_up_info(trials), records(trials))
     page = show(tmp_path / "report.html")
     page.locator("button.pick").first.click()
     assert evil in details(page).inner_text()

@@ -1,4 +1,4 @@
-"""A search that takes a few seconds, and engines that take none."""
+"""A search that takes a few seconds, and an engine whose trials take no time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import numpy as np
 from keras_rnn_zoo.data import Dataset, Split
 from keras_rnn_zoo.tuner import search
 from keras_rnn_zoo.tuner.engines import Engine
-from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, COMPLETED, INFEASIBLE, Ended, Outcome
+from keras_rnn_zoo.tuner.results import importance, page
+from keras_rnn_zoo.tuner.trials.job import (
+    CHECKPOINT,
+    COMPLETED,
+    FAILED,
+    INFEASIBLE,
+    Ended,
+    Outcome,
+)
 
 
 def tiny_data(task="binary", rows=60, seed=0):
@@ -52,6 +60,12 @@ def run_search(**changes):
     return search(arguments.pop("models"), arguments.pop("data"), **arguments)
 
 
+def shorten_pages(setattr):
+    """Has pages written without what takes their time: plotly.js, and most of the forest."""
+    setattr(page, "_plotly", str)
+    setattr(importance, "TREES", 3)
+
+
 def comparable(directory):
     """Returns what two searches that are the same have in common: all but how long it took."""
     trials = json.loads((directory / "trials.json").read_text())
@@ -59,18 +73,23 @@ def comparable(directory):
 
 
 class Instant(Engine):
-    """Trials whose figures follow from their settings, in no time."""
+    """Trials whose figures follow from their settings, in no time.
+
+    Args:
+        fails: Name of a model whose trials fail.
+    """
 
     name = "instant"
     description = "For tests."
-    runs: list[str] = []  # noqa: RUF012 (the tests look at it)
+    jobs: list = []  # noqa: RUF012 (the tests look at it)
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args, fails=None, **options):
         super().__init__(*args, **options)
+        self.fails = fails
         self.waiting = []
 
     def submit(self, job):
-        self.runs.append(job.trial_id)
+        self.jobs.append(job)
         self.waiting.append(job)
 
     def wait(self, seconds):
@@ -78,19 +97,22 @@ class Instant(Engine):
         return [Ended(job.trial_id, self.outcome(job))]
 
     def outcome(self, job):
+        (self.place(job.trial_id) / CHECKPOINT).write_text("weights")
+        if job.model == self.fails:
+            return Outcome(FAILED, "ValueError: too warm in here")
         score = job.seed % 1000 / 1000 + job.learning_rate
         size = 1000 * job.config["units"]
         limit = job.device["max_size"]
         if limit and size > limit:
             excess = {"size": size / limit}
             return Outcome(INFEASIBLE, "over budget", bytes=size, excess=excess)
-        (self.place(job.trial_id) / CHECKPOINT).write_text("weights")
         metrics = {"val_accuracy": score, "val_loss": 1 - score, "quantized_accuracy": score}
-        history = {"loss": [0.5], "val_accuracy": [score], "val_loss": [1 - score]}
+        epochs = job.epochs - job.initial_epoch
+        columns = {"loss": 0.5, "val_accuracy": score, "val_loss": 1 - score}
         return Outcome(
             COMPLETED,
             metrics=metrics,
-            history=history,
+            history={name: [value] * epochs for name, value in columns.items()},
             parameters=size,
             bytes=size,
             latency_ms=1.0,

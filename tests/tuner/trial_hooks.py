@@ -101,6 +101,10 @@ def listens():
     return [Listening(), *eager()]
 
 
+def listens_and_fails():
+    return [*listens(), *fails()]
+
+
 def held(place):
     """Keeps every trial after its first epoch until there is a file `go on`; says who runs."""
     import ray

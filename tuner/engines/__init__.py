@@ -1,6 +1,7 @@
-"""Where trials run: a file per engine, each registering itself in `ENGINES`.
+"""Where trials run: a file per engine, each registering an `Engine`.
 
-A new file in this package, or an entry point in the group `keras_rnn_zoo.engines`, is a new engine.
+A new file in this package, or an entry point of another one in the group `keras_rnn_zoo.engines`,
+is a new engine.
 Importing one must import neither TensorFlow nor what its extra brings.
 """
 
@@ -8,16 +9,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.tuner.plugins import check_plugin
 from keras_rnn_zoo.tuner.trials.job import Arrays, Ended, Job, Place, Progress
 
-__all__ = ["ENGINES", "Engine"]
+__all__ = ["ENGINES", "Engine", "register_engine"]
 
 
 class Engine(ABC):
     """Runs jobs in processes of their own, several at once, and says how they end.
+
+    Subclass it, and decorate the class with `register_engine`.
 
     The search submits as many jobs as there are workers, waits, and submits again; it stays in
     one thread of one process. What an engine must see to: a job that crashes, hangs beyond the
@@ -26,13 +30,17 @@ class Engine(ABC):
 
     Args:
         workers: Jobs that may run at once.
-        data: Key -> the arrays that jobs name; see `jobs.Arrays`.
+        data: Key -> the arrays that jobs name; see `job.Arrays`.
         place: Where a trial's checkpoint belongs.
         timeout: Seconds that a job may take; None sets no limit.
+
+    Attributes:
+        name: The name to choose it by.
+        description: One line, for the command line's help.
     """
 
-    name: str
-    description: str
+    name: ClassVar[str]
+    description: ClassVar[str]
 
     def __init__(
         self,
@@ -76,3 +84,20 @@ class Engine(ABC):
 ENGINES: Registry[type[Engine]] = Registry(
     "engine", "keras_rnn_zoo.tuner.engines", "keras_rnn_zoo.engines"
 )
+Registered = TypeVar("Registered", bound=type[Engine])
+
+
+def register_engine(engine: Registered) -> Registered:
+    """Adds a way to run trials; a class decorator.
+
+    Args:
+        engine: A subclass of `Engine` whose constructor takes what that of `Engine` takes; further
+            arguments, which need a default, are the engine's options.
+
+    Raises:
+        ConfigError: The message says what it lacks.
+        DuplicateNameError: Another engine has the name.
+    """
+    check_plugin(engine, Engine, "register_engine")
+    ENGINES.register(engine.name, engine)
+    return engine

@@ -26,7 +26,7 @@ from keras_rnn_zoo.tuner.trials.job import FAILED, Ended, Job, Outcome, Progress
 RETRIES = 3
 LOOPBACK = "127.0.0.1"
 
-_GLANCE_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 @dataclass
@@ -38,14 +38,14 @@ class _Attempt:
         parent: Reference to the checkpoint that it starts from, or None.
         lost: Why each attempt before this one came to nothing.
         started: When it began to run, by `time.monotonic`; None while it waits.
-        heard: Number of the latest word of its task; see `_ray_task.Word`.
+        latest: Number of the latest message of its task; see `_ray_task.Message`.
     """
 
     job: Job
     parent: Any
     lost: list[str] = field(default_factory=list)
     started: float | None = None
-    heard: int = 0
+    latest: int = 0
 
     @property
     def key(self) -> _ray_task.Key:
@@ -74,23 +74,23 @@ class Driver:
         self.task = ray.remote(num_cpus=1, max_calls=1, max_retries=0)(_ray_task.run)
         # On the machine of the search, so that it is lost with that only.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        board = ray.remote(num_cpus=0)(_ray_task.Board)
-        self.board = board.options(scheduling_strategy=here).remote()
-        self.news: Any = self.board.take.remote()
+        mailbox = ray.remote(num_cpus=0)(_ray_task.Mailbox)
+        self.mailbox = mailbox.options(scheduling_strategy=here).remote()
+        self.messages: Any = self.mailbox.take.remote()
 
     def serve(self) -> None:
         """Runs jobs until the search closes its end, then ends those that run."""
         try:
             while True:
-                self._listen()
-                self._look()
+                self._read_requests()
+                self._collect()
         except (EOFError, OSError):  # the search ended
             for reference in self.attempts:
                 ray.cancel(reference, force=True)
             with contextlib.suppress(ray.exceptions.RayError):
-                ray.kill(self.board)
+                ray.kill(self.mailbox)
 
-    def _listen(self) -> None:
+    def _read_requests(self) -> None:
         while self.connection.poll():
             kind, *what = self.connection.recv()
             if kind == "data":
@@ -110,24 +110,24 @@ class Driver:
             job.to_dict(),
             self.arrays[job.data],
             attempt.parent,
-            self.board,
+            self.mailbox,
             attempt.key,
         )
         self.attempts[reference] = attempt
-        if self.news is None:
+        if self.messages is None:
             attempt.started = time.monotonic()
 
-    def _look(self) -> None:
+    def _collect(self) -> None:
         """Waits for a moment or until something happens; takes what there is."""
-        references = [*self.attempts, *([] if self.news is None else [self.news])]
+        references = [*self.attempts, *([] if self.messages is None else [self.messages])]
         if not references:
             self.connection.poll(None)
             return
-        ray.wait(references, timeout=_GLANCE_SECONDS)
+        ray.wait(references, timeout=_POLL_SECONDS)
         ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
-        if self.news in ready:
-            ready.remove(self.news)
-            self._read_board()
+        if self.messages in ready:
+            ready.remove(self.messages)
+            self._read_mailbox()
         for reference in ready:
             self._finish(self.attempts.pop(reference), reference)
         for reference, attempt in list(self.attempts.items()):
@@ -141,24 +141,24 @@ class Driver:
             return False
         return time.monotonic() >= attempt.started + self.timeout
 
-    def _read_board(self) -> None:
+    def _read_mailbox(self) -> None:
         running = {attempt.key: attempt for attempt in self.attempts.values()}
         try:
-            told = ray.get(self.news)
+            messages = ray.get(self.messages)
         except ray.exceptions.RayError:
-            # Nobody hears any more when a trial begins; what is submitted counts as begun.
-            self.news = None
-            told = [(key, 0, "") for key in running]
+            # Nothing says any more when a trial begins; what is submitted counts as begun.
+            self.messages = None
+            messages = [(key, 0, "") for key in running]
         else:
-            self.news = self.board.take.remote()
-        for key, number, text in told:
+            self.messages = self.mailbox.take.remote()
+        for key, number, text in messages:
             attempt = running.get(key)
             if attempt is None:  # it is over
                 continue
             if attempt.started is None:
                 attempt.started = time.monotonic()
-            if number > attempt.heard:
-                attempt.heard = number
+            if number > attempt.latest:
+                attempt.latest = number
                 self.connection.send(Progress(attempt.job.trial_id, text))
 
     def _finish(self, attempt: _Attempt, reference: Any) -> None:
@@ -173,7 +173,7 @@ class Driver:
                 reasons = "; ".join(dict.fromkeys(attempt.lost))
                 self._fail(attempt, f"it was lost {len(attempt.lost)} times: {reasons}")
                 return
-            attempt.started, attempt.heard = None, 0
+            attempt.started, attempt.latest = None, 0
             self.connection.send(Progress(attempt.job.trial_id, "lost, and started again"))
             self._start(attempt)
         else:

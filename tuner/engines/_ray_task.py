@@ -19,29 +19,29 @@ from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, FAILED, Arrays, Job, Outc
 Key = tuple[str, int]
 """Id of a trial, and number of the attempt at it."""
 
-Word = tuple[Key, int, str]
-"""What a task says, numbered: Ray may deliver a later word first. The first one, 0, says nothing
-but that the task runs."""
+Message = tuple[Key, int, str]
+"""Progress of a task, numbered: Ray may deliver a later message first. The first one, 0, is empty:
+the task has begun to run."""
 
 
-class Board:
-    """Where tasks say how far they are, kept until it is read; an actor."""
+class Mailbox:
+    """Messages of all tasks about their progress, kept until they are read; an actor."""
 
     def __init__(self) -> None:
-        self.told: list[Word] = []
+        self.messages: list[Message] = []
         self.changed = asyncio.Event()
 
-    async def tell(self, word: Word) -> None:
-        """Takes what a task says."""
-        self.told.append(word)
+    async def put(self, message: Message) -> None:
+        """Takes a message of a task."""
+        self.messages.append(message)
         self.changed.set()
 
-    async def take(self) -> list[Word]:
-        """Returns what was said since the last time, as soon as something was."""
+    async def take(self) -> list[Message]:
+        """Returns the messages since the last time, as soon as there is one."""
         await self.changed.wait()
         self.changed.clear()
-        told, self.told = self.told, []
-        return told
+        messages, self.messages = self.messages, []
+        return messages
 
 
 def run(
@@ -51,7 +51,7 @@ def run(
     values: dict[str, Any],
     arrays: Arrays,
     parent: bytes | None,
-    board: Any,
+    mailbox: Any,
     key: Key,
 ) -> tuple[dict[str, Any], bytes | None]:
     """Runs a job on this machine, whichever it is.
@@ -63,7 +63,7 @@ def run(
         values: Of the job; see `Job.to_dict`.
         arrays: What it trains and validates on, read-only.
         parent: Checkpoint that it starts from, or None.
-        board: Actor; see `Board`.
+        mailbox: Actor; see `Mailbox`.
         key: What to call itself there.
 
     Returns:
@@ -71,10 +71,10 @@ def run(
     """
     numbers = itertools.count()
 
-    def tell(text: str) -> None:
-        board.tell.remote((key, next(numbers), text))
+    def report(text: str) -> None:
+        mailbox.put.remote((key, next(numbers), text))
 
-    tell("")
+    report("")
     if version != __version__:
         message = (
             f"{socket.gethostname()} has keras-rnn-zoo {__version__}, the search has {version}: "
@@ -93,7 +93,7 @@ def run(
             if parent is not None:
                 start = Path(scratch, "parent", CHECKPOINT)
                 files.write_bytes(start, parent)
-            outcome = run_job(Job.from_dict(values), arrays, directory, start, tell)
+            outcome = run_job(Job.from_dict(values), arrays, directory, start, report)
             made = directory / CHECKPOINT
             return outcome.to_dict(), made.read_bytes() if made.exists() else None
     except (Exception, SystemExit) as error:

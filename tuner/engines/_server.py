@@ -32,7 +32,7 @@ from typing import Any
 MAX_LINE = 512
 
 
-def say(stream: int, value: dict[str, Any]) -> None:
+def send(stream: int, value: dict[str, Any]) -> None:
     """Writes an answer in one piece."""
     line = json.dumps(value) + "\n"
     with contextlib.suppress(OSError):  # nobody listens any more
@@ -69,11 +69,11 @@ def run(request: dict[str, Any], answers: int) -> None:
         for path in Path(request["data"]).glob("*.npy")
     }
 
-    def tell(text: str) -> None:
-        say(answers, {"token": request["token"], "progress": text[: MAX_LINE // 4]})
+    def report(text: str) -> None:
+        send(answers, {"token": request["token"], "progress": text[: MAX_LINE // 4]})
 
     parent = Path(request["parent"]) if request["parent"] else None
-    outcome = run_job(job, arrays, Path(request["directory"]), parent, tell)
+    outcome = run_job(job, arrays, Path(request["directory"]), parent, report)
     write_json(request["outcome"], outcome.to_dict())
 
 
@@ -97,7 +97,7 @@ class Server:
         selector = selectors.DefaultSelector()
         selector.register(0, selectors.EVENT_READ)
         selector.register(woken, selectors.EVENT_READ)
-        say(self.answers, {"ready": True})
+        send(self.answers, {"ready": True})
         pending = b""
         try:
             while True:
@@ -161,7 +161,7 @@ class Server:
                 return
             if pid in self.children:
                 code = os.waitstatus_to_exitcode(status)
-                say(self.answers, {"token": self.children.pop(pid), "code": code})
+                send(self.answers, {"token": self.children.pop(pid), "code": code})
 
     def _end(self) -> None:
         for pid in self.children:

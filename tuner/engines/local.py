@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import SearchError
-from keras_rnn_zoo.tuner.engines import ENGINES, Engine
+from keras_rnn_zoo.tuner.engines import Engine, register_engine
 from keras_rnn_zoo.tuner.trials.job import (
     CHECKPOINT,
     FAILED,
@@ -32,7 +32,7 @@ from keras_rnn_zoo.tuner.trials.job import (
 )
 
 LOG = "log.txt"
-"""What a trial's libraries said, in its directory."""
+"""What a trial's libraries printed, in its directory."""
 
 # How often a job is run whose process was lost with the server, not by its own doing.
 ATTEMPTS = 2
@@ -44,12 +44,12 @@ class Server:
     def __init__(self) -> None:
         self.ready = False
         self._pending = b""
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "keras_rnn_zoo.tuner.engines._server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._stderr,
             env=os.environ
             | {
                 "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
@@ -61,7 +61,7 @@ class Server:
         )
 
     def ask(self, request: dict[str, Any]) -> None:
-        """Sends a request; that the server is gone is for `answers` to say."""
+        """Sends a request; where the server is gone, `answers` returns None."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -83,7 +83,7 @@ class Server:
         return found
 
     def close(self) -> str:
-        """Ends it, and with it all that it started; returns the last that it said."""
+        """Ends it, and with it all that it started; returns its last line on stderr."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError):
@@ -93,12 +93,13 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
-        self._said.close()
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        self._stderr.close()
         return lines[-1] if lines else "it said nothing"
 
 
+@register_engine
 class LocalEngine(Engine):
     """Forks each trial from a process that has TensorFlow imported.
 
@@ -122,7 +123,7 @@ class LocalEngine(Engine):
     ):
         super().__init__(workers, data, place, timeout)
         self._running: dict[str, Job] = {}
-        # Of each submission: a server that stays may still tell of one of another search.
+        # Of each submission: a server that stays may still report one of another search.
         self._tokens: dict[str, str] = {}
         self._deadlines: dict[str, float] = {}
         self._attempts: dict[str, int] = {}
@@ -194,10 +195,10 @@ class LocalEngine(Engine):
 
     def _revive(self) -> list[dict[str, Any]]:
         """Starts the server again, and with it the jobs that it took along."""
-        ready, said = self._server.ready, self._server.close()
+        ready, last_words = self._server.ready, self._server.close()
         if not ready:
             self._server = None
-            raise SearchError(f"The process that runs the trials does not start: {said}")
+            raise SearchError(f"The process that runs the trials does not start: {last_words}")
         self._server = Server()
         self._server.ask({"remove": str(self._scratch)})
         lost, self._running = self._running, {}
@@ -227,12 +228,12 @@ class LocalEngine(Engine):
             outcome = Outcome(**json.loads(content))
         except (OSError, ValueError):
             took = f"took longer than {self.timeout:g} s, and was stopped" if overdue else None
-            outcome = Outcome(FAILED, took or self._obituary(name, answer["code"]))
+            outcome = Outcome(FAILED, took or self._why_it_ended(name, answer["code"]))
         if outcome.status != FAILED:
             (self.place(name) / LOG).unlink(missing_ok=True)
         return Ended(name, outcome)
 
-    def _obituary(self, trial_id: str, code: int) -> str:
+    def _why_it_ended(self, trial_id: str, code: int) -> str:
         """Returns why a process ended without an outcome, in one line."""
         if code < 0:
             text = f"its process was killed by {signal.Signals(-code).name}"
@@ -262,6 +263,3 @@ class LocalEngine(Engine):
             else:
                 server.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
-
-
-ENGINES.register(LocalEngine.name, LocalEngine)

@@ -21,13 +21,14 @@ from typing import Any
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import MissingExtraError, SearchError
-from keras_rnn_zoo.tuner.engines import ENGINES, Engine
+from keras_rnn_zoo.tuner.engines import Engine, register_engine
 from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, Arrays, Ended, Job, Place, Progress
 
 _DIAL_SECONDS = 5.0
 _START_SECONDS = 60.0
 
 
+@register_engine
 class RayEngine(Engine):
     """Runs every trial as a Ray task in a process of its own; see `Engine`.
 
@@ -78,10 +79,10 @@ class RayEngine(Engine):
                 {"address": address, "workers": workers, "timeout": timeout, "runner": runner}
             )
             if not self._connection.poll(_START_SECONDS):
-                raise SearchError(f"{_called(address)} does not answer.")
+                raise SearchError(f"{_name_of(address)} does not answer.")
             failure = self._receive()
             if failure is not None:
-                raise SearchError(f"Cannot use {_called(address)}: {failure}")
+                raise SearchError(f"Cannot use {_name_of(address)}: {failure}")
         except BaseException:
             self.close()
             raise
@@ -122,9 +123,9 @@ class RayEngine(Engine):
             return self._connection.recv()
         except (EOFError, ConnectionError) as error:
             self._log.seek(0)
-            said = self._log.read().decode("utf-8", "replace").strip().splitlines()
+            printed = self._log.read().decode("utf-8", "replace").strip().splitlines()
             raise SearchError(
-                f"Ray ended unexpectedly; its last words: {said[-1] if said else 'none'}"
+                f"Ray ended unexpectedly; its last words: {printed[-1] if printed else 'none'}"
             ) from error
 
     def submit(self, job: Job) -> None:
@@ -188,7 +189,7 @@ def _environment(address: str | None) -> dict[str, str]:
     return values
 
 
-def _called(address: str | None) -> str:
+def _name_of(address: str | None) -> str:
     return "the Ray of this machine" if address is None else f"the Ray cluster at {address}"
 
 
@@ -213,6 +214,3 @@ def _check_answers(address: str) -> None:
             f"No Ray cluster answers at {address}: {error}. Start one there with: "
             "ray start --head --port=6379"
         ) from error
-
-
-ENGINES.register(RayEngine.name, RayEngine)

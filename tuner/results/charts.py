@@ -9,10 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_rnn_zoo.pages import bytes_of
-from keras_rnn_zoo.tuner.results.front import front, quality
+from keras_rnn_zoo.tuner.results.front import front
+from keras_rnn_zoo.tuner.results.records import INFEASIBLE, TrialRecord
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.tuner.results.findings import Findings
 
 COLORS = 8
 """Colours `--c0`, `--c1`, ... in the style sheet; then they come again with other symbols."""
@@ -57,99 +61,39 @@ def finite(value: Any) -> float | None:
     return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def trade_off(
-    trials: Sequence[Mapping[str, Any]],
-    figure: str,
-    *,
-    models: Sequence[str],
-    direction: str,
-    score: str,
-    winner: str | None,
-    device: Mapping[str, Any],
-    hover: Callable[[Mapping[str, Any]], str],
-) -> Figure | None:
+def trade_off(found: Findings, figure: str, hover: Callable[[TrialRecord], str]) -> Figure | None:
     """Returns quality against a figure of the device, with the front and the limit.
 
     Trials that were not trained have no quality: they are in a strip below, hollow.
 
     Args:
-        trials: See `records.describe`.
+        found: What the search found.
         figure: Key of `FIGURES`.
-        models: All, in the order of their colours.
-        direction: Of the score.
-        score: Its name.
-        winner: Id of the best trial.
-        device: See `budget.DeviceBudget.to_dict`; empty without limits.
         hover: Returns what is said about a trial, as plotly's HTML.
 
     Returns:
         The figure, or None if no trial has both a quality and the figure.
     """
     name, unit, scale = FIGURES[figure]
-    measure, better, worth = quality(trials, direction)
-    measure = score if measure == "score" else measure
-    percent = 100.0 if is_share(measure) else 1.0
-    best = set(front(trials, direction))
-    known = {t["trial_id"]: t for t in trials if finite(t[figure]) is not None}
-    drawn = {key: trial for key, trial in known.items() if key in worth}
-    if not drawn:
+    measure, better, values = found.quality
+    measured = [trial for trial in found.trials if finite(trial[figure]) is not None]
+    trained = [trial for trial in measured if trial.trial_id in values]
+    untrained = [trial for trial in measured if trial.status == INFEASIBLE]
+    if not trained:
         return None
-    outside = {key: trial for key, trial in known.items() if trial["status"] == "infeasible"}
-
-    def x_of(key: str) -> float:
-        return float(known[key][figure]) / scale
-
-    step = sorted((key for key in front(trials, direction, [figure]) if key in drawn), key=x_of)
-    traces: list[Figure] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": [x_of(key) for key in step],
-            "y": [worth[key] * percent for key in step],
-            "line": {"color": "--soft", "width": 1.5, "dash": "dot", "shape": "hv"},
-            "hoverinfo": "skip",
-        }
-    ]
-    for model in models:
-        color, symbol = look(models, model)
-        mine = sorted(
-            (key for key, trial in drawn.items() if trial["model"] == model),
-            key=lambda key: (key == winner, key in best),  # what is drawn last is on top
-        )
-        hollow = [key for key, trial in outside.items() if trial["model"] == model]
-        common = {"type": "scatter", "mode": "markers", "name": model, "hoverinfo": "text"}
-        traces.append(
-            {
-                **common,
-                "x": [x_of(key) for key in mine],
-                "y": [worth[key] * percent for key in mine],
-                "customdata": mine,
-                "hovertext": [hover(drawn[key]) for key in mine],
-                "marker": {
-                    "color": color,
-                    "symbol": ["star" if key == winner else symbol for key in mine],
-                    "size": [17 if key == winner else 12 if key in best else 8 for key in mine],
-                    "opacity": [1.0 if key in best or key == winner else 0.55 for key in mine],
-                    "line": {
-                        "color": "--ink",
-                        "width": [1.5 if key in best or key == winner else 0 for key in mine],
-                    },
-                },
-            }
-        )
-        traces.append(
-            {
-                **common,
-                "x": [x_of(key) for key in hollow],
-                "y": [0 for _ in hollow],
-                "yaxis": "y2",
-                "customdata": hollow,
-                "hovertext": [hover(outside[key]) for key in hollow],
-                "marker": {"color": color, "symbol": f"{symbol}-open", "size": 9},
-            }
-        )
-    limit = finite(device.get(LIMITS[figure]))
-    marks = [x_of(key) for key in (*drawn, *outside)]
+    percent = 100.0 if is_share(measure) else 1.0
+    points = {
+        trial.trial_id: (trial[figure] / scale, percent * values.get(trial.trial_id, 0))
+        for trial in measured
+    }
+    traces = [_front_line(found, figure, points)]
+    for model in found.models:
+        mine = [trial for trial in trained if trial.model == model]
+        hollow = [trial for trial in untrained if trial.model == model]
+        traces.append(_solid(found, model, mine, points, hover))
+        traces.append(_hollow(found, model, hollow, points, hover))
+    limit = finite(getattr(found.budget, LIMITS[figure], None))
+    marks = [points[trial.trial_id][0] for trial in (*trained, *untrained)]
     layout: Figure = {
         "xaxis": {
             **_axis(f"{name}, {unit} (less is better)"),
@@ -160,104 +104,149 @@ def trade_off(
                 f"{measure_label(measure)}{', %' if percent > 1 else ''}"
                 f"{'' if better == 'max' else ' (less is better)'}"
             ),
-            "domain": [0.15 if outside else 0, 1],
+            "domain": [0.15 if untrained else 0, 1],
         },
     }
-    if outside:
+    if untrained:
         layout["xaxis"]["anchor"] = "y2"
-        layout["yaxis2"] = {
-            "domain": [0, 0.08],
-            "range": [-1, 1],
-            "fixedrange": True,
-            "showgrid": False,
-            "zeroline": False,
-            "tickvals": [0],
-            "ticktext": ["not<br>trained"],
-            "color": "--soft",
-        }
+        layout["yaxis2"] = _UNTRAINED_AXIS
     if limit is not None:
-        layout["shapes"] = [
-            {
-                "type": "line",
-                "x0": limit / scale,
-                "x1": limit / scale,
-                "yref": "paper",
-                "y0": 0,
-                "y1": 1,
-                "line": {"color": "--bad", "width": 1.5, "dash": "dash"},
-                "label": {
-                    "text": f"limit {amount(figure, limit)}",
-                    "textposition": "end",
-                    "textangle": 0,
-                    "xanchor": "right",
-                    "yanchor": "top",
-                    "font": {"color": "--bad", "size": 12},
-                },
-            }
-        ]
+        layout["shapes"] = [_limit_line(limit / scale, f"limit {amount(figure, limit)}")]
     return {"data": traces, "layout": layout, "meta": {"picked": "markers"}}
 
 
-def measures(trials: Sequence[Mapping[str, Any]], score: str) -> list[str]:
+Points = Mapping[str, tuple[float, float]]
+"""Trial id -> where its point is."""
+
+
+def _front_line(found: Findings, figure: str, points: Points) -> Figure:
+    """Returns the dotted line: the best quality that each amount of a figure buys."""
+    worth = found.quality[2]
+    members = [key for key in front(found.trials, found.direction, [figure]) if key in worth]
+    steps = sorted((points[key] for key in members if key in points), key=lambda point: point[0])
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [x for x, _ in steps],
+        "y": [y for _, y in steps],
+        "line": {"color": "--soft", "width": 1.5, "dash": "dot", "shape": "hv"},
+        "hoverinfo": "skip",
+    }
+
+
+def _markers(
+    model: str,
+    trials: Sequence[TrialRecord],
+    points: Points,
+    hover: Callable[[TrialRecord], str],
+    marker: Figure,
+) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": model,
+        "hoverinfo": "text",
+        "x": [points[trial.trial_id][0] for trial in trials],
+        "y": [points[trial.trial_id][1] for trial in trials],
+        "customdata": [trial.trial_id for trial in trials],
+        "hovertext": [hover(trial) for trial in trials],
+        "marker": marker,
+    }
+
+
+def _solid(
+    found: Findings,
+    model: str,
+    trials: Sequence[TrialRecord],
+    points: Points,
+    hover: Callable[[TrialRecord], str],
+) -> Figure:
+    """Returns the trained trials of a model; the winner is a star, the front outlined."""
+    color, symbol = look(found.models, model)
+    best = set(found.front)
+    # What is drawn last is on top.
+    ordered = sorted(trials, key=lambda trial: (trial is found.winner, trial.trial_id in best))
+    stars = [trial is found.winner for trial in ordered]
+    kept = [star or trial.trial_id in best for star, trial in zip(stars, ordered, strict=True)]
+    marker = {
+        "color": color,
+        "symbol": ["star" if star else symbol for star in stars],
+        "size": [
+            17 if star else 12 if trial.trial_id in best else 8
+            for star, trial in zip(stars, ordered, strict=True)
+        ],
+        "opacity": [1.0 if outlined else 0.55 for outlined in kept],
+        "line": {"color": "--ink", "width": [1.5 if outlined else 0 for outlined in kept]},
+    }
+    return _markers(model, ordered, points, hover, marker)
+
+
+def _hollow(
+    found: Findings,
+    model: str,
+    trials: Sequence[TrialRecord],
+    points: Points,
+    hover: Callable[[TrialRecord], str],
+) -> Figure:
+    """Returns the trials of a model that were over budget, in the strip below."""
+    color, symbol = look(found.models, model)
+    marker = {"color": color, "symbol": f"{symbol}-open", "size": 9}
+    below = {trial.trial_id: (points[trial.trial_id][0], 0.0) for trial in trials}
+    return {**_markers(model, trials, below, hover, marker), "yaxis": "y2"}
+
+
+_UNTRAINED_AXIS: Figure = {
+    "domain": [0, 0.08],
+    "range": [-1, 1],
+    "fixedrange": True,
+    "showgrid": False,
+    "zeroline": False,
+    "tickvals": [0],
+    "ticktext": ["not<br>trained"],
+    "color": "--soft",
+}
+
+
+def _limit_line(x: float, text: str) -> Figure:
+    return {
+        "type": "line",
+        "x0": x,
+        "x1": x,
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": "--bad", "width": 1.5, "dash": "dash"},
+        "label": {
+            "text": text,
+            "textposition": "end",
+            "textangle": 0,
+            "xanchor": "right",
+            "yanchor": "top",
+            "font": {"color": "--bad", "size": 12},
+        },
+    }
+
+
+def measures(trials: Sequence[TrialRecord], score: str) -> list[str]:
     """Returns the measures that there are learning curves of, the most telling first."""
-    names = sorted({name for trial in trials for name in trial["history"]})
+    names = sorted({name for trial in trials for name in trial.history})
     return sorted(
         names, key=lambda name: (name != score, not name.startswith("val_"), name.endswith("loss"))
     )
 
 
-def curves(trials: Sequence[Mapping[str, Any]], measure: str, models: Sequence[str]) -> Figure:
+def curves(trials: Sequence[TrialRecord], measure: str, models: Sequence[str]) -> Figure:
     """Returns the learning curves of all trials: a trace per model, with gaps between trials.
 
     Args:
-        trials: See `records.describe`.
+        trials: Those that ended.
         measure: A name of `measures`.
         models: All, in the order of their colours.
     """
-    percent = 100.0 if is_share(measure) else 1.0
-    known = [trial for trial in trials if trial["history"].get(measure)]
-    points = sum(len(trial["history"][measure]) for trial in known)
-    traces: list[Figure] = []
-    for model in models:
-        color, symbol = look(models, model)
-        x: list[int | None] = []
-        y: list[float | None] = []
-        keys: list[str | None] = []
-        texts: list[str | None] = []
-        dots: list[int] = []
-        for trial in known:
-            if trial["model"] != model:
-                continue
-            values = [finite(value) for value in trial["history"][measure]]
-            name = escape(trial["trial_id"])
-            x += [*range(1, len(values) + 1), None]
-            y += [*(None if value is None else value * percent for value in values), None]
-            keys += [*([trial["trial_id"]] * len(values)), None]
-            # A trial of one epoch is a point, and no line.
-            dots += [5 if points <= MANY_POINTS or len(values) == 1 else 0] * (len(values) + 1)
-            texts += [
-                *(
-                    f"<b>Trial {name}</b> {escape(model)}<br>epoch {epoch}: {said(measure, value)}"
-                    for epoch, value in enumerate(values, start=1)
-                ),
-                None,
-            ]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": model,
-                "x": x,
-                "y": y,
-                "customdata": keys,
-                "hovertext": texts,
-                "hoverinfo": "text",
-                "opacity": 0.85,
-                "line": {"color": color, "width": 1.5 if len(known) <= 40 else 0.75},
-                "marker": {"color": color, "symbol": symbol, "size": dots},
-            }
-        )
-    longest = max((len(trial["history"][measure]) for trial in known), default=1)
+    known = [trial for trial in trials if trial.history.get(measure)]
+    dense = sum(len(trial.history[measure]) for trial in known) > MANY_POINTS
+    traces = [_model_curves(known, model, measure, models, dense) for model in models]
+    longest = max((len(trial.history[measure]) for trial in known), default=1)
     return {
         "data": traces,
         "layout": {
@@ -266,9 +255,52 @@ def curves(trials: Sequence[Mapping[str, Any]], measure: str, models: Sequence[s
                 "range": [0.5, longest + 0.5],
                 **({"dtick": 1} if longest <= 12 else {}),
             },
-            "yaxis": _axis(f"{measure_label(measure)}{', %' if percent > 1 else ''}"),
+            "yaxis": _axis(f"{measure_label(measure)}{', %' if is_share(measure) else ''}"),
         },
         "meta": {"picked": "lines+markers"},
+    }
+
+
+def _model_curves(
+    known: Sequence[TrialRecord], model: str, measure: str, models: Sequence[str], dense: bool
+) -> Figure:
+    """Returns the curves of one model as one trace, with gaps between trials."""
+    color, symbol = look(models, model)
+    percent = 100.0 if is_share(measure) else 1.0
+    x: list[int | None] = []
+    y: list[float | None] = []
+    keys: list[str | None] = []
+    texts: list[str | None] = []
+    dots: list[int] = []
+    for trial in known:
+        if trial.model != model:
+            continue
+        values = [finite(value) for value in trial.history[measure]]
+        name = escape(trial.trial_id)
+        x += [*range(1, len(values) + 1), None]
+        y += [*(None if value is None else value * percent for value in values), None]
+        keys += [*([trial.trial_id] * len(values)), None]
+        # A trial of one epoch is a point, and no line.
+        dots += [0 if dense and len(values) > 1 else 5] * (len(values) + 1)
+        texts += [
+            *(
+                f"<b>Trial {name}</b> {escape(model)}<br>epoch {epoch}: {said(measure, value)}"
+                for epoch, value in enumerate(values, start=1)
+            ),
+            None,
+        ]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": model,
+        "x": x,
+        "y": y,
+        "customdata": keys,
+        "hovertext": texts,
+        "hoverinfo": "text",
+        "opacity": 0.85,
+        "line": {"color": color, "width": 1.5 if len(known) <= 40 else 0.75},
+        "marker": {"color": color, "symbol": symbol, "size": dots},
     }
 
 

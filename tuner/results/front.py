@@ -1,40 +1,39 @@
-"""The trials that nothing else beats: quality, size and latency weighed against each other."""
+"""The Pareto front: trials that no other one beats in quality, size and latency together."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from keras_rnn_zoo.tuner.results.records import COMPLETED, TrialRecord
 
 FIGURES = ("bytes", "latency_ms")
-"""What a device pays for a model, as keys of a trial: less is better."""
+"""What a model costs on a device, as fields of a trial: less is better."""
 
 _QUANTIZED = {"quantized_accuracy": "max", "quantized_mean_absolute_error": "min"}
 
 
-def quality(
-    trials: Sequence[Mapping[str, Any]], direction: str
-) -> tuple[str, str, dict[str, float]]:
+def quality(trials: Sequence[TrialRecord], direction: str) -> tuple[str, str, dict[str, float]]:
     """Returns how good the completed trials are, all by the same measure.
 
     Args:
-        trials: See `records.describe`.
+        trials: Those that ended.
         direction: Of the score: `"max"` or `"min"`.
 
     Returns:
         The measure: that of the quantized file if any trial has one, else `"score"`; which way it
         is better; and trial id -> its value, for the trials where it is known.
     """
-    completed = [trial for trial in trials if trial["status"] == "completed"]
+    completed = [trial for trial in trials if trial.status == COMPLETED]
     for name, better in _QUANTIZED.items():
-        values = {trial["trial_id"]: trial["metrics"].get(name) for trial in completed}
+        values = {trial.trial_id: trial.metrics.get(name) for trial in completed}
         if any(value is not None for value in values.values()):
             return name, better, _known(values)
-    return "score", direction, _known({trial["trial_id"]: trial["score"] for trial in completed})
+    return "score", direction, _known({trial.trial_id: trial.score for trial in completed})
 
 
 def front(
-    trials: Sequence[Mapping[str, Any]], direction: str, figures: Sequence[str] = FIGURES
+    trials: Sequence[TrialRecord], direction: str, figures: Sequence[str] = FIGURES
 ) -> list[str]:
     """Returns the completed trials that no other one dominates.
 
@@ -44,7 +43,7 @@ def front(
     each other, so both stay.
 
     Args:
-        trials: See `records.describe`.
+        trials: Those that ended.
         direction: Of the score: `"max"` or `"min"`; see `quality`.
         figures: What is weighed against the quality.
 
@@ -55,9 +54,9 @@ def front(
     sign = -1 if better == "max" else 1
     ranked = []
     for trial in trials:
-        if trial["status"] == "completed":
-            name = trial["trial_id"]
-            costs = _known({figure: trial.get(figure) for figure in figures})
+        if trial.status == COMPLETED:
+            name = trial.trial_id
+            costs = _known({figure: trial[figure] for figure in figures})
             if "latency_ms" in costs:
                 costs["latency_ms"] = float(f"{costs['latency_ms']:.2g}")
             worth = sign * values[name] if name in values else math.inf

@@ -1,4 +1,4 @@
-"""How much each hyperparameter decides about the score, judged by a random forest."""
+"""How much each hyperparameter matters for the score, by a random forest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from keras_rnn_zoo.tuner.results.records import COMPLETED, TrialRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,13 +19,13 @@ TREES = 200
 
 @dataclass(frozen=True)
 class Importance:
-    """What decides about the score.
+    """What matters for the score.
 
     Attributes:
         shares: Hyperparameter -> its part of all importance, the largest first; they add up to 1.
             Empty where the trials do not tell.
-        explained: The part of the scores' variance that the forest foretells for trials that it
-            was not fitted on; None where there is no forest.
+        explained: The part of the scores' variance that the forest predicts for trials that it was
+            not fitted on; None where there is no forest.
         message: Why there are no shares, or None.
     """
 
@@ -32,12 +34,12 @@ class Importance:
     message: str | None = None
 
 
-def importance(trials: Sequence[Mapping[str, Any]]) -> Importance:
-    """Returns how much each hyperparameter decides about the score.
+def importance(trials: Sequence[TrialRecord]) -> Importance:
+    """Returns how much each hyperparameter matters for the score.
 
     A random forest is fitted to the scores of the completed trials; a hyperparameter's importance
     is what its predictions lose when the values of that one are shuffled between trials (Breiman,
-    Random Forests, 2001: each tree is asked about the trials that it was not fitted on, so that a
+    Random Forests, 2001: each tree predicts the trials that it was not fitted on, so that a
     hyperparameter without influence gets about 0 however few trials there are). Scores count by
     their rank, so that one diverged trial does not outweigh all others. Models share what has the
     same name, such as `units`. What only some models have is shuffled between the trials of those,
@@ -45,20 +47,18 @@ def importance(trials: Sequence[Mapping[str, Any]]) -> Importance:
     is not put down to it.
 
     Args:
-        trials: See `records.describe`. The answer is the same for the same trials.
+        trials: Those that ended. The answer is the same for the same trials.
     """
     completed = [
         trial
         for trial in trials
-        if trial["status"] == "completed"
-        and trial["score"] is not None
-        and math.isfinite(trial["score"])
+        if trial.status == COMPLETED and trial.score is not None and math.isfinite(trial.score)
     ]
     count = len(completed)
     if count < FEWEST:
         trials_are = "trial is" if count == 1 else "trials are"
         return Importance(message=f"{count} completed {trials_are} too few: it takes {FEWEST}.")
-    if len({trial["score"] for trial in completed}) == 1:
+    if len({trial.score for trial in completed}) == 1:
         return Importance(message=f"All {count} completed trials have the same score.")
     tables = [common_names(trial) for trial in completed]
     columns = {}
@@ -68,17 +68,17 @@ def importance(trials: Sequence[Mapping[str, Any]]) -> Importance:
             columns[name] = [table.get(name) for table in tables]
     if not columns:
         return Importance(message="No hyperparameter took more than one value.")
-    return _judge(columns, [trial["score"] for trial in completed])
+    return _judge(columns, [trial.score for trial in completed if trial.score is not None])
 
 
-def common_names(trial: Mapping[str, Any]) -> dict[str, Any]:
+def common_names(trial: TrialRecord) -> dict[str, Any]:
     """Returns the hyperparameters of a trial under names that models share.
 
     Args:
-        trial: See `records.describe`.
+        trial: That ended.
     """
-    prefix = f"{trial['model']}."
-    return {name.removeprefix(prefix): value for name, value in trial["hyperparameters"].items()}
+    prefix = f"{trial.model}."
+    return {name.removeprefix(prefix): value for name, value in trial.hyperparameters.items()}
 
 
 def _judge(columns: Mapping[str, Sequence[Any]], scores: Sequence[float]) -> Importance:
@@ -97,15 +97,15 @@ def _judge(columns: Mapping[str, Sequence[Any]], scores: Sequence[float]) -> Imp
         left = np.setdiff1d(np.arange(len(y)), fitted)
         if not len(left):
             continue
-        asked = np.repeat(x[left][None], len(columns) + 1, axis=0)
+        shuffled = np.repeat(x[left][None], len(columns) + 1, axis=0)
         for number, (end, (table, active)) in enumerate(
             zip(ends, encoded.values(), strict=True), start=1
         ):
             rows = np.flatnonzero(active[left])
             piece = slice(end - table.shape[1], end)
-            asked[number, rows, piece] = x[left[random.permutation(rows)], piece]
-        answers = tree.predict(asked.reshape(-1, x.shape[1])).reshape(len(asked), -1)
-        errors = ((answers - y[left]) ** 2).sum(axis=1)
+            shuffled[number, rows, piece] = x[left[random.permutation(rows)], piece]
+        predictions = tree.predict(shuffled.reshape(-1, x.shape[1])).reshape(len(shuffled), -1)
+        errors = ((predictions - y[left]) ** 2).sum(axis=1)
         losses += errors[1:] - errors[0]
     losses = np.maximum(losses, 0)
     explained = float(forest.oob_score_)

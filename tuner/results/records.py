@@ -1,91 +1,148 @@
-"""The table of trials: what every trial was, how it ended, and which is the best."""
+"""The table of trials: what each trial was, how it ended, and which is the best."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.files import write_json, write_text
 
+TABLE_FILE = "trials.json"
+COMPLETED, INFEASIBLE, FAILED = "completed", "infeasible", "failed"
+
 INTERNAL = "tuner/"
 """How the names of KerasTuner's own bookkeeping begin among the hyperparameters."""
 
 
-def hyperparameters(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the hyperparameters of a trial that a person chose to search: the active ones."""
-    return {name: value for name, value in values.items() if not name.startswith(INTERNAL)}
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial that ended; what is not known of it is None, or empty.
 
+    `record["score"]` answers like `record.score`.
 
-def describe(trial: Any, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a trial as JSON-able values.
-
-    Args:
-        trial: KerasTuner's, ended.
-        record: Of `durable.DurableOracle.records`.
-
-    Returns:
-        `trial_id`; `status`: `"completed"`, `"infeasible"` (over budget, and not trained) or
-        `"failed"`; `score`: the objective in the best epoch, None unless it completed; `model`;
-        `hyperparameters`: the active ones; `metrics`: of the best epoch, as Keras names them, and
-        `quantized_accuracy` (or `quantized_mean_absolute_error`) of the .tflite file on the
-        validation rows; `bytes` and `latency_ms` of that file; `parameters` of the model;
-        `excess`: `"size"`, `"latency"` or `"parameters"` -> how many times the limit; `seconds`
-        of training; `epochs` trained; `history`: a value per epoch for each measure; `message`:
-        why it failed, or what it exceeds. What is not known is None, or empty.
+    Attributes:
+        trial_id: KerasTuner's id, such as `"07"`.
+        status: `"completed"`, `"infeasible"` (over budget, and not trained) or `"failed"`.
+        score: The objective in the best epoch; None unless it completed.
+        model: Name of the model.
+        hyperparameters: Name -> value of the active ones.
+        metrics: Of the best epoch, as Keras names them, and `quantized_accuracy` (or
+            `quantized_mean_absolute_error`) of the .tflite file on the validation rows.
+        bytes: Size of that file.
+        latency_ms: Milliseconds of a call of it: median, batch 1, one thread.
+        parameters: Of the Keras model.
+        excess: `"size"`, `"latency"` or `"parameters"` -> by what factor it exceeds that limit.
+        seconds: Of training.
+        epochs: Trained.
+        history: Measure -> a value per epoch.
+        message: Why it failed, or which limits it exceeds.
     """
-    values = hyperparameters(trial.hyperparameters.values)
-    completed = trial.status == "COMPLETED" and not record.get("excess")
-    return {
-        "trial_id": trial.trial_id,
-        "status": "infeasible" if record.get("excess") else trial.status.lower(),
-        "score": float(trial.score) if completed else None,
-        "model": values.get("model"),
-        "hyperparameters": values,
-        "metrics": dict(record.get("metrics", {})) if completed else {},
-        "bytes": record.get("bytes"),
-        "latency_ms": record.get("latency_ms"),
-        "parameters": record.get("parameters"),
-        "excess": record.get("excess", {}),
-        "seconds": record.get("seconds"),
-        "epochs": record.get("epochs"),
-        "history": record.get("history", {}),
-        "message": record.get("message") or trial.message,
-    }
+
+    trial_id: str
+    status: str
+    score: float | None = None
+    model: str = ""
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    bytes: int | None = None
+    latency_ms: float | None = None
+    parameters: int | None = None
+    excess: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    epochs: int | None = None
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    message: str | None = None
+
+    @classmethod
+    def of(cls, trial: Any, extra: Mapping[str, Any]) -> TrialRecord:
+        """Returns the record of a trial of KerasTuner that ended.
+
+        Args:
+            trial: A `keras_tuner` trial.
+            extra: What KerasTuner does not keep of it: see `DurableOracle.records`.
+        """
+        chosen = {
+            name: value
+            for name, value in trial.hyperparameters.values.items()
+            if not name.startswith(INTERNAL)
+        }
+        excess = extra.get("excess") or {}
+        completed = trial.status == "COMPLETED" and not excess
+        measured = {name: extra.get(name) for name in _MEASURED}
+        return cls(
+            trial_id=trial.trial_id,
+            status=INFEASIBLE if excess else trial.status.lower(),
+            score=float(trial.score) if completed else None,
+            model=str(chosen.get("model")),
+            hyperparameters=chosen,
+            metrics=dict(extra.get("metrics", {})) if completed else {},
+            excess=excess,
+            history=extra.get("history", {}),
+            message=extra.get("message") or trial.message,
+            **measured,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the record as a JSON object, as `trials.json` has it."""
+        return {name: self[name] for name in self.keys()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrialRecord:
+        """Returns the record that `to_dict` wrote; what it does not know is left out."""
+        known = cls.keys()
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    @classmethod
+    def keys(cls) -> tuple[str, ...]:
+        """Returns the names of the fields, so that `dict(record)` works."""
+        return tuple(one.name for one in dataclasses.fields(cls))
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.keys():
+            raise KeyError(name)
+        return getattr(self, name)
 
 
-def ended(oracle: Any) -> list[dict[str, Any]]:
-    """Returns the trials that ended, in the order in which they started; see `describe`."""
+_MEASURED = ("bytes", "latency_ms", "parameters", "seconds", "epochs")
+
+
+def ended(oracle: Any) -> list[TrialRecord]:
+    """Returns the trials of an oracle that ended, in the order in which they started."""
     return [
-        describe(oracle.trials[name], oracle.records.get(name, {}))
+        TrialRecord.of(oracle.trials[name], oracle.records.get(name, {}))
         for name in oracle.start_order
         if oracle.trials[name].status in ("COMPLETED", "FAILED")
     ]
 
 
-def ranked(trials: Sequence[dict[str, Any]], direction: str) -> list[dict[str, Any]]:
+def ranked(trials: Iterable[TrialRecord], direction: str) -> list[TrialRecord]:
     """Returns the trials that have a score, the best first; of equals, the one with less loss.
 
     Args:
-        trials: See `describe`.
+        trials: In any order.
         direction: `"max"` or `"min"`.
     """
     sign = -1 if direction == "max" else 1
-    return sorted(
-        (trial for trial in trials if trial["score"] is not None),
-        key=lambda trial: (sign * trial["score"], trial["metrics"].get("val_loss", math.inf)),
-    )
+
+    def key(trial: TrialRecord) -> tuple[float, float]:
+        assert trial.score is not None
+        return sign * trial.score, trial.metrics.get("val_loss", math.inf)
+
+    return sorted((trial for trial in trials if trial.score is not None), key=key)
 
 
-def best(trials: Sequence[dict[str, Any]], direction: str) -> dict[str, Any] | None:
+def best(trials: Iterable[TrialRecord], direction: str) -> TrialRecord | None:
     """Returns the first of `ranked`, or None."""
     return next(iter(ranked(trials, direction)), None)
 
 
-def write_tables(directory: Path, trials: Sequence[dict[str, Any]]) -> None:
+def write_tables(directory: Path, trials: Sequence[TrialRecord]) -> None:
     """Writes `trials.json` and `trials.csv`, each whole or not at all.
 
     In the CSV every hyperparameter and every metric has a column; inactive ones are empty.
@@ -93,27 +150,21 @@ def write_tables(directory: Path, trials: Sequence[dict[str, Any]]) -> None:
     Raises:
         OutputError: The place cannot be written.
     """
-    write_json(directory / "trials.json", list(trials))
-    groups = ("hyperparameters", "metrics")
-    names = {
-        group: sorted({name for trial in trials for name in trial[group]} - {"model"})
-        for group in groups
-    }
+    write_json(directory / TABLE_FILE, [trial.to_dict() for trial in trials])
+    chosen = sorted({name for trial in trials for name in trial.hyperparameters} - {"model"})
+    metrics = sorted({name for trial in trials for name in trial.metrics})
+    head = ("trial_id", "status", "score", "model")
+    tail = (*_MEASURED, "message")
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    head = ("trial_id", "status", "score", "model")
-    tail = ("bytes", "latency_ms", "parameters", "seconds", "epochs")
-    writer.writerow(
-        [*head, *names["hyperparameters"], *names["metrics"], *tail, "message"],
-    )
+    writer.writerow([*head, *chosen, *metrics, *tail])
     for trial in trials:
-        middle = [trial[group].get(name) for group in groups for name in names[group]]
         writer.writerow(
             [
                 *(trial[name] for name in head),
-                *middle,
+                *(trial.hyperparameters.get(name) for name in chosen),
+                *(trial.metrics.get(name) for name in metrics),
                 *(trial[name] for name in tail),
-                trial["message"],
             ]
         )
     write_text(directory / "trials.csv", stream.getvalue())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.files import new_directory
+from keras_rnn_zoo.tuner.results.records import COMPLETED, TrialRecord
 
 EXPERIMENT = "search"
 """The log that declares the hyperparameters; the others are called `trial_<id>`."""
@@ -53,8 +54,8 @@ def write_logs(
     space: Sequence[Any],
     objective: str,
     measure: str,
-    trials: Sequence[dict[str, Any]],
-    records: Mapping[str, dict[str, Any]],
+    trials: Sequence[TrialRecord],
+    kept: Mapping[str, dict[str, Any]],
 ) -> None:
     """Writes the logs that are missing, and removes those of trials that did not end.
 
@@ -63,15 +64,15 @@ def write_logs(
         space: KerasTuner's hyperparameters, of all models.
         objective: Name of the score.
         measure: Of the task: `"accuracy"` or `"mean_absolute_error"`.
-        trials: See `records.describe`.
-        records: See `durable.DurableOracle.records`.
+        trials: Those that ended.
+        kept: Trial id -> what KerasTuner does not keep of it: see `DurableOracle.records`.
 
     Raises:
         OutputError: The place cannot be written.
     """
     from tensorboard.plugins.hparams import api, api_pb2, summary, summary_v2
 
-    legal = {EXPERIMENT, *(f"trial_{trial['trial_id']}" for trial in trials)}
+    legal = {EXPERIMENT, *(f"trial_{trial.trial_id}" for trial in trials)}
     for log in directory.glob("*") if directory.is_dir() else ():
         if log.name not in legal:
             shutil.rmtree(log, ignore_errors=True)
@@ -85,18 +86,18 @@ def write_logs(
     )
     _write(directory / EXPERIMENT, [declared], {})
     for trial in trials:
-        record = records.get(trial["trial_id"], {})
+        record = kept.get(trial.trial_id, {})
         started = record.get("started", 0.0)
-        completed = trial["status"] == "completed"
+        completed = trial.status == COMPLETED
         status = api_pb2.STATUS_SUCCESS if completed else api_pb2.STATUS_FAILURE
         scalars = {name: list(values) for name, values in record.get("history", {}).items()}
         for name in ("score", *_FIGURES):
             if trial[name] is not None:
                 scalars[name] = [trial[name]]
-        for name in trial["metrics"].keys() - scalars.keys():
-            scalars[name] = [trial["metrics"][name]]
+        for name in trial.metrics.keys() - scalars.keys():
+            scalars[name] = [trial.metrics[name]]
         summaries = [
-            summary_v2.hparams_pb(trial["hyperparameters"], trial["trial_id"], started),
-            summary.session_end_pb(status, started + (trial["seconds"] or 0.0)),
+            summary_v2.hparams_pb(trial.hyperparameters, trial.trial_id, started),
+            summary.session_end_pb(status, started + (trial.seconds or 0.0)),
         ]
-        _write(directory / f"trial_{trial['trial_id']}", summaries, scalars)
+        _write(directory / f"trial_{trial.trial_id}", summaries, scalars)

@@ -1,4 +1,4 @@
-"""A KerasTuner tuner that has an engine run the trials, several at once."""
+"""A KerasTuner tuner whose trials an engine runs, several at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import io
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from keras_rnn_zoo.tuner.engines import Engine
 from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel
 from keras_rnn_zoo.tuner.objectives import Objective
 from keras_rnn_zoo.tuner.results import front, records
-from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
+from keras_rnn_zoo.tuner.study.request import Request
 from keras_rnn_zoo.tuner.trials.job import (
     ABORTED,
     CHECKPOINT,
@@ -35,72 +34,42 @@ from keras_rnn_zoo.tuner.trials.trial import load_weights
 if TYPE_CHECKING:
     import keras
 
-# How long to wait for news before the line of progress is renewed.
-TICK_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What all trials of a search have in common.
-
-    Attributes:
-        data: Name of a model -> key of its arrays.
-        epochs: The most epochs of a trial.
-        batch_size: Rows per step.
-        patience: Epochs without a better validation loss before a trial stops; None never.
-        seed: Of initial weights, shuffling and dropout, together with the trial's number.
-        monitor: The measure of Keras that says which epoch is best, and `"max"` or `"min"`.
-        budget: What is measured, and the limits.
-        modules: Modules whose import registers the models, where the zoo does not.
-        callbacks: `"module:function"` that returns further Keras callbacks, or None.
-        keep: Checkpoints to keep, the best first, beside those of the front.
-    """
-
-    data: Mapping[str, str]
-    epochs: int
-    batch_size: int
-    patience: int | None
-    seed: int
-    monitor: tuple[str, str]
-    budget: DeviceBudget
-    modules: tuple[str, ...] = ()
-    callbacks: str | None = None
-    keep: int = 5
+# How long to wait for an event before the line of progress is renewed.
+REFRESH_SECONDS = 1.0
 
 
 class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
-    """Asks a durable oracle for trials, has them run, and tells it how they ended.
+    """Takes trials from a durable oracle, has them run, and reports to it how they ended.
 
     Args:
-        oracle: See `durable.durable`.
+        oracle: See `tuners._durable.durable`.
         hypermodel: The search space.
         objective: What the oracle optimizes.
-        settings: What all trials have in common.
+        request: What the search is asked to do.
+        data: Name of a model -> key of its arrays.
         directory: Where the search is; KerasTuner's state goes to `tuner/` in it, and is taken up
             again if there is one.
+
+    Attributes:
         on_end: Called after every trial that ended, with its id.
-        on_tick: Called now and then, with what each running trial does: id -> text.
-        needed: Returns the ids of trials whose checkpoints later trials may start from.
+        on_progress: Called now and then with what each running trial is doing: id -> text.
     """
 
     def __init__(
         self,
         oracle: Any,
         hypermodel: ZooHyperModel,
-        *,
         objective: Objective,
-        settings: Settings,
+        request: Request,
+        data: Mapping[str, str],
         directory: Path,
-        on_end: Callable[[str], None] = lambda _: None,
-        on_tick: Callable[[Mapping[str, str]], None] = lambda _: None,
-        needed: Callable[[], set[str]] = set,
     ):
         self.hypermodel: Any
         self.objective = objective
-        self.settings = settings
-        self.on_end = on_end
-        self.on_tick = on_tick
-        self.needed = needed
+        self.request = request
+        self.data = data
+        self.on_end: Callable[[str], None] = lambda _: None
+        self.on_progress: Callable[[Mapping[str, str]], None] = lambda _: None
         # KerasTuner says on stdout that it reloads; stdout belongs to the result.
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(
@@ -143,10 +112,10 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         """
         # KerasTuner knows a worker by an id, and gives it one trial at a time.
         free = [str(number) for number in range(engine.workers)]
-        working: dict[str, str] = {}
-        doing: dict[str, str] = {}
+        worker_of: dict[str, str] = {}
+        running: dict[str, str] = {}
         exhausted = False
-        fresh: list[str] = []
+        ended: list[str] = []
         while True:
             while free and not exhausted:
                 trial = self.oracle.create_trial(free[0])
@@ -154,50 +123,50 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
                     # STOPPED: there are no more. IDLE: what comes next depends on those running.
                     exhausted = trial.status == "STOPPED"
                     break
-                working[trial.trial_id] = free.pop(0)
-                doing[trial.trial_id] = "starting"
+                worker_of[trial.trial_id] = free.pop(0)
+                running[trial.trial_id] = "starting"
                 self.oracle.records[trial.trial_id] = {"started": time.time()}
                 engine.submit(self.job(trial))
             # What is written about those that ended, is written while the next ones run.
-            for name in fresh:
+            for name in ended:
                 self.on_end(name)
-            fresh.clear()
-            if not working:
+            ended.clear()
+            if not running:
                 return
-            events = engine.wait(TICK_SECONDS)
+            events = engine.wait(REFRESH_SECONDS)
             if not events:
-                self.on_tick(doing)
+                self.on_progress(running)
             for event in events:
                 if isinstance(event, Ended):
-                    free.append(working.pop(event.trial_id))
-                    doing.pop(event.trial_id)
+                    free.append(worker_of.pop(event.trial_id))
+                    running.pop(event.trial_id)
                     self._end(event.trial_id, event.outcome)
-                    fresh.append(event.trial_id)
+                    ended.append(event.trial_id)
                 else:
-                    doing[event.trial_id] = event.text
-                self.on_tick(doing)
+                    running[event.trial_id] = event.text
+                self.on_progress(running)
 
     def job(self, trial: Any) -> Job:
         """Returns what a trial has to do, as plain values."""
         values = trial.hyperparameters.values
         builder = self.hypermodel.builder(trial.hyperparameters)
-        settings = self.settings
+        options = self.request.options
         return Job(
             trial_id=trial.trial_id,
             model=builder.name,
             config=builder.config,
             learning_rate=float(trial.hyperparameters.get("learning_rate")),
             seed=self.seed_of(trial.trial_id),
-            epochs=int(values.get("tuner/epochs", settings.epochs)),
+            epochs=int(values.get("tuner/epochs", options.epochs)),
             initial_epoch=int(values.get("tuner/initial_epoch", 0)),
-            batch_size=settings.batch_size,
-            patience=settings.patience,
-            objective=settings.monitor,
-            data=settings.data[builder.name],
+            batch_size=options.batch_size,
+            patience=options.patience,
+            objective=self.objective.monitor,
+            data=self.data[builder.name],
             parent=values.get("tuner/trial_id"),
-            device=settings.budget.to_dict(),
-            modules=settings.modules,
-            callbacks=settings.callbacks,
+            device=self.request.budget.to_dict(),
+            modules=self.request.modules,
+            callbacks=self.request.callbacks,
         )
 
     def _end(self, trial_id: str, outcome: Outcome) -> None:
@@ -237,7 +206,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
     def seed_of(self, trial_id: str) -> int:
         """Returns the seed of a trial: the same whenever, and after whatever, it runs."""
         number = self.oracle.start_order.index(trial_id)
-        return int(np.random.SeedSequence([self.settings.seed, number]).generate_state(1)[0])
+        return int(np.random.SeedSequence([self.request.options.seed, number]).generate_state(1)[0])
 
     def load_model(self, trial: Any) -> keras.Model:
         """Returns the model of a trial with the weights of its best epoch.
@@ -263,8 +232,8 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         """Removes the checkpoints that nothing will be restored from."""
         trials = records.ended(self.oracle)
         direction = self.oracle.objective.direction
-        best = records.ranked(trials, direction)[: self.settings.keep]
-        kept = {trial["trial_id"] for trial in best} | self.needed()
+        best = records.ranked(trials, direction)[: self.request.options.keep]
+        kept = {trial.trial_id for trial in best} | self.request.algorithm.needed(self.oracle)
         kept |= set(front.front(trials, direction))
         # The one that is being written has another beginning to its name.
         for path in Path(self.project_dir).glob(f"trial_*/*{CHECKPOINT}"):

@@ -1,17 +1,20 @@
-"""What a person who waits for a search sees: a line per trial, and one that moves on a terminal."""
+"""The progress of a search on stderr: a line per trial and, on a terminal, one that is renewed."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_rnn_zoo.quantities import duration
+from keras_rnn_zoo.tuner.results.importance import common_names
+from keras_rnn_zoo.tuner.results.records import FAILED, INFEASIBLE, TrialRecord
 
 
-class Watcher:
+class ProgressDisplay:
     """Writes to stderr, because stdout belongs to the result.
 
     Args:
@@ -34,77 +37,71 @@ class Watcher:
             wipe = "\r\x1b[K" if self.live else ""
             print(f"{wipe}{line}", file=sys.stderr, flush=True)
 
-    def ended(
-        self,
-        trial: Mapping[str, Any],
-        number: int,
-        best: Mapping[str, Any] | None,
-    ) -> None:
+    def trial_ended(self, trial: TrialRecord, number: int, best: TrialRecord | None) -> None:
         """Writes the line of a trial that ended.
 
         Args:
-            trial: See `records.describe`.
-            number: The how manyth it was to start.
+            trial: Which.
+            number: Its place in the order in which trials started, from 1.
             best: The best trial so far, or None.
         """
         # One over budget takes a moment, and says nothing of how long the others take.
-        self._trained += trial["status"] != "infeasible"
+        self._trained += trial.status != INFEASIBLE
         values = "  ".join(
-            f"{name.removeprefix(trial['model'] + '.')}={_short(value)}"
-            for name, value in trial["hyperparameters"].items()
+            f"{name}={_short(value)}"
+            for name, value in common_names(trial).items()
             if name != "model"
         )
-        line = f"trial {number}/{self.total}  {trial['model']}  {values}  "
-        if trial["status"] == "infeasible":
-            line += str(trial["message"])
-        elif trial["score"] is None:
-            line += f"failed: {trial['message']}"
+        line = f"trial {number}/{self.total}  {trial.model}  {values}  "
+        if trial.status == INFEASIBLE:
+            line += str(trial.message)
+        elif trial.score is None:
+            line += f"failed: {trial.message}"
         else:
-            line += f"{self.objective} {trial['score']:.4f}"
-            if trial["bytes"] is not None:
-                line += f"  {trial['bytes'] / 1000:,.0f} kB"
-            if trial["latency_ms"] is not None:
-                line += f"  {trial['latency_ms']:.3g} ms"
+            line += f"{self.objective} {trial.score:.4f}"
+            if trial.bytes is not None:
+                line += f"  {trial.bytes / 1000:,.0f} kB"
+            if trial.latency_ms is not None:
+                line += f"  {trial.latency_ms:.3g} ms"
         if best is not None:
-            line += f"  best {best['score']:.4f} ({best['model']})"
-        if trial["seconds"] is not None:
-            line += f"  {trial['seconds']:.1f} s"
+            line += f"  best {best.score:.4f} ({best.model})"
+        if trial.seconds is not None:
+            line += f"  {trial.seconds:.1f} s"
         self.say(line)
 
-    def tick(
+    def update(
         self,
-        trials: Sequence[Mapping[str, Any]],
-        best: Mapping[str, Any] | None,
-        doing: Mapping[str, str],
+        trials: Sequence[TrialRecord],
+        best: TrialRecord | None,
+        running: Mapping[str, str],
         models: Mapping[str, str],
     ) -> None:
         """Renews the line that says how the search stands; for a terminal, see `live`.
 
         Args:
-            trials: Those that ended; see `records.describe`.
+            trials: Those that ended.
             best: The best of them, or None.
-            doing: Id of a running trial -> what it does.
+            running: Id of a running trial -> what it is doing.
             models: Id of a running trial -> its model.
         """
-        infeasible = sum(trial["status"] == "infeasible" for trial in trials)
-        failed = sum(trial["status"] == "failed" for trial in trials)
+        counts = Counter(trial.status for trial in trials)
         parts = [f"{len(trials)}/{self.total} done"]
-        if infeasible:
-            parts.append(f"{infeasible} over budget")
-        if failed:
-            parts.append(f"{failed} failed")
+        if counts[INFEASIBLE]:
+            parts.append(f"{counts[INFEASIBLE]} over budget")
+        if counts[FAILED]:
+            parts.append(f"{counts[FAILED]} failed")
         if best is not None:
-            parts.append(f"best {best['score']:.4f} ({best['model']})")
+            parts.append(f"best {best.score:.4f} ({best.model})")
         if self._trained:
             rest = self.total - len(trials)
             each = (time.monotonic() - self._started) / self._trained
             parts.append(f"about {duration(each * rest)} left")
-        parts += [f"{name} {models[name]}: {text}" for name, text in doing.items()]
+        parts += [f"{name} {models[name]}: {text}" for name, text in running.items()]
         line = "; ".join(parts)
         print(f"\r\x1b[K{_fitted(line)}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Wipes the line that moves."""
+        """Wipes the line that is renewed."""
         if self.live:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 

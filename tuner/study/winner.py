@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,26 +12,23 @@ from keras_rnn_zoo.training.fit import Fitted, evaluate
 from keras_rnn_zoo.training.prepare import Prepared
 from keras_rnn_zoo.training.run import RUN_FILE, Run
 from keras_rnn_zoo.training.train import save_run
-from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
+from keras_rnn_zoo.tuner.results.records import TrialRecord
 from keras_rnn_zoo.tuner.trials.trial import LATENCY_ROWS, write_file
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.tuner.study.loop import ZooTuner
 
-BEST, FRONT = "best", "front"
-
 # Keras averages over batches; the restored model is evaluated in batches of another size.
 RESTORED_TOLERANCE = 1e-3
 
 
-def over_budget(
-    tuner: ZooTuner, trial: Mapping[str, Any], prepared: Prepared, budget: DeviceBudget
-) -> str | None:
+def over_budget(tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> str | None:
     """Measures a trial's file once more, when nothing else runs.
 
     Returns:
         Which limits it exceeds, or None: the first measurement was right.
     """
+    budget = tuner.request.budget
     if budget.max_latency is None:
         return None  # size and parameters do not vary
     from keras_rnn_zoo.export.formats.measure import median_latency
@@ -40,23 +36,17 @@ def over_budget(
 
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
         path = Path(scratch) / "model.tflite"
-        model = tuner.load_model(tuner.oracle.trials[trial["trial_id"]])
+        model = tuner.load_model(tuner.oracle.trials[trial.trial_id])
         write_file(model, path, budget, prepared.x_train)
         samples = as_samples(model, prepared.x_train[:LATENCY_ROWS])
         latency = median_latency(path, samples, seconds=1.0, limit_ms=budget.max_latency)
-    values = {"size": trial["bytes"], "latency": latency, "parameters": trial["parameters"]}
+    values: dict[str, Any] = {"size": trial.bytes, "latency": latency}
+    values["parameters"] = trial.parameters
     excess = budget.excess(**values)
     return budget.explain(values, excess) if excess else None
 
 
-def save_trial(
-    directory: Path,
-    tuner: ZooTuner,
-    trial: Mapping[str, Any],
-    prepared: Prepared,
-    asked: Mapping[str, Any],
-    command: str | None,
-) -> Run:
+def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> Run:
     """Restores a trial, evaluates it on rows that no trial saw, and leaves it as a run.
 
     Args:
@@ -67,19 +57,19 @@ def save_trial(
     """
     if (directory / RUN_FILE).is_file():
         return Run.load(directory)
-    oracle = tuner.oracle
-    tried = oracle.trials[trial["trial_id"]]
+    oracle, options = tuner.oracle, tuner.request.options
+    tried = oracle.trials[trial.trial_id]
     model = tuner.load_model(tried)
     metrics = evaluate(prepared, model)
-    monitor = tuner.settings.monitor[0]
-    expected = trial["metrics"][monitor]
+    monitor = tuner.objective.monitor[0]
+    expected = trial.metrics[monitor]
     restored = metrics[f"validation_{monitor.removeprefix('val_')}"]
     if not abs(restored - expected) <= RESTORED_TOLERANCE * max(1.0, abs(expected)):
         raise SearchError(
             f"Trial {trial['trial_id']} had a {monitor} of {expected:.6g}, and restored it has "
             f"{restored:.6g}: its weights are damaged. Search again in a new directory."
         )
-    steps = [oracle.records[name] for name in _chain(oracle, trial["trial_id"])]
+    steps = [oracle.records[name] for name in _lineage(oracle, trial.trial_id)]
     history = {
         name: [value for step in steps for value in step["history"][name]]
         for name in steps[-1]["history"]
@@ -88,22 +78,22 @@ def save_trial(
     metrics["seconds"] = round(sum(step["seconds"] for step in steps), 3)
     metrics["parameters"] = int(model.count_params())
     hyperparameters = {
-        "learning_rate": trial["hyperparameters"]["learning_rate"],
-        "epochs": asked["epochs"],
-        "batch_size": asked["batch_size"],
-        "patience": asked["patience"],
-        "best_epoch": metrics["epochs"] - trial["epochs"] + tried.best_step + 1,
-        "tuner": asked["tuner"],
-        "trial_id": trial["trial_id"],
+        "learning_rate": trial.hyperparameters["learning_rate"],
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "patience": options.patience,
+        "best_epoch": metrics["epochs"] - (trial.epochs or 0) + tried.best_step + 1,
+        "tuner": options.tuner,
+        "trial_id": trial.trial_id,
     }
     builder = tuner.hypermodel.builder(tried.hyperparameters)
     fitted = Fitted(model, builder, history, metrics, hyperparameters)
     with new_directory(directory) as temporary:
-        save_run(temporary, prepared, fitted, seed=asked["seed"], command=command)
+        save_run(temporary, prepared, fitted, seed=options.seed, command=tuner.request.command)
     return Run.load(directory)
 
 
-def _chain(oracle: Any, trial_id: str) -> list[str]:
+def _lineage(oracle: Any, trial_id: str) -> list[str]:
     """Returns the trials whose training led to this one's weights, itself last."""
     parent = oracle.trials[trial_id].hyperparameters.values.get("tuner/trial_id")
-    return [*(_chain(oracle, parent) if parent else ()), trial_id]
+    return [*(_lineage(oracle, parent) if parent else ()), trial_id]

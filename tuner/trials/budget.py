@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.options import Options, option
+from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds
 
-# Attribute -> what is limited, and how a person says an amount of it.
+# Attribute -> what is limited, and how an amount of it is written for a person.
 _LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "max_size": ("size", lambda value: f"{value / 1000:,.1f} kB"),
     "max_latency": ("latency", lambda value: f"{value:.3g} ms"),
@@ -16,49 +21,85 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
+def _limit(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    found = value.item() if hasattr(value, "item") else value
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < math.inf:
+        raise ConfigError(f"{name} is a number above 0. Received: {value!r}")
+    return found
+
+
+def _quantization(name: str, value: Any) -> Any:
+    from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+
+    QUANTIZATIONS.get(value)
+    return value
+
+
+def _target(name: str, value: Any) -> Any:
+    from keras_rnn_zoo.export.targets import TARGETS
+
+    TARGETS.get(value)
+    return value
+
+
 @dataclass(frozen=True)
-class DeviceBudget:
-    """Limits of a model on a device, and the file that has to keep them.
+class DeviceBudget(Options):
+    """Limits of a model on a device, and the .tflite file that has to keep them.
 
     Attributes:
         max_size: Bytes of the .tflite file; None sets no limit.
-        max_latency: Milliseconds of a call, median, batch 1, one thread of this machine.
+        max_latency: Milliseconds of a call: median, batch 1, one thread of this machine.
         max_parameters: Of the Keras model.
-        quantize: Quantization mode of the file.
+        quantization: Quantization mode of the file; see `keras_rnn_zoo.export.QUANTIZATIONS`.
         target: The client that the file is for; see `keras_rnn_zoo.export.TARGETS`.
+
+    Raises:
+        ConfigError: A limit is not a number above 0, or the target does not take the mode.
+        UnknownNameError: No such quantization mode or target.
     """
 
-    max_size: int | None = None
-    max_latency: float | None = None
-    max_parameters: int | None = None
-    quantize: str = "dynamic"
-    target: str = "litert"
+    RENAMED: ClassVar[Mapping[str, str]] = {"quantize": "quantization"}
 
-    def check(self) -> None:
-        """Refuses limits that are none, and unknown modes and targets.
+    max_size: int | None = option(
+        None,
+        "The largest .tflite file, such as 300KB.",
+        _limit,
+        metavar="SIZE",
+        parse=parse_bytes,
+        shown_default="no limit",
+    )
+    max_latency: float | None = option(
+        None,
+        "The longest call of it on one thread of this machine, such as 2ms.",
+        _limit,
+        metavar="TIME",
+        parse=parse_milliseconds,
+        shown_default="no limit",
+    )
+    max_parameters: int | None = option(
+        None, "The most parameters of the model.", _limit, metavar="N", shown_default="no limit"
+    )
+    quantization: str = option("dynamic", "Which file is measured.", _quantization, metavar="NAME")
+    target: str = option("litert", "The client that the file is for.", _target, metavar="NAME")
 
-        Raises:
-            ConfigError: A limit is no number above 0, or the target does not take the mode.
-            UnknownNameError: No such quantization mode or target.
-        """
-        from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+    def __post_init__(self) -> None:
         from keras_rnn_zoo.export.targets import TARGETS
 
-        for attribute in _LIMITS:
-            value = getattr(self, attribute)
-            if value is not None and (isinstance(value, bool) or not value > 0):
-                raise ConfigError(f"{attribute} is a number above 0. Received: {value!r}")
-        QUANTIZATIONS.get(self.quantize)
-        TARGETS.get(self.target).check_quantization(self.quantize)
+        super().__post_init__()
+        TARGETS.get(self.target).check_quantization(self.quantization)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the content as a JSON object."""
-        return asdict(self)
+    @property
+    def quantize(self) -> str:
+        """The old name of `quantization`."""
+        warnings.warn("quantize is called quantization now.", FutureWarning, stacklevel=2)
+        return self.quantization
 
     def excess(
         self, *, size: int | None, latency: float | None, parameters: int | None
     ) -> dict[str, float]:
-        """Returns how many times each limit a model is that exceeds it.
+        """Returns by what factor a model exceeds each limit that it does not keep.
 
         Args:
             size: Bytes of its file, None where they are not known.
@@ -77,14 +118,29 @@ class DeviceBudget:
         return found
 
     def explain(self, values: Mapping[str, Any], excess: Mapping[str, float]) -> str:
-        """Returns a line that says which limits are exceeded, and by what.
+        """Returns a line that names the limits that are exceeded, and by what.
 
         Args:
             values: `"size"`, `"latency"`, `"parameters"` -> of the model.
             excess: Returned by `excess`.
         """
         return "over budget: " + ", ".join(
-            f"{name} {say(values[name])}, allowed {say(getattr(self, attribute))}"
-            for attribute, (name, say) in _LIMITS.items()
+            f"{name} {written(values[name])}, allowed {written(getattr(self, attribute))}"
+            for attribute, (name, written) in _LIMITS.items()
             if name in excess
         )
+
+
+def _with_old_names(init: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(init)
+    def accepting(self: DeviceBudget, *args: Any, **values: Any) -> None:
+        for old, new in self.RENAMED.items():
+            if old in values:
+                warnings.warn(f"{old} is called {new} now.", FutureWarning, stacklevel=2)
+                values[new] = values.pop(old)
+        init(self, *args, **values)
+
+    return accepting
+
+
+DeviceBudget.__init__ = _with_old_names(DeviceBudget.__init__)  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""What a trial is asked to do, and what came of it: plain values, for a process anywhere.
+"""What a trial has to do, and its outcome: plain values, for a process anywhere.
 
 The search decides; a job says all that a trial needs to know, so that another process, or another
 machine, can run it without the search's objects. Nothing here imports TensorFlow.
@@ -73,7 +73,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """The outcome of a job.
 
     Attributes:
         status: `"completed"`; `"infeasible"`: over budget, so it was not trained; `"failed"`;
@@ -85,7 +85,7 @@ class Outcome:
         parameters: Of the model.
         bytes: Size of the .tflite file; None where it was not measured.
         latency_ms: Median of a call of it, batch 1, one thread.
-        excess: Limit -> how many times the limit the model is, for those that it exceeds.
+        excess: Limit -> by what factor the model exceeds it, for those that it exceeds.
         seconds: What took how long: `"build"`, `"measure"`, `"train"`, `"score"`.
     """
 
@@ -111,7 +111,7 @@ class Progress:
 
     Attributes:
         trial_id: Which.
-        text: `"epoch 2/4, batch 10/352"`, or what else it does.
+        text: `"epoch 2/4, batch 10/352"`, or what else it is doing.
     """
 
     trial_id: str
@@ -124,15 +124,15 @@ class Ended:
 
     Attributes:
         trial_id: Which.
-        outcome: What came of it. A process that died, hung or was lost is a failure.
+        outcome: See `Outcome`. A process that died, hung or was lost is a failure.
     """
 
     trial_id: str
     outcome: Outcome
 
 
-Tell = Callable[[str], None]
-"""Takes a line that says how far a trial is."""
+Report = Callable[[str], None]
+"""Takes a line about the progress of a trial."""
 
 Place = Callable[[str], Path]
 """Returns the directory of a trial, which exists."""

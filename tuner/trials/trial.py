@@ -29,7 +29,7 @@ from keras_rnn_zoo.tuner.trials.job import (
     Arrays,
     Job,
     Outcome,
-    Tell,
+    Report,
 )
 
 if TYPE_CHECKING:
@@ -52,18 +52,18 @@ class Trial:
         arrays: To train and validate on; not written to.
         directory: Where the checkpoint goes; it exists.
         parent: The checkpoint to start from, or None.
-        tell: Called with how far it is.
+        report: Called with lines about its progress.
     """
 
     def __init__(
-        self, job: Job, arrays: Arrays, directory: Path, parent: Path | None, tell: Tell
+        self, job: Job, arrays: Arrays, directory: Path, parent: Path | None, report: Report
     ) -> None:
         self.job = job
         self.arrays = arrays
         self.directory = directory
         self.parent = parent
-        self.tell = tell
-        self.budget = DeviceBudget(**job.device)
+        self.report = report
+        self.budget = DeviceBudget.from_dict(job.device)
         self.found: dict[str, Any] = {}
         self.seconds: dict[str, float] = {}
 
@@ -71,7 +71,7 @@ class Trial:
         """Builds, measures, trains and scores the model.
 
         Returns:
-            What came of it; whatever goes wrong is a failure with the reason.
+            The outcome; whatever goes wrong is a failure with the reason.
         """
         try:
             return self._run()
@@ -84,8 +84,8 @@ class Trial:
         import keras
 
         keras.utils.set_random_seed(self.job.seed)
-        reference = self.job.callbacks
-        callbacks = list(pkgutil.resolve_name(reference)()) if reference else []
+        factory = self.job.callbacks
+        callbacks = list(pkgutil.resolve_name(factory)()) if factory else []
         with self._timed("build"):
             model = self._build()
         self.found["parameters"] = int(model.count_params())
@@ -138,10 +138,10 @@ class Trial:
             return
         from keras_rnn_zoo.export.formats.measure import measure
 
-        self.tell("measuring")
+        self.report("measuring")
         measured = measure(
             model,
-            quantization=budget.quantize,
+            quantization=budget.quantization,
             target=budget.target,
             samples=self.arrays["x_train"][:LATENCY_ROWS],
             limit_ms=budget.max_latency,
@@ -183,7 +183,7 @@ class Trial:
             callbacks=[
                 *callbacks,
                 _best_weights(self.job.objective, self.directory / CHECKPOINT),
-                _watch(self.tell),
+                _progress(self.report),
                 keras.callbacks.TerminateOnNaN(),
             ],
             verbose=0,
@@ -202,7 +202,7 @@ class Trial:
         from keras_rnn_zoo.export.formats.measure import median_latency, score
         from keras_rnn_zoo.export.keras_model.samples import as_samples
 
-        self.tell("scoring the file")
+        self.report("scoring the file")
         load_weights(model, self.directory / CHECKPOINT)
         path = self.directory / "model.tflite"
         try:
@@ -222,9 +222,11 @@ class Trial:
             path.unlink(missing_ok=True)
 
 
-def run_job(job: Job, arrays: Arrays, directory: Path, parent: Path | None, tell: Tell) -> Outcome:
+def run_job(
+    job: Job, arrays: Arrays, directory: Path, parent: Path | None, report: Report
+) -> Outcome:
     """Runs a job; see `Trial`."""
-    return Trial(job, arrays, directory, parent, tell).run()
+    return Trial(job, arrays, directory, parent, report).run()
 
 
 def write_file(model: keras.Model, path: Path, budget: DeviceBudget, x: np.ndarray) -> None:
@@ -241,7 +243,7 @@ def write_file(model: keras.Model, path: Path, budget: DeviceBudget, x: np.ndarr
     write_trained(
         model,
         path,
-        quantization=budget.quantize,
+        quantization=budget.quantization,
         target=budget.target,
         representative_data=x[:CALIBRATION_ROWS],
     )
@@ -305,13 +307,13 @@ def _best_weights(objective: tuple[str, str], path: Path) -> Any:
     return BestWeights()
 
 
-def _watch(tell: Tell) -> Any:
+def _progress(report: Report) -> Any:
     """Returns a callback that says how far training is, and ends one that diverges."""
     import keras
 
-    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    class ReportProgress(keras.callbacks.Callback):  # type: ignore[misc]
         epoch = 0
-        told = 0.0
+        reported = 0.0
         first = math.nan
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -319,10 +321,10 @@ def _watch(tell: Tell) -> Any:
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             now = time.perf_counter()
-            if now - self.told > 0.5:
-                self.told = now
+            if now - self.reported > 0.5:
+                self.reported = now
                 epochs, steps = self.params.get("epochs"), self.params.get("steps")
-                tell(f"epoch {self.epoch + 1}/{epochs}, batch {batch + 1}/{steps}")
+                report(f"epoch {self.epoch + 1}/{epochs}, batch {batch + 1}/{steps}")
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             loss = (logs or {}).get("val_loss", math.nan)
@@ -332,4 +334,4 @@ def _watch(tell: Tell) -> Any:
             if not loss <= DIVERGED * (1.0 + self.first):
                 self.model.stop_training = True
 
-    return Watch()
+    return ReportProgress()

@@ -1,21 +1,22 @@
-"""Search algorithms: a file per tuner, each registering an `Algorithm` in `TUNERS`.
+"""Search algorithms: a file per tuner, each registering an `Algorithm`.
 
-A new file in this package, or an entry point in the group `keras_rnn_zoo.tuners`, is a new tuner.
-Importing one must not import KerasTuner, which imports TensorFlow.
+A new file in this package, or an entry point of another one in the group `keras_rnn_zoo.tuners`, is
+a new tuner. Importing one must not import KerasTuner, which imports TensorFlow.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.tuner.plugins import check_plugin
 
 if TYPE_CHECKING:
     import keras_tuner
 
-__all__ = ["TUNERS", "Algorithm", "Plan"]
+__all__ = ["TUNERS", "Algorithm", "Plan", "register_tuner"]
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,31 @@ class Plan:
 
 
 class Algorithm(ABC):
-    """One way to choose trials. Subclass, then register an instance.
+    """One way to choose trials: subclass it, and decorate the class with `register_tuner`.
+
+    ```python
+    @register_tuner
+    class Defaults(Algorithm):
+        name = "defaults"
+        description = "Tries the default of every hyperparameter, once."
+
+        def oracle(self, plan):
+            from my_package.oracles import DefaultsOracle  # may import KerasTuner
+
+            return durable(DefaultsOracle)(max_trials=plan.max_trials, **plan.arguments())
+    ```
 
     Attributes:
-        name: The registry name.
-        description: One line.
+        name: The name to choose it by.
+        description: One line, for the command line's help.
     """
 
-    name: str
-    description: str
+    name: ClassVar[str]
+    description: ClassVar[str]
 
     @abstractmethod
     def oracle(self, plan: Plan) -> keras_tuner.Oracle:
-        """Returns a KerasTuner oracle made durable; see `durable.durable`.
+        """Returns a KerasTuner oracle made durable by `keras_rnn_zoo.tuner.durable`.
 
         What it proposes must follow from its saved state alone, so that a search that is stopped
         and resumed goes on as if it had not been.
@@ -75,3 +88,19 @@ class Algorithm(ABC):
 TUNERS: Registry[Algorithm] = Registry(
     "tuner", "keras_rnn_zoo.tuner.tuners", "keras_rnn_zoo.tuners"
 )
+Registered = TypeVar("Registered", bound=type[Algorithm])
+
+
+def register_tuner(algorithm: Registered) -> Registered:
+    """Adds a way to choose trials; a class decorator.
+
+    Args:
+        algorithm: A subclass of `Algorithm` that can be made without arguments.
+
+    Raises:
+        ConfigError: The message says what it lacks.
+        DuplicateNameError: Another tuner has the name.
+    """
+    check_plugin(algorithm, Algorithm, "register_tuner")
+    TUNERS.register(algorithm.name, algorithm())
+    return algorithm

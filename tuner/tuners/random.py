@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_rnn_zoo.tuner.tuners import TUNERS, Algorithm, Plan
+from keras_rnn_zoo.tuner.tuners import Algorithm, Plan, register_tuner
 
 if TYPE_CHECKING:
     import keras_tuner
 
 
+@register_tuner
 class Random(Algorithm):
     """Draws every hyperparameter at random; no combination twice."""
 
@@ -24,6 +25,3 @@ class Random(Algorithm):
 
         cls = durable(keras_tuner.oracles.RandomSearchOracle)
         return cls(max_trials=plan.max_trials, **plan.arguments())
-
-
-TUNERS.register(Random.name, Random())

@@ -6,25 +6,26 @@ import sys
 
 import pytest
 
+from keras_rnn_zoo.tuner.results.records import TrialRecord
 from keras_rnn_zoo.tuner.study import progress
 
 
 def make_trial(status, score=None, model="gru"):
-    return {
-        "trial_id": "0",
-        "status": status,
-        "score": score,
-        "model": model,
-        "hyperparameters": {"model": model, "gru.units": 8, "learning_rate": 0.00123},
-        "bytes": 12_345,
-        "latency_ms": 0.1234,
-        "seconds": None if status == "infeasible" else 10.0,
-        "message": None if status == "completed" else "what went wrong",
-    }
+    return TrialRecord(
+        trial_id="0",
+        status=status,
+        score=score,
+        model=model,
+        hyperparameters={"model": model, "gru.units": 8, "learning_rate": 0.00123},
+        bytes=12_345,
+        latency_ms=0.1234,
+        seconds=None if status == "infeasible" else 10.0,
+        message=None if status == "completed" else "what went wrong",
+    )
 
 
 @pytest.fixture
-def watch(monkeypatch, capsys):
+def shown(monkeypatch, capsys):
     """Returns what a terminal shows after trials that took so long, while one is running."""
     clock = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
@@ -32,23 +33,23 @@ def watch(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
 
     def show(*trials, seconds=0.0):
-        watcher = progress.Watcher(True, 12, "val_accuracy")
-        done = [trial for trial in trials if trial["status"] == "completed"]
-        best = max(done, key=lambda trial: trial["score"], default=None)
+        display = progress.ProgressDisplay(True, 12, "val_accuracy")
+        done = [trial for trial in trials if trial.status == "completed"]
+        best = max(done, key=lambda trial: trial.score, default=None)
         for number, trial in enumerate(trials, 1):
-            watcher.ended(trial, number, best)
+            display.trial_ended(trial, number, best)
         clock[0] += seconds
-        watcher.tick(trials, best, {"7": "epoch 2/4, batch 10/352"}, {"7": "lstm"})
-        watcher.close()
+        display.update(trials, best, {"7": "epoch 2/4, batch 10/352"}, {"7": "lstm"})
+        display.close()
         return capsys.readouterr().err.replace("\r\x1b[K", "\n").strip().splitlines()
 
     return show
 
 
-def test_a_line_for_each_trial_and_one_for_the_search(watch):
+def test_a_line_for_each_trial_and_one_for_the_search(shown):
     completed, failed = make_trial("completed", 0.75), make_trial("failed")
     lines = [
-        line for line in watch(completed, failed, make_trial("infeasible"), seconds=30) if line
+        line for line in shown(completed, failed, make_trial("infeasible"), seconds=30) if line
     ]
     chosen = "gru  units=8  learning_rate=0.00123"
     assert lines == [
@@ -60,9 +61,9 @@ def test_a_line_for_each_trial_and_one_for_the_search(watch):
     ]
 
 
-def test_trials_over_budget_do_not_tell_how_long_the_rest_will_take(watch):
+def test_trials_over_budget_do_not_tell_how_long_the_rest_will_take(shown):
     over = make_trial("infeasible")
-    assert "left" not in watch(over, over, seconds=4)[-1]
+    assert "left" not in shown(over, over, seconds=4)[-1]
     assert (
-        "about 4 min 30 s left" in watch(over, over, make_trial("completed", 0.5), seconds=30)[-1]
+        "about 4 min 30 s left" in shown(over, over, make_trial("completed", 0.5), seconds=30)[-1]
     )

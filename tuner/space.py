@@ -1,12 +1,10 @@
-"""What a search is asked, checked before KerasTuner is imported or any data are read."""
+"""What is searched over: models, their spaces, learning rates; checked without KerasTuner."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from keras_rnn_zoo.builder import MODELS
 from keras_rnn_zoo.errors import ConfigError, listed, nearest
@@ -59,14 +57,13 @@ def check_learning_rate(learning_rate: Any) -> LearningRate:
     Raises:
         ConfigError: It is neither.
     """
+    single = isinstance(learning_rate, str) or not hasattr(learning_rate, "__iter__")
     try:
-        if not np.ndim(learning_rate):
-            if 0 < learning_rate < math.inf:
-                return float(learning_rate)
-        else:
-            least, greatest = (float(rate) for rate in learning_rate)
-            if 0 < least < greatest < math.inf:
-                return least, greatest
+        rates = [learning_rate] if single else [float(rate) for rate in learning_rate]
+        if single and 0 < learning_rate < math.inf:
+            return float(learning_rate)
+        if len(rates) == 2 and 0 < rates[0] < rates[1] < math.inf:
+            return rates[0], rates[1]
     except (TypeError, ValueError):
         pass
     raise ConfigError(

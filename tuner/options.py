@@ -1,0 +1,162 @@
+"""The options of a search: names, defaults, limits and help, checked without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.options import Options, number, one_of, option, optional, text, whole
+from keras_rnn_zoo.tasks import TASKS
+from keras_rnn_zoo.tuner.engines import ENGINES
+from keras_rnn_zoo.tuner.space import LearningRate, Space, check_learning_rate
+from keras_rnn_zoo.tuner.tuners import TUNERS
+
+SIDES = ("post", "pre")
+
+
+def _registered(registry: Any) -> Any:
+    def check(name: str, value: Any) -> Any:
+        registry.get(value)
+        return value
+
+    return check
+
+
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise ConfigError(f"{name} is a dict. Received: {value!r}")
+    return dict(value or {})
+
+
+def _seed(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32 - 1:
+        raise ConfigError(f"{name} is a whole number from 0 to {2**32 - 2}. Received: {value!r}")
+    return value
+
+
+def _validation_split(name: str, value: Any) -> float:
+    try:
+        return float(number(above=0, below=1)(name, value))
+    except ConfigError:
+        raise ConfigError(
+            f"A search compares trials on validation rows: {name} is above 0 and below 1. "
+            f"Received: {value!r}"
+        ) from None
+
+
+def _seconds(name: str, value: Any) -> float:
+    try:
+        return float(number(above=0)(name, value))
+    except ConfigError:
+        raise ConfigError(f"{name} is a number of seconds. Received: {value!r}") from None
+
+
+def _rates(written: str) -> Any:
+    """Returns one rate or several; whether they can be used is for the check to say."""
+    try:
+        rates = [float(part) for part in written.split(",")]
+    except ValueError:
+        return written
+    return rates[0] if len(rates) == 1 else tuple(rates)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(Options):
+    """How a search is done; what is searched over, the data and the budget are said beside it.
+
+    Attributes:
+        RUNNING: Options that change how trials are run and not what they find: a search may be
+            continued with others.
+    """
+
+    RUNNING: ClassVar[tuple[str, ...]] = (
+        "workers",
+        "engine",
+        "engine_options",
+        "trial_timeout",
+        "keep",
+    )
+
+    tuner: str = option(
+        "random", "How the next trial is chosen.", _registered(TUNERS), metavar="NAME"
+    )
+    max_trials: int = option(
+        10,
+        "The most trials. A model that Hyperband trains further counts as another trial.",
+        whole(least=1),
+        metavar="N",
+    )
+    config: Mapping[str, Any] = option(
+        None, "Config values of all models; these are not searched.", _mapping, flag=""
+    )
+    spaces: Mapping[str, Space] | None = option(
+        None, "Search spaces to use instead of the models' own; see `ZooHyperModel`.", flag=""
+    )
+    learning_rate: LearningRate = option(
+        (1e-4, 1e-2),
+        "The least and the greatest rate of Adam to search between, or one to fix it.",
+        lambda _, value: check_learning_rate(value),
+        metavar="RATES",
+        parse=_rates,
+        shown_default="1e-4,1e-2",
+    )
+    epochs: int = option(4, "The most epochs of a trial.", whole(least=1), metavar="N")
+    batch_size: int = option(64, "Rows per step.", whole(least=1), metavar="N")
+    patience: int | None = option(
+        2,
+        "Stop a trial after this many epochs without a better validation loss.",
+        optional(whole(least=1)),
+        metavar="N",
+    )
+    validation_split: float = option(
+        0.1, "Part of the training rows to validate on.", _validation_split, metavar="PART"
+    )
+    seed: int = option(0, "Of every random choice.", _seed, metavar="N")
+    text_column: str = option("text", "Column of a table with the texts.", text, metavar="NAME")
+    label_column: str = option("label", "Column of a table with the labels.", text, metavar="NAME")
+    task: str | None = option(
+        None,
+        f"What to answer: {', '.join(TASKS)}.",
+        optional(one_of(TASKS)),
+        metavar="TASK",
+        shown_default="what the labels look like",
+    )
+    padding: str = option(
+        "post", "Fill short inputs on the right (post) or on the left (pre).", one_of(SIDES)
+    )
+    truncating: str = option(
+        "pre", "Cut the beginning (pre) or the end (post) of long inputs.", one_of(SIDES)
+    )
+    objective: str | None = option(
+        None,
+        "What to optimize: accuracy, quantized_accuracy, loss, size, latency, parameters, seconds, "
+        "or a weighted sum such as 'quantized_accuracy - 0.02*latency'.",
+        optional(text),
+        metavar="TEXT",
+        shown_default="accuracy, or the mean absolute error of a regression",
+    )
+    workers: int = option(1, "Trials that run at once.", whole(least=1), metavar="N")
+    engine: str = option("local", "Where trials run.", _registered(ENGINES), metavar="NAME")
+    engine_options: Mapping[str, Any] = option(
+        None, "Options of the engine: `address` for `ray`.", _mapping, flag=""
+    )
+    trial_timeout: float | None = option(
+        None,
+        "Stop a trial that takes longer.",
+        optional(_seconds),
+        metavar="SECONDS",
+        shown_default="no limit",
+    )
+    keep: int = option(5, "Checkpoints to keep, of the best trials.", whole(least=1), metavar="K")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the options as a JSON object; `spaces`, which are code, are left out."""
+        values = {**super().to_dict()}
+        del values["spaces"]
+        return values
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what decides which trials a search makes and how they are compared."""
+        return {k: v for k, v in self.to_dict().items() if k not in (*self.RUNNING, "schema")}

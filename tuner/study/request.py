@@ -1,0 +1,136 @@
+"""What a search is asked to do, all but the data: models, options, budget, what trials import."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_rnn_zoo.builder import MODELS, list_models
+from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.training.prepare import check_config
+from keras_rnn_zoo.tuner.engines import ENGINES, Engine
+from keras_rnn_zoo.tuner.options import SearchOptions
+from keras_rnn_zoo.tuner.space import check_models, check_spaces
+from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
+from keras_rnn_zoo.tuner.tuners import TUNERS, Algorithm
+
+Callbacks = str | Callable[[], Sequence[Any]] | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a search is asked to do.
+
+    Attributes:
+        models: Names of the models.
+        options: How the search is done.
+        budget: What is measured, and the limits.
+        modules: Modules whose import registers the models, where the zoo does not.
+        callbacks: `"module:function"` that returns further Keras callbacks, or None.
+        command: The command line that asked, for the record.
+    """
+
+    models: tuple[str, ...]
+    options: SearchOptions
+    budget: DeviceBudget
+    modules: tuple[str, ...] = ()
+    callbacks: str | None = None
+    command: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        models: Sequence[str] | str | None,
+        options: SearchOptions,
+        budget: DeviceBudget | None,
+        callbacks: Callbacks,
+        command: str | None,
+    ) -> Request:
+        """Returns a request that is checked as far as it can be without TensorFlow and the data.
+
+        Args:
+            models: None takes all but the cell loops.
+            options: See `SearchOptions`.
+            budget: None is one without limits.
+            callbacks: A function of a module, or its name.
+            command: See `Request`.
+
+        Raises:
+            UnknownNameError: No such model.
+            ConfigError: A model, a search space, a config value or the callbacks cannot be used.
+        """
+        if models is None:
+            models = [name for name in list_models() if not name.endswith("_cell")]
+        names = check_models(models)
+        check_spaces(names, options.spaces)
+        check_config(names, options.config)
+        return cls(
+            models=names,
+            options=options,
+            budget=budget or DeviceBudget(),
+            modules=_modules(names),
+            callbacks=_importable(callbacks),
+            command=command,
+        )
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What chooses the trials."""
+        return TUNERS.get(self.options.tuner)
+
+    @property
+    def engine(self) -> type[Engine]:
+        """What runs the trials."""
+        return ENGINES.get(self.options.engine)
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what tells this search from others, as `search.json` has it."""
+        return {
+            "schema": self.options.SCHEMA,
+            "models": list(self.models),
+            **self.options.identity(),
+            "device": self.budget.to_dict(),
+        }
+
+
+def _modules(models: Sequence[str]) -> tuple[str, ...]:
+    """Returns the modules that another process must import to know the models.
+
+    Raises:
+        ConfigError: A model is defined where no other process finds it.
+    """
+    found = dict.fromkeys(str(MODELS.get(name).__module__) for name in models)
+    if "__main__" in found:
+        raise ConfigError(
+            "Trials run in processes of their own, and a model that is defined in a script or a "
+            "notebook is not known there. Put it into a module of its own, and import that."
+        )
+    return tuple(name for name in found if not name.startswith("keras_rnn_zoo."))
+
+
+def _importable(callbacks: Callbacks) -> str | None:
+    """Returns the function that makes callbacks as `"module:function"`.
+
+    Raises:
+        ConfigError: It cannot be found by such a name.
+    """
+    if callbacks is None:
+        return None
+    name: Any = callbacks
+    if not isinstance(callbacks, str):
+        module = getattr(callbacks, "__module__", None)
+        name = f"{module}:{getattr(callbacks, '__qualname__', callbacks)}"
+    try:
+        found: Any = None if name.startswith("__main__:") else pkgutil.resolve_name(name)
+        same = isinstance(callbacks, str) or found is callbacks
+        if ":" in name and callable(found) and same:  # a module alone resolves, too
+            return str(name)
+    except (ImportError, AttributeError, ValueError):
+        pass
+    raise ConfigError(
+        "callbacks is a function that returns Keras callbacks, of a module that can be imported "
+        "(trials run in processes of their own), or its name as 'module:function'. Received: "
+        f"{callbacks!r}"
+    )

@@ -1,0 +1,199 @@
+"""The course of a search: trials run, tables and pages follow them, a winner ends it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+
+from keras_rnn_zoo.errors import MissingExtraError, SearchError
+from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.training.prepare import Prepared
+from keras_rnn_zoo.training.run import RUN_FILE, Run
+from keras_rnn_zoo.tuner.engines import Engine
+from keras_rnn_zoo.tuner.results import records, tensorboard
+from keras_rnn_zoo.tuner.results.front import front as front_of
+from keras_rnn_zoo.tuner.results.page import REPORT_FILE, write_report
+from keras_rnn_zoo.tuner.results.records import FAILED, INFEASIBLE, TrialRecord
+from keras_rnn_zoo.tuner.results.search import BEST, FRONT
+from keras_rnn_zoo.tuner.study.directory import LOGS, SearchDirectory
+from keras_rnn_zoo.tuner.study.loop import ZooTuner
+from keras_rnn_zoo.tuner.study.progress import ProgressDisplay
+from keras_rnn_zoo.tuner.study.winner import over_budget, save_trial
+
+REPORT_SECONDS = 10.0
+"""A report takes a third of a second, and people look less often."""
+
+
+class Study:
+    """A search in its directory.
+
+    Args:
+        directory: Locked by this process.
+        tuner: Asks for trials and has them run.
+        prepared: Model -> its data.
+        progress: Write to stderr how far it is.
+    """
+
+    def __init__(
+        self,
+        directory: SearchDirectory,
+        tuner: ZooTuner,
+        prepared: Mapping[str, Prepared],
+        progress: bool,
+    ):
+        self.directory = directory
+        self.tuner = tuner
+        self.prepared = prepared
+        objective = directory.info["objective"]
+        self._direction: str = objective["direction"]
+        self._reported = -math.inf
+        total = tuner.request.algorithm.total(tuner.oracle)
+        self._display = ProgressDisplay(progress, total, objective["name"])
+        tuner.on_end = self._trial_ended
+        if self._display.live:
+            tuner.on_progress = self._progressed
+
+    def trials(self) -> list[TrialRecord]:
+        """Returns the trials that ended, in the order in which they started."""
+        return records.ended(self.tuner.oracle)
+
+    def run(self, engine: Engine) -> None:
+        """Runs trials until there are no more.
+
+        Raises:
+            OutputError: The place cannot be written. The search can be resumed.
+        """
+        display, order = self._display, self.tuner.oracle.end_order
+        if order:
+            display.say(
+                f"Going on after {len(order)} of {display.total} trials in {self.directory.path}."
+            )
+        try:
+            with engine:
+                self.tuner.search(engine)
+        except KeyboardInterrupt:
+            display.say(f"Stopped after {len(order)} of {display.total} trials.")
+            raise
+        finally:
+            display.close()
+        if len(order) < self.tuner.request.options.max_trials:
+            display.say(f"The search space is exhausted after {len(order)} trials.")
+
+    def publish(self, *, final: bool = False) -> list[TrialRecord]:
+        """Writes the tables, the logs and now and then the page; returns the trials that ended.
+
+        Args:
+            final: Write the page in any case, and say what it lacks.
+        """
+        trials, path = self.trials(), self.directory.path
+        records.write_tables(path, trials)
+        tensorboard.write_logs(
+            path / LOGS,
+            self.tuner.oracle.hyperparameters.space,
+            self.directory.info["objective"]["name"],
+            get_task(next(iter(self.prepared.values())).preprocessor.task).metric,
+            trials,
+            self.tuner.oracle.records,
+        )
+        if final or time.monotonic() - self._reported > REPORT_SECONDS:
+            try:
+                write_report(path / REPORT_FILE, self.directory.info, trials)
+            except MissingExtraError as error:
+                if final:
+                    self._display.say(str(error))
+            self._reported = time.monotonic()
+        return trials
+
+    def finish(self) -> None:
+        """Finds the winner, leaves it and the front as runs, and says so in `search.json`.
+
+        Raises:
+            SearchError: No trial is of use, or a checkpoint is damaged.
+        """
+        trials = self.trials()
+        try:
+            winner = self._saved_winner(trials) or self._find_winner(trials)
+            if winner is None:
+                message = _why_no_winner(trials)
+                self.directory.update(status="failed", message=message)
+                raise SearchError(message)
+            best = self.save_winner(winner)
+            front = front_of(trials, self._direction)
+            for trial in trials:
+                if trial.trial_id in front and trial is not winner:
+                    place = self.directory.path / FRONT / trial.trial_id
+                    save_trial(place, self.tuner, trial, self.prepared[trial.model])
+            summary = {
+                "trial_id": winner.trial_id,
+                "model": winner.model,
+                "bytes": winner.bytes,
+                "latency_ms": winner.latency_ms,
+                **best.metrics,
+            }
+            self.directory.update(status="finished", best=summary, front=front)
+        finally:
+            self.publish(final=True)
+
+    def save_winner(self, winner: TrialRecord | None = None) -> Run:
+        """Leaves the winner as a run, unless it is there already.
+
+        Args:
+            winner: None takes the one that `search.json` names.
+        """
+        if winner is None:
+            name = self.directory.info["best"]["trial_id"]
+            winner = _by_id(self.trials(), name)
+        place = self.directory.path / BEST
+        return save_trial(place, self.tuner, winner, self.prepared[winner.model])
+
+    def _saved_winner(self, trials: Sequence[TrialRecord]) -> TrialRecord | None:
+        """Returns the trial that an earlier process left as the winner: it is not judged again."""
+        place = self.directory.path / BEST
+        if not (place / RUN_FILE).is_file():
+            return None
+        return _by_id(trials, Run.load(place).info["hyperparameters"]["trial_id"])
+
+    def _find_winner(self, trials: Sequence[TrialRecord]) -> TrialRecord | None:
+        """Returns the best trial that keeps the limits when it is measured once more."""
+        for trial in records.ranked(trials, self._direction):
+            problem = over_budget(self.tuner, trial, self.prepared[trial.model])
+            if problem is None:
+                return trial
+            self._display.say(
+                f"Trial {trial.trial_id} is not the winner: measured again, {problem}"
+            )
+        return None
+
+    def _trial_ended(self, trial_id: str) -> None:
+        trials = self.publish()
+        number = self.tuner.oracle.start_order.index(trial_id) + 1
+        best = records.best(trials, self._direction)
+        self._display.trial_ended(_by_id(trials, trial_id), number, best)
+
+    def _progressed(self, running: Mapping[str, str]) -> None:
+        oracle, trials = self.tuner.oracle, self.trials()
+        models = {name: oracle.trials[name].hyperparameters.values["model"] for name in running}
+        best = records.best(trials, self._direction)
+        self._display.update(trials, best, running, models)
+
+
+def _by_id(trials: Sequence[TrialRecord], trial_id: str) -> TrialRecord:
+    return next(trial for trial in trials if trial.trial_id == trial_id)
+
+
+def _why_no_winner(trials: Sequence[TrialRecord]) -> str:
+    """Returns why there is no winner, and what to do."""
+    if not trials:
+        return "The search space is empty: no trial could be made. Give other spaces."
+    infeasible = [trial for trial in trials if trial.status == INFEASIBLE]
+    if all(trial.status == FAILED for trial in trials):
+        return (
+            f"All {len(trials)} trials failed. The first: {str(trials[0].message).rstrip('.')}. "
+            "Change the settings, and search in a new directory."
+        )
+    text = f"None of the {len(trials)} trials keeps the limits"
+    if infeasible:
+        closest = min(infeasible, key=lambda trial: max(trial.excess.values()))
+        text += f". The closest, trial {closest.trial_id} ({closest.model}), is {closest.message}"
+    return f"{text}. Allow more, or search smaller models, in a new directory."
