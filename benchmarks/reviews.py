@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from keras_rnn_zoo import files, train
-from keras_rnn_zoo.export.bundle.check import benchmark_bundle
+from keras_rnn_zoo.export.bundle.bundle import benchmark_bundle
 from keras_rnn_zoo.export.bundle.write import export_bundle
 from keras_rnn_zoo.provenance import provenance
 

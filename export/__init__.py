@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.bundle.any_file import verify_file as verify_file
     from keras_rnn_zoo.export.bundle.bundle import Bundle as Bundle
     from keras_rnn_zoo.export.bundle.write import export_bundle as export_bundle
+    from keras_rnn_zoo.export.formats import FORMATS as FORMATS
+    from keras_rnn_zoo.export.formats import Format as Format
+    from keras_rnn_zoo.export.formats import export as export
+    from keras_rnn_zoo.export.formats import register_format as register_format
     from keras_rnn_zoo.export.formats.saved_model import export_saved_model as export_saved_model
     from keras_rnn_zoo.export.formats.tflite import TFLiteResult as TFLiteResult
     from keras_rnn_zoo.export.formats.tflite import Unquantized as Unquantized
@@ -22,25 +26,43 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.formats.tflite import plan as plan
     from keras_rnn_zoo.export.keras_model.samples import synthetic_samples as synthetic_samples
     from keras_rnn_zoo.export.lowering import LOWERINGS as LOWERINGS
+    from keras_rnn_zoo.export.lowering import Lowering as Lowering
+    from keras_rnn_zoo.export.lowering import register_lowering as register_lowering
+    from keras_rnn_zoo.export.lowering.plan import Plan as Plan
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS as QUANTIZATIONS
+    from keras_rnn_zoo.export.quantization import Quantization as Quantization
+    from keras_rnn_zoo.export.quantization import register_quantization as register_quantization
     from keras_rnn_zoo.export.targets import TARGETS as TARGETS
-    from keras_rnn_zoo.export.verify.compare import TFLiteModel as TFLiteModel
+    from keras_rnn_zoo.export.targets import Target as Target
+    from keras_rnn_zoo.export.targets import register_target as register_target
+    from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel as TFLiteModel
     from keras_rnn_zoo.export.verify.tolerance import Tolerance as Tolerance
 
 _EXPORTS = {
-    "LOWERINGS": "lowering",
-    "QUANTIZATIONS": "quantization",
-    "TARGETS": "targets",
     "Bundle": "bundle.bundle",
+    "FORMATS": "formats",
+    "Format": "formats",
+    "LOWERINGS": "lowering",
+    "Lowering": "lowering",
+    "Plan": "lowering.plan",
+    "QUANTIZATIONS": "quantization",
+    "Quantization": "quantization",
+    "TARGETS": "targets",
     "TFLiteModel": "tflite.interpreter",
     "TFLiteResult": "formats.tflite",
+    "Target": "targets",
     "Tolerance": "verify.tolerance",
     "Unquantized": "formats.tflite",
     "benchmark_file": "bundle.any_file",
+    "export": "formats",
     "export_bundle": "bundle.write",
     "export_saved_model": "formats.saved_model",
     "export_tflite": "formats.tflite",
     "plan": "formats.tflite",
+    "register_format": "formats",
+    "register_lowering": "lowering",
+    "register_quantization": "quantization",
+    "register_target": "targets",
     "synthetic_samples": "keras_model.samples",
     "verify_file": "bundle.any_file",
 }

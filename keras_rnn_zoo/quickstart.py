@@ -62,7 +62,7 @@ def quickstart(
         if progress:
             print(line, file=sys.stderr, flush=True)
 
-    from keras_rnn_zoo.export.bundle.check import verify_bundle
+    from keras_rnn_zoo.export.bundle.bundle import verify_bundle
     from keras_rnn_zoo.export.bundle.write import export_bundle
     from keras_rnn_zoo.tuner import search
 

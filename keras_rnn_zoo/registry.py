@@ -58,6 +58,11 @@ def demand(kind: str, entry: object, demands: Mapping[str, bool]) -> None:
         )
 
 
+def is_line(text: object) -> bool:
+    """Whether something is a text of one line, as descriptions are."""
+    return isinstance(text, str) and bool(text.strip()) and len(text.splitlines()) == 1
+
+
 def load_plugin(kind: str, point: EntryPoint) -> Any:
     """Returns the object that another package announces.
 

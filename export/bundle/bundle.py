@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo import files
+from keras_rnn_zoo.artifacts import BUNDLE, BUNDLE_FILE, require
 from keras_rnn_zoo.errors import (
     DataError,
     RunError,
@@ -17,13 +19,14 @@ from keras_rnn_zoo.errors import (
     listed,
     nearest,
 )
-from keras_rnn_zoo.export.bundle.page import REPORT_FILE
+from keras_rnn_zoo.export.bundle import check
+from keras_rnn_zoo.export.bundle.any_file import benchmark_file
+from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
 FORMAT = 1
-REFERENCE_FILE = "reference.npz"
 SAVED_MODEL = "saved_model"
 
 
@@ -49,15 +52,8 @@ class Bundle:
         Raises:
             RunError: `path` is no bundle, or a damaged one.
         """
-        path = Path(path)
-        file = path / REPORT_FILE
-        if not path.exists():
-            raise RunError(f"There is no bundle at {path}. Give the directory that 'export' wrote.")
-        if not file.is_file():
-            raise RunError(
-                f"{path} is not a bundle: it has no {REPORT_FILE}. Give the directory that "
-                "'export' wrote."
-            )
+        path = require(path, BUNDLE)
+        file = path / BUNDLE_FILE
         try:
             report = json.loads(file.read_text(encoding="utf-8"))
             if report["format"] > FORMAT:
@@ -69,7 +65,7 @@ class Bundle:
             for name in (
                 *(entry["file"] for entry in report["files"]),
                 *report["sha256"],
-                *_references(report),
+                *check.references(report),
             ):
                 files.inside(path, name)
             _check_proof(report)
@@ -159,6 +155,16 @@ class Bundle:
             {"values": dict(zip(rows, row, strict=True))}
             for row in zip(*rows.values(), strict=True)
         ]
+
+    def verify(self, *, progress: bool | Progress = False) -> dict[str, Any]:
+        """Checks the bundle again, from its own files alone; see `verify_bundle`."""
+        return check.verify(self, teller(progress))
+
+    def benchmark(
+        self, quantization: Sequence[str] | None = None, **options: Any
+    ) -> list[dict[str, Any]]:
+        """Measures the latency of the .tflite files on this machine; see `benchmark_bundle`."""
+        return benchmark_bundle(self, quantization=quantization, **options)
 
     def _tflite(self, quantization: str | None) -> Path | None:
         """The file that answers; None where a SavedModel is all there is."""
@@ -257,7 +263,7 @@ def _check_report(report: Any) -> None:
     take(report["format"], int)
     for entry in take(report["files"], list):
         take(entry["file"], str)
-        is_tflite = {"tflite": True, "saved_model": False}[entry["format"]]
+        is_tflite = take(entry["format"], str) == "tflite"
         take(entry["quantization"], str if is_tflite else str | None)
     for name, digest in report["sha256"].items():
         take(name, str), take(digest, str)
@@ -269,15 +275,10 @@ def _check_report(report: Any) -> None:
     if not report["model"]["inputs"] or not report["files"]:
         raise ValueError("no inputs or no files")
     take(report["preprocessing"], dict | None)
-    for name in take(report.get("references", [REFERENCE_FILE]), list):
+    for name in take(report.get("references", [check.REFERENCE_FILE]), list):
         take(name, str)
-    if _references(report)[:1] != [REFERENCE_FILE]:
+    if check.references(report)[:1] != [check.REFERENCE_FILE]:
         raise ValueError("no reference")
-
-
-def _references(report: dict[str, Any]) -> list[str]:
-    """Names of the files that hold what Keras answered."""
-    return list(report.get("references", [REFERENCE_FILE]))
 
 
 def _check_proof(report: dict[str, Any]) -> None:
@@ -287,10 +288,80 @@ def _check_proof(report: dict[str, Any]) -> None:
         ValueError: It does.
     """
     hashed = {name.split("/")[0] for name in report["sha256"]}
-    for name in (*(entry["file"] for entry in report["files"]), *_references(report)):
+    for name in (*(entry["file"] for entry in report["files"]), *check.references(report)):
         if name not in hashed:
             raise ValueError(f"no SHA-256 of {name!r}")
     for key in ("file", "quantization"):
         values = [entry[key] for entry in report["files"]]
         if len(set(values)) < len(values):
             raise ValueError(f"twice the same {key}")
+
+
+def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) -> dict[str, Any]:
+    """Checks a bundle again, from its own files alone.
+
+    Every file is compared with its SHA-256; each .tflite goes through the op check and is compared
+    with what the Keras model answered to the bundle's samples, three invokes each; so is the
+    SavedModel, for which TensorFlow is loaded.
+
+    Args:
+        path: The bundle.
+        progress: Print a line a file to stderr, or call this with it.
+
+    Returns:
+        `passed`, `text` (one line) and `files`: for each export its `file`, `passed`, `problem`
+        (None or one line) and `parity`; for each damaged or missing file that is none of them
+        `file`, `passed` and `problem`.
+
+    Raises:
+        RunError: `path` is no bundle, or its report or reference is damaged.
+    """
+    return Bundle.load(path).verify(progress=progress)
+
+
+def benchmark_bundle(
+    path: files.PathLike | Bundle,
+    *,
+    quantization: Sequence[str] | None = None,
+    threads: int = 1,
+    repeats: int | None = None,
+    seconds: float = 1.0,
+    progress: bool | Progress = False,
+    quantize: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Measures the latency of a bundle's .tflite files on this machine, on its own samples.
+
+    Args:
+        path: The bundle, or where it lies.
+        quantization: Quantization modes to measure; None for all that it has.
+        threads: CPU threads of an invoke.
+        repeats: Invokes of each file; None measures for `seconds`.
+        seconds: How long to measure each file.
+        progress: Print a line a file to stderr, or call this with it.
+        quantize: What `quantization` was called.
+
+    Returns:
+        For each file `file`, `quantization`, `bytes` and what `benchmark_tflite` returns.
+
+    Raises:
+        RunError: `path` is no bundle, has no .tflite file, or is damaged.
+        UnknownNameError: The bundle has no file of a mode.
+    """
+    if quantize is not None:
+        warnings.warn("quantize is called quantization now.", FutureWarning, stacklevel=2)
+        quantization = quantize
+    bundle = path if isinstance(path, Bundle) else Bundle.load(path)
+    if not bundle.quantizations:
+        raise RunError(f"{bundle.path} holds no .tflite file. Export with --format tflite.")
+    names = list(bundle.quantizations) if quantization is None else list(quantization)
+    chosen = {name: bundle.file(name) for name in names}
+    say = teller(progress)
+    samples = check.samples_of(bundle.path)
+    rows = []
+    for name, file in chosen.items():
+        say(f"Measuring {file.name}")
+        measured = benchmark_file(file, samples, threads=threads, repeats=repeats, seconds=seconds)
+        rows.append(
+            {"file": file.name, "quantization": name, "bytes": file.stat().st_size, **measured}
+        )
+    return rows

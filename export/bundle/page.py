@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_rnn_zoo.pages import bytes_of, plain, render, text_of
 
-REPORT_FILE, PAGE_FILE = "report.json", "report.html"
+PAGE_FILE = "report.html"
 
 
 def page(report: Mapping[str, Any]) -> str:

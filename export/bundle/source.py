@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_rnn_zoo.artifacts import (
+    BUNDLE,
+    KERAS,
+    RUN,
+    SEARCH,
+    WINNER,
+    kind_of,
+    require,
+    winner_of,
+)
 from keras_rnn_zoo.errors import RunError, listed, nearest
-from keras_rnn_zoo.export.bundle.page import REPORT_FILE
 from keras_rnn_zoo.export.keras_model.heads import output_activation
 
 if TYPE_CHECKING:
@@ -37,14 +46,15 @@ class Source:
 
 def _trial(path: Path, trial: str) -> Path:
     """Returns the run of a trial that a search kept."""
-    from keras_rnn_zoo.training.run import RUN_FILE, Run
+    from keras_rnn_zoo.training.run import Run
 
-    if not (path / "best" / RUN_FILE).is_file():
+    if kind_of(path) != SEARCH or kind_of(path / WINNER) != RUN:
         raise RunError(f"{path} is no finished search, so it has no trial to name.")
-    best = Run.load(path / "best")
-    kept = {str(best.info["hyperparameters"].get("trial_id")): path / "best"}
-    for place in sorted((path / "front").glob(f"*/{RUN_FILE}")):
-        kept.setdefault(place.parent.name, place.parent)
+    best = Run.load(winner_of(path))
+    kept = {str(best.info["hyperparameters"].get("trial_id")): winner_of(path)}
+    for place in sorted((path / "front").glob("*")):
+        if kind_of(place) == RUN:
+            kept.setdefault(place.name, place)
     if trial not in kept:
         raise RunError(
             f"{path} keeps no trial {trial!r}.{nearest(trial, kept)} Kept, the winner first: "
@@ -63,28 +73,17 @@ def open_source(path: Path, trial: str | None = None) -> Source:
     Raises:
         RunError: It is no run, search or `.keras` file, or the search kept no such trial.
     """
-    from keras_rnn_zoo.training.run import RUN_FILE, Run
+    from keras_rnn_zoo.training.run import Run
 
     if trial is not None:
         return Source("search", path, Run.load(_trial(path, trial)))
-
-    if not path.exists():
-        raise RunError(
-            f"There is nothing at {path}. Give a run or search directory, or a .keras or .h5 file."
-        )
-    if path.is_file():
-        if path.suffix not in (".keras", ".h5", ".hdf5"):
-            raise RunError(
-                f"{path} is no .keras file. Give a run, a search, or a .keras or .h5 file."
-            )
-        return Source("keras", path, None)
-    if (path / REPORT_FILE).is_file():
+    kind = kind_of(path)
+    if kind == BUNDLE:
         raise RunError(f"{path} is a bundle already. Give the run that it was exported from.")
-    if not (path / RUN_FILE).is_file() and (path / "best" / RUN_FILE).is_file():
-        return Source("search", path, Run.load(path / "best"))
-    if (path / "search.json").is_file() and not (path / "best").is_dir():
-        raise RunError(f"The search {path} has no winner yet. Run the same search again to go on.")
-    return Source("run", path, Run.load(path))
+    require(path, RUN, SEARCH, KERAS)
+    if kind == KERAS:
+        return Source("keras", path, None)
+    return Source(kind, path, Run.load(winner_of(path) if kind == SEARCH else path))
 
 
 def infer_task(source: Source, model: Any) -> str | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo import files
+from keras_rnn_zoo.artifacts import BUNDLE_FILE
 from keras_rnn_zoo.data import Dataset
 from keras_rnn_zoo.errors import (
     ConversionError,
@@ -29,8 +30,9 @@ from keras_rnn_zoo.errors import (
     ZooError,
     listed,
 )
-from keras_rnn_zoo.export.bundle.bundle import REFERENCE_FILE, Bundle
-from keras_rnn_zoo.export.bundle.page import PAGE_FILE, REPORT_FILE, page
+from keras_rnn_zoo.export.bundle.bundle import Bundle
+from keras_rnn_zoo.export.bundle.check import REFERENCE_FILE
+from keras_rnn_zoo.export.bundle.page import PAGE_FILE, page
 from keras_rnn_zoo.export.bundle.report import report_of
 from keras_rnn_zoo.export.bundle.rows import choose_rows, read_data, read_representative
 from keras_rnn_zoo.export.bundle.scoring import label_rows
@@ -141,7 +143,7 @@ def export_bundle(
         report["sha256"] = {
             str(file.relative_to(directory)): files.sha256(file) for file in _files(directory)
         }
-        files.write_json(directory / REPORT_FILE, report)
+        files.write_json(directory / BUNDLE_FILE, report)
         files.write_text(directory / PAGE_FILE, page(report))
     say(report["verdict"]["text"])
     return Bundle.load(output)

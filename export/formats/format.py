@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.registry import Registry, demand, is_line
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.keras_model.model import KerasModel
@@ -123,8 +123,20 @@ def bytes_of(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
+def _check(entry: Format) -> None:
+    demand(
+        "format",
+        entry,
+        {
+            "a class that extends Format": isinstance(entry, Format),
+            "a description of one line": is_line(getattr(entry, "description", None)),
+            "a file_name": is_line(getattr(entry, "file_name", None)),
+        },
+    )
+
+
 FORMATS: Registry[Format] = Registry(
-    "format", "keras_rnn_zoo.export.formats", "keras_rnn_zoo.formats"
+    "format", "keras_rnn_zoo.export.formats", "keras_rnn_zoo.formats", _check
 )
 
 
@@ -137,3 +149,28 @@ def register_format(name: str) -> Callable[[type[Format]], type[Format]]:
         return cls
 
     return decorate
+
+
+def export(model: Any, path: Any, format: str = "tflite", **options: Any) -> Any:
+    """Writes a Keras model in a format, and proves it on what was written.
+
+    Args:
+        model: A built `keras.Model`; it is not changed.
+        path: What to write.
+        format: A name of `FORMATS`, such as `"tflite"` or `"saved_model"`.
+        **options: What the format takes: see `export_tflite` and `export_saved_model`.
+
+    Returns:
+        What the format's own function returns.
+
+    Raises:
+        UnknownNameError: No such format.
+        ZooError: As the format's own function does.
+
+    Example:
+        ```python
+        export(model, "model.tflite", quantization="dynamic", samples=x_test)
+        export(model, "saved_model", format="saved_model")
+        ```
+    """
+    return FORMATS.get(format).export(model, path, **options)

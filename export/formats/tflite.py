@@ -392,7 +392,8 @@ class _Writer:
         # Where there is nothing to lower, the first is as good as any.
         compared = len(self._considered) > 1 and (self._made or planned.lowerings)
         if compared and candidate.lowering not in planned.lowerings.values():
-            return "expresses no layer of this model"
+            reason = next(iter(planned.fallbacks.values()), None)
+            return "expresses no layer of this model" + (f": {reason}" if reason else "")
         place.mkdir()
         seconds = converter.DEFAULT_TIMEOUT
         made = write(self._model, planned, place, form, self._data.calibration, seconds=seconds)

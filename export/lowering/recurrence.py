@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.registry import Registry, demand, is_line
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.lowering.cells import Cell, Chain
@@ -129,8 +129,19 @@ class Lowering(ABC):
         raise NotImplementedError  # asked only where `both_directions` is set
 
 
+def _check(entry: Lowering) -> None:
+    demand(
+        "lowering",
+        entry,
+        {
+            "a class that extends Lowering": isinstance(entry, Lowering),
+            "a description of one line": is_line(getattr(entry, "description", None)),
+        },
+    )
+
+
 LOWERINGS: Registry[Lowering] = Registry(
-    "lowering", "keras_rnn_zoo.export.lowering.lowerings", "keras_rnn_zoo.lowerings"
+    "lowering", "keras_rnn_zoo.export.lowering.lowerings", "keras_rnn_zoo.lowerings", _check
 )
 
 

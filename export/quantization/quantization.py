@@ -13,7 +13,7 @@ from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import FileInfo, Weight
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.verify.tolerance import Tolerance
-from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.registry import Registry, demand, is_line
 
 
 class Quantization(ABC):
@@ -87,10 +87,26 @@ def one_place(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return np.asarray(np.nextafter(values, np.where(up, np.inf, -np.inf).astype(values.dtype)))
 
 
+def _check(entry: Quantization) -> None:
+    demand(
+        "quantization mode",
+        entry,
+        {
+            "a class that extends Quantization": isinstance(entry, Quantization),
+            "a description of one line": is_line(getattr(entry, "description", None)),
+            "a file_name that ends in .tflite": str(getattr(entry, "file_name", "")).endswith(
+                ".tflite"
+            ),
+            "a tolerance": isinstance(getattr(entry, "tolerance", None), Tolerance),
+        },
+    )
+
+
 QUANTIZATIONS: Registry[Quantization] = Registry(
     "quantization mode",
     "keras_rnn_zoo.export.quantization.modes",
     "keras_rnn_zoo.quantizations",
+    _check,
 )
 
 

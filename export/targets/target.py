@@ -8,7 +8,7 @@ from typing import ClassVar
 from keras_rnn_zoo.errors import ConfigError, TargetError, listed
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.tflite.contents import FileInfo
-from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.registry import Registry, demand, is_line
 
 
 class Target:
@@ -116,8 +116,19 @@ class Target:
         return "Replace the layers that cause it, or choose another target."
 
 
+def _check(entry: Target) -> None:
+    demand(
+        "target",
+        entry,
+        {
+            "a class that extends Target": isinstance(entry, Target),
+            "a description of one line": is_line(getattr(entry, "description", None)),
+        },
+    )
+
+
 TARGETS: Registry[Target] = Registry(
-    "target", "keras_rnn_zoo.export.targets", "keras_rnn_zoo.targets"
+    "target", "keras_rnn_zoo.export.targets", "keras_rnn_zoo.targets", _check
 )
 
 

@@ -65,7 +65,7 @@ def command(
             file = Path(source)
             rows = [{"file": file.name, "bytes": file.stat().st_size, **measured}]
         else:
-            from keras_rnn_zoo.export.bundle.check import benchmark_bundle
+            from keras_rnn_zoo.export.bundle.bundle import benchmark_bundle
 
             require(source, BUNDLE, TFLITE)
             rows = benchmark_bundle(

@@ -9,8 +9,9 @@ import click
 from keras_rnn_zoo.artifacts import BUNDLE, FILES, MISSING, TFLITE, kind_of, require
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
-from keras_rnn_zoo.cli._options import columns_options, json_option
+from keras_rnn_zoo.cli._options import json_option, options_of
 from keras_rnn_zoo.errors import VerificationError
+from keras_rnn_zoo.export.options import VerifyOptions
 
 
 @click.command("verify", short_help="Check that a bundle or a .tflite file answers right.")
@@ -28,26 +29,14 @@ from keras_rnn_zoo.errors import VerificationError
     "array for each input), or data as `export` takes them.  [default: those that a run keeps; "
     "random inputs for a .keras file]",
 )
-@click.option(
-    "--quantization",
-    metavar="MODE",
-    help="Whose limits a .tflite file is judged by: none, float16, dynamic or int8.  [default: "
-    "what the file holds]",
-)
-@click.option(
-    "--samples", type=int, metavar="N", help="Rows to compare a .tflite file on.  [default: 128]"
-)
-@columns_options
+@options_of(VerifyOptions)
 @json_option
 def command(
     source: str,
     model: str | None,
     data: str | None,
-    quantization: str | None,
-    samples: int | None,
-    text_column: str,
-    label_column: str,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Check SOURCE: a bundle, from its own files, or a .tflite file against its Keras model.
 
@@ -58,7 +47,11 @@ def command(
     keras-rnn-zoo verify bundle
     keras-rnn-zoo verify model.tflite --model model.keras --data rows.npz
     """
-    given = {"--model": model, "--data": data, "--quantization": quantization, "--samples": samples}
+    given = {"--model": model, "--data": data}
+    context = click.get_current_context()
+    for name in ("quantization", "samples_count"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            given[f"--{name.replace('_', '-')}"] = options[name]
     kind = kind_of(source)
     bare = kind in FILES
     if kind == TFLITE and model is None:
@@ -74,17 +67,9 @@ def command(
         if bare:
             from keras_rnn_zoo.export.bundle.any_file import verify_file
 
-            result = verify_file(
-                source,
-                model,
-                data,
-                quantization=quantization,
-                samples=128 if samples is None else samples,
-                text_column=text_column,
-                label_column=label_column,
-            )
+            result = verify_file(source, model, data, **options)
         else:
-            from keras_rnn_zoo.export.bundle.check import verify_bundle
+            from keras_rnn_zoo.export.bundle.bundle import verify_bundle
 
             require(source, BUNDLE, TFLITE)
             result = verify_bundle(source, progress=True)

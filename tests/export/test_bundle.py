@@ -25,8 +25,7 @@ from keras_rnn_zoo.errors import (
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
 from keras_rnn_zoo.export.bundle import report as reports
 from keras_rnn_zoo.export.bundle import write as bundles
-from keras_rnn_zoo.export.bundle.bundle import Bundle
-from keras_rnn_zoo.export.bundle.check import benchmark_bundle, verify_bundle
+from keras_rnn_zoo.export.bundle.bundle import Bundle, benchmark_bundle, verify_bundle
 from keras_rnn_zoo.export.bundle.rows import Rows
 from keras_rnn_zoo.export.bundle.scoring import Labelled
 from keras_rnn_zoo.export.bundle.write import export_bundle
@@ -198,7 +197,7 @@ def test_prediction_and_benchmark_start_quickly_without_tensorflow(exported):
     program = (
         "import sys\n"
         "from keras_rnn_zoo.export.bundle.bundle import Bundle\n"
-        "from keras_rnn_zoo.export.bundle.check import benchmark_bundle\n"
+        "from keras_rnn_zoo.export.bundle.bundle import benchmark_bundle\n"
         f"path = {str(exported[0].path)!r}\n"
         "Bundle.load(path).predict(['a moving film'])\n"
         "benchmark_bundle(path, repeats=2)\n"
@@ -653,17 +652,17 @@ def test_interruption_leaves_nothing_behind(run, tmp_path, monkeypatch):
     "settings, error, reason",
     [
         ({"quantize": ["int4"]}, UnknownNameError, "Did you mean 'int8'"),
-        ({"formats": ["onnx"]}, UnknownNameError, "Known: 'tflite', 'saved_model'"),
-        ({"formats": []}, ConfigError, "at least one format"),
+        ({"format": ["onnx"]}, UnknownNameError, "Known: 'saved_model', 'tflite'"),
+        ({"format": []}, ConfigError, "at least one format"),
         ({"inference_type": "int9"}, UnknownNameError, "Did you mean 'int8'"),
         (
-            {"inference_type": "int8", "quantize": ["none", "dynamic"]},
+            {"inference_type": "int8", "quantization": ["none", "dynamic"]},
             ExportError,
             "needs quantization 'int8'",
         ),
-        ({"inference_type": "int8", "formats": ["saved_model"]}, ExportError, r"no \.tflite file"),
-        ({"samples": 0}, ConfigError, "samples"),
-        ({"batch_size": 0}, ConfigError, "batch_size must be at least 1"),
+        ({"inference_type": "int8", "format": ["saved_model"]}, ExportError, r"no \.tflite file"),
+        ({"samples_count": 0}, ConfigError, "samples_count"),
+        ({"batch_size": 0}, ConfigError, "batch_size is a whole number of at least 1"),
         ({"representative_data": "no.csv"}, DataError, "No such file"),
         ({"representative_data": "digits"}, DataError, "trained on text"),
         ({"data": "no.csv"}, DataError, "No such file"),
@@ -686,11 +685,11 @@ def test_sources_that_are_none_are_refused(run, exported, tmp_path):
     search.mkdir()
     (search / "search.json").write_text("{}")
     for source, reason in (
-        (tmp_path / "none", "nothing at"),
-        (text, r"no \.keras file"),
+        (tmp_path / "none", "There is no run, search or Keras file at"),
+        (text, "is a file, not a run, a search or a Keras file"),
         (exported[0].path, "a bundle already"),
         (search, "no winner yet"),
-        (tmp_path, "not a run"),
+        (tmp_path, "is not a run"),
     ):
         with pytest.raises(RunError, match=reason):
             export_bundle(source, tmp_path / "out")

@@ -7,7 +7,7 @@ import pytest
 from tflite_files import TIMESTEPS, VOCABULARY, tokens
 
 from keras_rnn_zoo.cli import main
-from keras_rnn_zoo.errors import DataError, ExportError, RunError, UnknownNameError
+from keras_rnn_zoo.errors import ConfigError, DataError, ExportError, RunError, UnknownNameError
 from keras_rnn_zoo.export import export_tflite, verify_file
 
 
@@ -212,5 +212,5 @@ def test_a_subclassed_model_is_compared_as_it_is_exported(tmp_path):
 
 @pytest.mark.parametrize("size", ["2", 2.0, True, 0])
 def test_a_batch_size_is_a_whole_number(place, size):
-    with pytest.raises(ExportError, match="batch_size must be at least 1, a whole number"):
+    with pytest.raises(ConfigError, match="batch_size is a whole number of at least 1"):
         export_tflite(recurrent(0), place / "never.tflite", batch_size=size)

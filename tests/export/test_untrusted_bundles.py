@@ -12,8 +12,7 @@ from tflite_files import token_model, tokens
 
 from keras_rnn_zoo.errors import RunError, ZooError
 from keras_rnn_zoo.export import export_bundle
-from keras_rnn_zoo.export.bundle.bundle import Bundle
-from keras_rnn_zoo.export.bundle.check import benchmark_bundle, verify_bundle
+from keras_rnn_zoo.export.bundle.bundle import Bundle, benchmark_bundle, verify_bundle
 
 
 @pytest.fixture(scope="module")
