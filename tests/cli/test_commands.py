@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from command_line import TINY
 
+from keras_rnn_zoo import load
 from keras_rnn_zoo.cli import _output
 
 
@@ -88,6 +89,8 @@ def test_export_verify_benchmark_and_predict_agree_on_one_bundle(zoo, trained, t
     assert re.search(r"^model\.tflite +[\d.]+ kB +[\d.]+ ms", answer.out, re.MULTILINE)
     rows = json.loads(zoo(f"benchmark {bundle} --repeats 20 --quantize dynamic --json").out)
     assert [row["quantization"] for row in rows] == ["dynamic"]
+
+    assert load(bundle).report == report
 
     texts = ["a wonderful film", "a boring mess"]
     by_run, by_bundle = (

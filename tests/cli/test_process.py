@@ -131,7 +131,7 @@ def test_ctrl_c_in_an_export_leaves_nothing(trained, tmp_path):
 
 @pytest.mark.parametrize(
     ("seconds", "number"),
-    [(0.15, signal.SIGINT), (0.4, signal.SIGTERM), (1.0, signal.SIGINT), (2.0, signal.SIGTERM)],
+    [(0.15, signal.SIGINT), (0.4, signal.SIGTERM), (0.8, signal.SIGINT), (1.5, signal.SIGTERM)],
 )
 def test_a_stop_while_libraries_are_imported_shows_no_traceback(reviews, tmp_path, seconds, number):
     process = subprocess.Popen(

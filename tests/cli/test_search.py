@@ -9,6 +9,7 @@ import sys
 import pytest
 from command_line import tree
 
+from keras_rnn_zoo import load
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.export.bundle import write
 
@@ -51,6 +52,7 @@ def test_search_leaves_a_winner_and_a_front_that_can_be_exported(zoo, reviews, t
     answer = zoo(f"{export} --trial 7 -o {tmp_path}/other")
     assert answer.code == 1
     assert "keeps no trial '7'" in answer.error and "'0'" in answer.error
+    assert load(tmp_path / "search").best.model_name == "gru"
     answer = zoo(["predict", tmp_path / "search", "a great film"])
     assert answer.out.split()[0] in ("good", "bad")
 

@@ -231,7 +231,13 @@ def test_a_failure_or_an_interrupt_leaves_nothing_behind(texts, tmp_path, monkey
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    arguments = {"config": TINY, "epochs": 1, "output": tmp_path / "run", "progress": False}
+    arguments = {
+        "config": TINY,
+        "epochs": 1,
+        "validation_split": 0,
+        "output": tmp_path / "run",
+        "progress": False,
+    }
     with monkeypatch.context() as patch:
         patch.setattr(run.np, "savez_compressed", full)
         with pytest.raises(OutputError, match="disk is full"):
