@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from command_line import TINY
 
+from keras_rnn_zoo import load
 from keras_rnn_zoo.cli import _output
+from keras_rnn_zoo.training.options import TrainOptions
 
 
 def test_models_lists_names_and_descriptions(zoo):
@@ -46,24 +48,38 @@ def test_train_leaves_a_run_and_says_where_it_is_and_what_comes_next(zoo, review
     assert answer.out.endswith(f"Next: keras-rnn-zoo export {run} -o BUNDLE\n")
 
 
-def test_train_as_json_prints_one_document_with_the_metrics(zoo, reviews, tmp_path):
+def test_train_as_json_prints_one_document_with_the_metrics(
+    zoo, reviews, trained, tmp_path, monkeypatch
+):
+    asked = {}
+
+    def train(model, **options):
+        asked.update(options)
+        return load(trained)
+
+    monkeypatch.setattr("keras_rnn_zoo.training.train.train", train)
     answer = zoo(f"train rnn --data {reviews} --test-data {reviews} {TINY} --json -o {tmp_path}/r")
     document = json.loads(answer.out)
-    assert document["path"] == f"{tmp_path}/r"
-    assert 0 <= document["metrics"]["test_accuracy"] <= 1
+    assert document == {"path": f"{tmp_path}/r", **load(trained).info}
+    assert 0 <= document["metrics"]["train_accuracy"] <= 1
+    assert (asked["data"], asked["test_data"], asked["epochs"]) == (str(reviews), str(reviews), 1)
+    # What is not said has the defaults of the options.
+    assert TrainOptions.of({name: asked[name] for name in TrainOptions.about()}).epochs == 1
 
 
 def test_compare_sets_models_side_by_side(zoo, reviews, tmp_path, monkeypatch):
-    answer = zoo(f"compare rnn_cell rnn --data {reviews} {TINY} -o {tmp_path}/c")
-    assert answer.code == 0
+    command = f"compare rnn --data {reviews} {TINY}"
+    assert zoo(f"{command} -o {tmp_path}/c").code == 0
+    (row,) = json.loads((tmp_path / "c" / "compare.json").read_text())["models"]
+    found = [row, {**row, "model": "gru_cell", "parameters": 1_234_567}]
+    monkeypatch.setattr("keras_rnn_zoo.training.compare.compare", lambda *_, **__: found)
+    answer = zoo(f"{command} -o {tmp_path}/t")
     head, *rows = answer.out.splitlines()[:3]
     assert head.split()[:3] == ["model", "train", "loss"]
-    assert [row.split()[0] for row in rows] == ["rnn_cell", "rnn"]
+    assert [line.split()[0] for line in rows] == ["rnn", "gru_cell"]
     assert "validation accuracy" in head
     assert {len(line) for line in (head, *rows)} == {len(head)}, "the columns are aligned"
-    found = json.loads((tmp_path / "c" / "compare.json").read_text())["models"]
-    monkeypatch.setattr("keras_rnn_zoo.training.compare.compare", lambda *_, **__: found)
-    answer = zoo(f"compare rnn --data {reviews} {TINY} --json -o {tmp_path}/j")
+    answer = zoo(f"{command} --json -o {tmp_path}/j")
     assert json.loads(answer.out) == {"path": f"{tmp_path}/j", "models": found}
 
 
@@ -88,6 +104,8 @@ def test_export_verify_benchmark_and_predict_agree_on_one_bundle(zoo, trained, t
     assert re.search(r"^model\.tflite +[\d.]+ kB +[\d.]+ ms", answer.out, re.MULTILINE)
     rows = json.loads(zoo(f"benchmark {bundle} --repeats 20 --quantize dynamic --json").out)
     assert [row["quantization"] for row in rows] == ["dynamic"]
+
+    assert load(bundle).report == report
 
     texts = ["a wonderful film", "a boring mess"]
     by_run, by_bundle = (

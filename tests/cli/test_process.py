@@ -31,11 +31,9 @@ def run(command, **arguments):
 
 
 def test_export_says_its_own_lines_and_nothing_else(trained, tmp_path):
-    result = run(f"export {trained} --quantize none,int8 --samples 8 -o {tmp_path}/bundle")
+    result = run(f"export {trained} --quantize none --samples 8 -o {tmp_path}/bundle")
     assert result.returncode == 0, result.stderr
-    # So small a model is smaller without quantization, which is said.
-    larger = "model_int8.tflite is larger than the same model in float32"
-    starts = ("Loading", "Answering", "Writing", "All 3 exports", larger)
+    starts = ("Loading", "Answering", "Writing", "All 2 exports")
     assert [line for line in result.stderr.splitlines() if not line.startswith(starts)] == []
 
 
@@ -133,7 +131,7 @@ def test_ctrl_c_in_an_export_leaves_nothing(trained, tmp_path):
 
 @pytest.mark.parametrize(
     ("seconds", "number"),
-    [(0.15, signal.SIGINT), (0.4, signal.SIGTERM), (1.0, signal.SIGINT), (2.0, signal.SIGTERM)],
+    [(0.15, signal.SIGINT), (0.4, signal.SIGTERM), (0.8, signal.SIGINT), (1.5, signal.SIGTERM)],
 )
 def test_a_stop_while_libraries_are_imported_shows_no_traceback(reviews, tmp_path, seconds, number):
     process = subprocess.Popen(

@@ -1,6 +1,7 @@
 import builtins
 import csv
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,16 +43,27 @@ def test_without_matplotlib_all_else_is_written_and_each_model_keeps_its_own_tim
 
     monkeypatch.setattr(builtins, "__import__", no_matplotlib)
     output = tmp_path / "compare"
-    config = {key: TINY[key] for key in ("units", "embedding_dim", "layers")}
-    compare(["rnn", "bigru"], texts, config=config, epochs=1, output=output, progress=False)
+    timesteps = {}
+
+    def fit(prepared, builder, options, *, progress):
+        timesteps[builder.name] = prepared.preprocessor.timesteps
+        return SimpleNamespace(hyperparameters={})
+
+    def save(directory, prepared, fitted, *, seed, command):
+        (directory / "model.keras").touch()
+        return {"metrics": {"train_loss": 0.5, "train_accuracy": 0.5}, "provenance": {}}
+
+    # How they train is seen above.
+    monkeypatch.setattr("keras_rnn_zoo.training.compare.fit_and_evaluate", fit)
+    monkeypatch.setattr("keras_rnn_zoo.training.compare.save_run", save)
+    compare(["rnn", "bigru"], texts, output=output, progress=False)
+    assert timesteps == {"rnn": 80, "bigru": 200}
     assert {path.name for path in output.iterdir()} == {
         "rnn",
         "bigru",
         "compare.json",
         "compare.csv",
     }
-    assert Run.load(output / "rnn").preprocessor.timesteps == 80
-    assert Run.load(output / "bigru").preprocessor.timesteps == 200
     captured = capsys.readouterr()
     assert "pip install 'keras-rnn-zoo[plot]'" in captured.err
     assert captured.out == ""

@@ -98,10 +98,6 @@ def test_a_model_is_told_what_it_gets_wrong(model, sentence):
         check_model(model)
 
 
-def test_a_model_that_is_not_registered_is_checked_as_well():
-    check_model(Recurrent)
-
-
 class Waves(Reader):
     """Made up."""
 

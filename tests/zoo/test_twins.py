@@ -31,9 +31,15 @@ def test_every_cell_loop_has_a_layer_twin_and_both_say_so():
     assert all((twin, name) in PAIRS for name, twin in PAIRS)
 
 
-@pytest.mark.parametrize("mask", [True, False])
-@pytest.mark.parametrize("features", [None, 2])
-@pytest.mark.parametrize("task", ["binary", "sequence_labelling"])
+@pytest.mark.parametrize(
+    ("task", "features", "mask"),  # every two of them together
+    [
+        ("binary", None, True),
+        ("binary", 2, False),
+        ("sequence_labelling", None, False),
+        ("sequence_labelling", 2, True),
+    ],
+)
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_twins_answer_the_same_once_weights_are_carried_over(source, target, task, features, mask):
     config = {**TINY, "task": task, "features": features, "mask": mask}
