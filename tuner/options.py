@@ -144,7 +144,7 @@ class SearchOptions(Options):
     )
     trial_timeout: float | None = option(
         None,
-        "Stop a trial that takes longer.",
+        "Stop a trial that takes longer than this many seconds.",
         optional(_seconds),
         metavar="SECONDS",
         shown_default="no limit",

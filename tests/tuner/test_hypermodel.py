@@ -14,10 +14,10 @@ from keras_rnn_zoo.tuner import ZooHyperModel
 
 CONFIG = {"features": 2, "timesteps": 3, "layers": 1}
 TUNERS = {
-    "RandomSearch": {"max_trials": 3},
+    "RandomSearch": {"max_trials": 2},
     "Hyperband": {"max_epochs": 3},
     "BayesianOptimization": {"max_trials": 4, "num_initial_points": 3},
-    "GridSearch": {"max_trials": 3},
+    "GridSearch": {"max_trials": 2},
 }
 
 

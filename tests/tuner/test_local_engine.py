@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -141,10 +140,16 @@ def test_each_trial_has_a_process_of_its_own(engine, pids):
     assert not any(alive(pid) for pid in pids())
 
 
-def test_two_workers_try_what_one_tries(tiny_search, directory, tmp_path):
-    tiny_search(max_trials=2, epochs=1)
-    tiny_search(max_trials=2, epochs=1, workers=2, output=tmp_path / "two")
-    one, two = tiny.comparable(directory), tiny.comparable(tmp_path / "two")
+@pytest.fixture(scope="module")
+def one_after_the_other(tmp_path_factory):
+    """A search of two trials, by one worker."""
+    output = tmp_path_factory.mktemp("one") / "search"
+    return tiny.run_search(output=output, max_trials=2, epochs=1)
+
+
+def test_two_workers_try_what_one_tries(one_after_the_other, tiny_search, directory):
+    tiny_search(max_trials=2, epochs=1, workers=2)
+    one, two = tiny.comparable(one_after_the_other.path), tiny.comparable(directory)
     keys = ("trial_id", "model", "hyperparameters", "status")
     assert [[t[key] for key in keys] for t in one] == [[t[key] for key in keys] for t in two]
     losses = [trial["metrics"]["val_loss"] for trial in one]
@@ -153,9 +158,9 @@ def test_two_workers_try_what_one_tries(tiny_search, directory, tmp_path):
 
 
 def test_a_server_that_dies_is_started_again_and_so_are_its_trials(
-    tiny_search, directory, pids, monkeypatch
+    one_after_the_other, tiny_search, pids, monkeypatch
 ):
-    undisturbed = tiny_search(max_trials=2, epochs=1).trials
+    undisturbed = one_after_the_other.trials
     monkeypatch.setattr(LocalEngine, "stays", False)
     submit, servers = LocalEngine.submit, []
 
@@ -168,12 +173,7 @@ def test_a_server_that_dies_is_started_again_and_so_are_its_trials(
             os.kill(server._process.pid, signal.SIGKILL)
 
     monkeypatch.setattr(LocalEngine, "submit", submit_and_kill)
-    result = tiny_search(
-        max_trials=2,
-        epochs=1,
-        output=directory.with_name("other"),
-        callbacks="trial_hooks:listens",
-    )
+    result = tiny_search(max_trials=2, epochs=1, callbacks="trial_hooks:listens")
     assert [trial.score for trial in result.trials] == [trial.score for trial in undisturbed]
     assert len(pids()) == 3
     wait_until(lambda: not any(alive(pid) for pid in pids()))
@@ -242,11 +242,12 @@ def test_a_model_of_a_script_is_refused(tiny_search, directory, monkeypatch):
     assert not directory.exists()
 
 
-def test_the_server_answers_with_whole_lines_only():
-    server = Server()
+def test_a_server_does_not_answer_what_needs_no_answer():
+    server, LocalEngine._kept = LocalEngine._kept or Server(), None
     try:
-        wait_until(lambda: server.answers(1.0) is None or server.ready)
+        wait_until(lambda: server.ready or server.answers(1.0) is None)
+        assert server.ready
         server.ask({"kill": "nothing that runs"})
         assert server.answers(0.1) == []
     finally:
-        assert json.dumps(server.close())
+        LocalEngine._kept = server

@@ -221,9 +221,9 @@ def comparable(oracle):
 
 @pytest.mark.parametrize("outcome", [mixed, lambda values: {"value": any_score(values)}])
 @pytest.mark.parametrize("tuner", TUNERS.names())
-def test_parallel_proposals_are_all_different(tuner, outcome, tmp_path):
-    oracle = run(make(tuner, tmp_path, nested(), trials=20), outcome, workers=4)
-    assert len(oracle.end_order) == len(set(comparable(oracle))) == 20
+def test_parallel_proposals_are_all_different(tuner, outcome, tmp_path, in_memory):
+    oracle = run(make(tuner, tmp_path, nested(), trials=16), outcome, workers=4)
+    assert len(oracle.end_order) == len(set(comparable(oracle))) == 16
     assert not oracle.ongoing_trials
 
 
@@ -257,11 +257,12 @@ def test_all_that_were_running_are_run_again_in_their_order(tuner, tmp_path):
 @pytest.mark.parametrize("outcome", [mixed, lambda values: {"value": any_score(values)}])
 @pytest.mark.parametrize("tuner", TUNERS.names())
 def test_a_search_that_is_stopped_again_and_again_proposes_the_same(tuner, outcome, tmp_path):
-    undisturbed = run(make(tuner, tmp_path / "whole", zoo()), outcome)
+    space, trials = zoo(), 12 if tuner == "hyperband" else 8
+    undisturbed = run(make(tuner, tmp_path / "whole", space, trials=trials), outcome)
     while True:
-        oracle = make(tuner, tmp_path / "parts", zoo())
+        oracle = make(tuner, tmp_path / "parts", space, trials=trials)
         oracle.create_trial("0")  # it is running when the search is stopped
-        oracle = make(tuner, tmp_path / "parts", zoo())
+        oracle = make(tuner, tmp_path / "parts", space, trials=trials)
         trial = oracle.create_trial("0")
         if trial.status == "STOPPED":
             break
