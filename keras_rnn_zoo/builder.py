@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
@@ -83,8 +83,14 @@ class Field:
         return words + (", or none" if self.optional else "")
 
 
-def common_fields(**defaults: Any) -> tuple[Field, ...]:
-    """Returns the fields that every model of the zoo has, with other defaults where given."""
+def common_fields(*, without: Sequence[str] = (), **defaults: Any) -> tuple[Field, ...]:
+    """Returns the fields that every model of the zoo has, with other defaults where given.
+
+    Args:
+        without: Names of fields to leave out, such as `"mask"` where a layer, such as a
+            convolution, does not pass a mask on.
+        **defaults: Name -> another default.
+    """
     fields = (
         Field(
             "features",
@@ -110,6 +116,7 @@ def common_fields(**defaults: Any) -> tuple[Field, ...]:
     return tuple(
         replace(field, default=defaults[field.name]) if field.name in defaults else field
         for field in fields
+        if field.name not in without
     )
 
 
@@ -192,11 +199,13 @@ class ModelBuilder(ABC):
         if config["features"] is None:
             inputs = keras.Input((config["timesteps"],), dtype="int32", name="tokens")
             embedding = keras.layers.Embedding(
-                config["vocabulary_size"], config["embedding_dim"], mask_zero=config["mask"]
+                config["vocabulary_size"],
+                config["embedding_dim"],
+                mask_zero=config.get("mask", False),
             )
             return inputs, embedding(inputs)
         inputs = keras.Input((config["timesteps"], config["features"]), name="features")
-        return inputs, keras.layers.Masking()(inputs) if config["mask"] else inputs
+        return inputs, keras.layers.Masking()(inputs) if config.get("mask") else inputs
 
     def head(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Returns the answer: probabilities, or the values of a regression, called `answer`."""
@@ -268,7 +277,7 @@ def check_builder(model: type[ModelBuilder]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     # What `ModelBuilder.build` looks up, unless the model builds itself in another way.
     own = model.build is not ModelBuilder.build
-    needed = () if own else ("features", "timesteps", "mask", "task", "outputs")
+    needed = () if own else ("features", "timesteps", "task", "outputs")
     absent = [name for name in needed if name not in names]
     demand(
         "model",

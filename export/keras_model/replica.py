@@ -50,13 +50,23 @@ class _Copier:
         self._kept: list[Any] = []
         # Filled one after the other: a deep model would be too much for the stack.
         self._waiting: collections.deque[Callable[[], None]] = collections.deque()
-        self._holders: dict[int, bool] = {}
+        self._node_keys: list[set[str]] = []
 
     def __call__(self, value: Any) -> Any:
         copied = self._copied(value)
         while self._waiting:
             self._waiting.popleft()()
+        for keys in self._node_keys:
+            renewed = {self._renewed(key) for key in keys}
+            keys.clear()
+            keys.update(renewed)
         return copied
+
+    def _renewed(self, key: str) -> str:
+        """A graph knows its nodes by the ids of their operations."""
+        operation, mark, number = key.partition("_ib-")
+        copied = self._copies.get(int(operation)) if operation.isdigit() else None
+        return key if copied is None else f"{id(copied)}{mark}{number}"
 
     def copy_variable(self, variable: Any) -> None:
         """Gives the copy a variable of its own in place of a Keras variable."""
@@ -111,6 +121,8 @@ class _Copier:
                 list.extend(copied, [self._copied(item) for item in value])
             elif isinstance(value, set):
                 set.update(copied, {self._copied(item) for item in value})
+                if copied and all(isinstance(item, str) and "_ib-" in item for item in copied):
+                    self._node_keys.append(copied)
             else:
                 copied.extend(self._copied(item) for item in value)
 

@@ -1,14 +1,33 @@
-"""Ways to express a recurrence in TFLite's builtin ops; one file each, self-registering."""
+"""Ways to express a recurrence in TFLite's builtin ops; one file each, self-registering.
 
+A new file in `lowerings/`, or an entry point in the group `keras_rnn_zoo.lowerings`, is a new way.
+"""
+
+from keras_rnn_zoo.export.lowering.cells import Cell, Chain
+from keras_rnn_zoo.export.lowering.chaining import one_by_one
 from keras_rnn_zoo.export.lowering.products import FLOAT, HYBRID, INTEGER, Products
-from keras_rnn_zoo.export.lowering.recurrence import LOWERINGS, Lowering, register_lowering
+from keras_rnn_zoo.export.lowering.reading import choose, projector
+from keras_rnn_zoo.export.lowering.recurrence import (
+    LOWERINGS,
+    Lowering,
+    Result,
+    Sequence,
+    register_lowering,
+)
 
 __all__ = [
     "FLOAT",
     "HYBRID",
     "INTEGER",
     "LOWERINGS",
+    "Cell",
+    "Chain",
     "Lowering",
     "Products",
+    "Result",
+    "Sequence",
+    "choose",
+    "one_by_one",
+    "projector",
     "register_lowering",
 ]

@@ -26,17 +26,21 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.testing.export import check_quantization as check_quantization
     from keras_rnn_zoo.testing.export import check_target as check_target
     from keras_rnn_zoo.testing.models import check_model as check_model
+    from keras_rnn_zoo.testing.search import check_engine as check_engine
+    from keras_rnn_zoo.testing.search import check_tuner as check_tuner
     from keras_rnn_zoo.testing.tokenizers import check_tokenizer as check_tokenizer
 
 _EXPORTS = {
     "check_command": "commands",
     "check_dataset": "datasets",
+    "check_engine": "search",
     "check_format": "export",
     "check_lowering": "export",
     "check_model": "models",
     "check_quantization": "export",
     "check_target": "export",
     "check_tokenizer": "tokenizers",
+    "check_tuner": "search",
 }
 
 __all__ = sorted(_EXPORTS)

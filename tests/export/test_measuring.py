@@ -191,7 +191,7 @@ def test_what_is_hopelessly_slow_is_measured_once():
 @pytest.fixture
 def lock(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring.tempfile, "gettempdir", lambda: str(tmp_path))
-    return tmp_path / f"keras-rnn-zoo-measure-{os.getuid()}.lock"
+    return tmp_path / f"keras-rnn-zoo-measuring-{os.getuid()}.lock"
 
 
 def free(lock):

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_rnn_zoo.export.lowering.cells import LSTM, AnyKerasCell, Cell, Chain
-from keras_rnn_zoo.export.lowering.lowerings._chained import one_by_one
-from keras_rnn_zoo.export.lowering.lowerings._reading import order_of_steps
+from keras_rnn_zoo.export.lowering.chaining import one_by_one
+from keras_rnn_zoo.export.lowering.reading import order_of_steps
 from keras_rnn_zoo.export.lowering.recurrence import Lowering, Result, Sequence, register_lowering
 
 Tensor = Any

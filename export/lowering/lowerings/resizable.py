@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.export.lowering.cells import Cell, Chain, States
-from keras_rnn_zoo.export.lowering.lowerings._chained import one_by_one
-from keras_rnn_zoo.export.lowering.lowerings._reading import choose
+from keras_rnn_zoo.export.lowering.chaining import one_by_one
+from keras_rnn_zoo.export.lowering.reading import choose
 from keras_rnn_zoo.export.lowering.recurrence import Lowering, Result, Sequence, register_lowering
 
 Tensor = Any

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.export.lowering.cells import Cell, Chain
-from keras_rnn_zoo.export.lowering.lowerings._chained import one_by_one
-from keras_rnn_zoo.export.lowering.lowerings._reading import choose, projector, time_major
+from keras_rnn_zoo.export.lowering.chaining import one_by_one
+from keras_rnn_zoo.export.lowering.reading import choose, projector, time_major
 from keras_rnn_zoo.export.lowering.recurrence import Lowering, Result, Sequence, register_lowering
 
 
