@@ -33,14 +33,17 @@ def check_plugin(entry: object, base: type, decorator: str) -> None:
         )
     if len(entry.description.splitlines()) != 1:  # type: ignore[attr-defined]
         raise ConfigError(f"The description of {entry.__qualname__} is one line.")
-    parameters = inspect.signature(entry).parameters.values()
-    expected = inspect.signature(base).parameters
+    # They are made with the arguments of the base class, by position.
+    given = len(inspect.signature(base).parameters)
+    further = [
+        one
+        for number, one in enumerate(inspect.signature(entry).parameters.values())
+        if number >= given or one.kind is one.KEYWORD_ONLY
+    ]
     unknown = [
         one.name
-        for one in parameters
-        if one.name not in expected
-        and one.default is one.empty
-        and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        for one in further
+        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
     ]
     if unknown:
         raise ConfigError(

@@ -570,10 +570,11 @@ def test_running_trials_push_proposals_apart(tmp_path, in_memory):
     for _ in range(15):
         trial = oracle.create_trial("0")
         tell(oracle, trial, accuracy(trial.hyperparameters.values))
-    beliefs = bayesian._Beliefs(oracle)
+    posterior = bayesian._Posterior(oracle)
     trial = oracle.create_trial("0")
     running = [trial.hyperparameters.values]
-    assert bayesian._Beliefs(oracle).promise(running)[0] < 0.5 * beliefs.promise(running)[0]
+    after = bayesian._Posterior(oracle).acquisition(running)
+    assert after[0] < 0.5 * posterior.acquisition(running)[0]
 
 
 @pytest.mark.parametrize("direction", ["max", "min"])
@@ -583,7 +584,7 @@ def test_an_outlier_does_not_make_the_others_look_alike(direction, tmp_path, in_
     for value in (0.70, 0.72, 0.74, -1e6):
         tell(oracle, oracle.create_trial("0"), sign * value)
     tell(oracle, oracle.create_trial("0"), failed=True)
-    found = [*bayesian.goodness(oracle).values()]
+    found = [*bayesian.robust_scores(oracle).values()]
     assert found[:3] == [0.70, 0.72, 0.74]
     assert 0.5 < found[3] < 0.70
     assert found[4] == found[3]

@@ -97,7 +97,7 @@ class Instant(Engine):
         return [Ended(job.trial_id, self.outcome(job))]
 
     def outcome(self, job):
-        (self.place(job.trial_id) / CHECKPOINT).write_text("weights")
+        (self.trial_directory(job.trial_id) / CHECKPOINT).write_text("weights")
         if job.model == self.fails:
             return Outcome(FAILED, "ValueError: too warm in here")
         score = job.seed % 1000 / 1000 + job.learning_rate

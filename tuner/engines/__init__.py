@@ -7,13 +7,14 @@ Importing one must import neither TensorFlow nor what its extra brings.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from keras_rnn_zoo.registry import Registry
 from keras_rnn_zoo.tuner.plugins import check_plugin
-from keras_rnn_zoo.tuner.trials.job import Arrays, Ended, Job, Place, Progress
+from keras_rnn_zoo.tuner.trials.job import Arrays, Ended, Job, Progress, TrialDirectory
 
 __all__ = ["ENGINES", "Engine", "register_engine"]
 
@@ -31,7 +32,7 @@ class Engine(ABC):
     Args:
         workers: Jobs that may run at once.
         data: Key -> the arrays that jobs name; see `job.Arrays`.
-        place: Where a trial's checkpoint belongs.
+        trial_directory: Returns where a trial's checkpoint belongs.
         timeout: Seconds that a job may take; None sets no limit.
 
     Attributes:
@@ -46,12 +47,12 @@ class Engine(ABC):
         self,
         workers: int,
         data: Mapping[str, Arrays],
-        place: Place,
+        trial_directory: TrialDirectory,
         timeout: float | None = None,
     ):
         self.workers = workers
         self.data = data
-        self.place = place
+        self.trial_directory = trial_directory
         self.timeout = timeout
 
     @classmethod  # noqa: B027 (most have nothing to refuse)
@@ -73,6 +74,12 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Ends everything, running jobs too. May be called twice."""
+
+    @property
+    def place(self) -> TrialDirectory:
+        """The old name of `trial_directory`."""
+        warnings.warn("place is called trial_directory now.", FutureWarning, stacklevel=2)
+        return self.trial_directory
 
     def __enter__(self) -> Engine:
         return self

@@ -27,8 +27,8 @@ from keras_rnn_zoo.tuner.trials.job import (
     Ended,
     Job,
     Outcome,
-    Place,
     Progress,
+    TrialDirectory,
 )
 
 LOG = "log.txt"
@@ -118,10 +118,10 @@ class LocalEngine(Engine):
         self,
         workers: int,
         data: Mapping[str, Arrays],
-        place: Place,
+        trial_directory: TrialDirectory,
         timeout: float | None = None,
     ):
-        super().__init__(workers, data, place, timeout)
+        super().__init__(workers, data, trial_directory, timeout)
         self._running: dict[str, Job] = {}
         # Of each submission: a server that stays may still report one of another search.
         self._tokens: dict[str, str] = {}
@@ -145,8 +145,8 @@ class LocalEngine(Engine):
         self._attempts[job.trial_id] = self._attempts.get(job.trial_id, 0) + 1
         if self.timeout is not None:
             self._deadlines[job.trial_id] = time.monotonic() + self.timeout
-        directory = self.place(job.trial_id)
-        parent = self.place(job.parent) / CHECKPOINT if job.parent else None
+        directory = self.trial_directory(job.trial_id)
+        parent = self.trial_directory(job.parent) / CHECKPOINT if job.parent else None
         self._outcome(job.trial_id).unlink(missing_ok=True)
         self._server.ask(
             {
@@ -230,7 +230,7 @@ class LocalEngine(Engine):
             took = f"took longer than {self.timeout:g} s, and was stopped" if overdue else None
             outcome = Outcome(FAILED, took or self._why_it_ended(name, answer["code"]))
         if outcome.status != FAILED:
-            (self.place(name) / LOG).unlink(missing_ok=True)
+            (self.trial_directory(name) / LOG).unlink(missing_ok=True)
         return Ended(name, outcome)
 
     def _why_it_ended(self, trial_id: str, code: int) -> str:
@@ -241,7 +241,7 @@ class LocalEngine(Engine):
                 text += ", as happens when memory runs out"
         else:
             text = f"its process ended with exit code {code}"
-        log = self.place(trial_id) / LOG
+        log = self.trial_directory(trial_id) / LOG
         return f"{text}; {log} has what it said" if log.is_file() and log.stat().st_size else text
 
     def _kill_overdue(self) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import MissingExtraError, SearchError
 from keras_rnn_zoo.tuner.engines import Engine, register_engine
-from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, Arrays, Ended, Job, Place, Progress
+from keras_rnn_zoo.tuner.trials.job import CHECKPOINT, Arrays, Ended, Job, Progress, TrialDirectory
 
 _DIAL_SECONDS = 5.0
 _START_SECONDS = 60.0
@@ -42,7 +42,7 @@ class RayEngine(Engine):
     Args:
         workers: See `Engine`; the processors of a Ray that is started here.
         data: See `Engine`; sent to each machine once.
-        place: See `Engine`; on the machine of the search.
+        trial_directory: See `Engine`; on the machine of the search.
         timeout: See `Engine`.
         address: Of a Ray cluster: `"auto"`, `"host:6379"`, `"ray://host:10001"`.
         runner: `"module:function"` that runs a job; see `trial.run_job`.
@@ -59,13 +59,13 @@ class RayEngine(Engine):
         self,
         workers: int,
         data: Mapping[str, Arrays],
-        place: Place,
+        trial_directory: TrialDirectory,
         timeout: float | None = None,
         *,
         address: str | None = None,
         runner: str = "keras_rnn_zoo.tuner.trials.trial:run_job",
     ):
-        super().__init__(workers, data, place, timeout)
+        super().__init__(workers, data, trial_directory, timeout)
         if address is None:
             address = _connected()
         self.check(address=address)
@@ -132,7 +132,7 @@ class RayEngine(Engine):
         """Starts a job; see `Engine.submit`."""
         parent = None
         if job.parent is not None:
-            parent = (self.place(job.parent) / CHECKPOINT).read_bytes()
+            parent = (self.trial_directory(job.parent) / CHECKPOINT).read_bytes()
         if job.data not in self._sent:
             self._sent.add(job.data)
             self._connection.send(("data", job.data, dict(self.data[job.data])))
@@ -147,7 +147,7 @@ class RayEngine(Engine):
             if not isinstance(event, Progress):
                 event, checkpoint = event
                 if checkpoint is not None:
-                    files.write_bytes(self.place(event.trial_id) / CHECKPOINT, checkpoint)
+                    files.write_bytes(self.trial_directory(event.trial_id) / CHECKPOINT, checkpoint)
             events.append(event)
         return events
 

@@ -1,6 +1,6 @@
 """The charts of report.html, as figures of plotly.js: plain JSON-able values.
 
-Whose colour depends on the theme is said as `--name`, a custom property of the page's style sheet;
+A colour that depends on the theme is given as `--name`, a custom property of the style sheet;
 report.js puts the colour in. `customdata` of a point is the id of its trial.
 """
 
@@ -33,7 +33,7 @@ LIMITS = {"bytes": "max_size", "latency_ms": "max_latency"}
 Figure = dict[str, Any]
 
 
-def look(models: Sequence[str], model: str | None) -> tuple[str, str]:
+def color_and_symbol(models: Sequence[str], model: str | None) -> tuple[str, str]:
     """Returns the colour and the plotly symbol of a model, the same in all charts."""
     number = models.index(str(model))
     symbols = list(SYMBOLS)
@@ -41,7 +41,7 @@ def look(models: Sequence[str], model: str | None) -> tuple[str, str]:
 
 
 def is_share(measure: str) -> bool:
-    """Whether a measure is said in percent."""
+    """Whether a measure is shown in percent."""
     return measure.endswith("accuracy")
 
 
@@ -51,7 +51,7 @@ def measure_label(measure: str) -> str:
     return "validation " + words.removeprefix("val ") if words.startswith("val ") else words
 
 
-def amount(figure: str, value: float) -> str:
+def format_figure(figure: str, value: float) -> str:
     """Returns a figure of `FIGURES` with its unit."""
     return bytes_of(int(value)) if figure == "bytes" else f"{value:.3g} ms"
 
@@ -111,7 +111,7 @@ def trade_off(found: Findings, figure: str, hover: Callable[[TrialRecord], str])
         layout["xaxis"]["anchor"] = "y2"
         layout["yaxis2"] = _UNTRAINED_AXIS
     if limit is not None:
-        layout["shapes"] = [_limit_line(limit / scale, f"limit {amount(figure, limit)}")]
+        layout["shapes"] = [_limit_line(limit / scale, f"limit {format_figure(figure, limit)}")]
     return {"data": traces, "layout": layout, "meta": {"picked": "markers"}}
 
 
@@ -162,7 +162,7 @@ def _solid(
     hover: Callable[[TrialRecord], str],
 ) -> Figure:
     """Returns the trained trials of a model; the winner is a star, the front outlined."""
-    color, symbol = look(found.models, model)
+    color, symbol = color_and_symbol(found.models, model)
     best = set(found.front)
     # What is drawn last is on top.
     ordered = sorted(trials, key=lambda trial: (trial is found.winner, trial.trial_id in best))
@@ -189,7 +189,7 @@ def _hollow(
     hover: Callable[[TrialRecord], str],
 ) -> Figure:
     """Returns the trials of a model that were over budget, in the strip below."""
-    color, symbol = look(found.models, model)
+    color, symbol = color_and_symbol(found.models, model)
     marker = {"color": color, "symbol": f"{symbol}-open", "size": 9}
     below = {trial.trial_id: (points[trial.trial_id][0], 0.0) for trial in trials}
     return {**_markers(model, trials, below, hover, marker), "yaxis": "y2"}
@@ -265,7 +265,7 @@ def _model_curves(
     known: Sequence[TrialRecord], model: str, measure: str, models: Sequence[str], dense: bool
 ) -> Figure:
     """Returns the curves of one model as one trace, with gaps between trials."""
-    color, symbol = look(models, model)
+    color, symbol = color_and_symbol(models, model)
     percent = 100.0 if is_share(measure) else 1.0
     x: list[int | None] = []
     y: list[float | None] = []
@@ -284,7 +284,8 @@ def _model_curves(
         dots += [0 if dense and len(values) > 1 else 5] * (len(values) + 1)
         texts += [
             *(
-                f"<b>Trial {name}</b> {escape(model)}<br>epoch {epoch}: {said(measure, value)}"
+                f"<b>Trial {name}</b> {escape(model)}<br>epoch {epoch}: "
+                f"{format_measure(measure, value)}"
                 for epoch, value in enumerate(values, start=1)
             ),
             None,
@@ -304,7 +305,7 @@ def _model_curves(
     }
 
 
-def said(measure: str, value: float | None) -> str:
+def format_measure(measure: str, value: float | None) -> str:
     """Returns a value of a measure for a person."""
     if value is None:
         return "–"

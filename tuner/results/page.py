@@ -18,7 +18,7 @@ from keras_rnn_zoo.files import PathLike, write_bytes
 from keras_rnn_zoo.pages import STYLE
 from keras_rnn_zoo.quantities import duration
 from keras_rnn_zoo.tuner.results import charts, wording
-from keras_rnn_zoo.tuner.results.charts import measure_label, said
+from keras_rnn_zoo.tuner.results.charts import format_measure, measure_label
 from keras_rnn_zoo.tuner.results.findings import Findings
 from keras_rnn_zoo.tuner.results.importance import common_names, importance
 from keras_rnn_zoo.tuner.results.records import COMPLETED, FAILED, INFEASIBLE, TrialRecord
@@ -125,7 +125,7 @@ def _file(name: str) -> str:
 
 
 def _look(found: Findings, model: str) -> dict[str, str]:
-    color, symbol = charts.look(found.models, model)
+    color, symbol = charts.color_and_symbol(found.models, model)
     return {"name": model, "color": color, "symbol": charts.SYMBOLS[symbol]}
 
 
@@ -254,12 +254,12 @@ def _cells(found: Findings, trial: TrialRecord) -> Iterator[Cell]:
     values = common_names(trial)
     for name in found.searched:
         yield Cell(values.get(name), wording.short(values.get(name)))
-    yield Cell(trial.score, said(found.score, trial.score))
+    yield Cell(trial.score, format_measure(found.score, trial.score))
     for name in found.quantized:
-        yield Cell(trial.metrics.get(name), said(name, trial.metrics.get(name)))
+        yield Cell(trial.metrics.get(name), format_measure(name, trial.metrics.get(name)))
     for figure, (name, _, _) in charts.FIGURES.items():
         value = trial[figure]
-        amount = NOTHING if value is None else charts.amount(figure, value)
+        amount = NOTHING if value is None else charts.format_figure(figure, value)
         yield Cell(value, amount, "over" if name in trial.excess else "")
     count = NOTHING if trial.parameters is None else f"{trial.parameters:,}"
     yield Cell(trial.parameters, count, "over" if "parameters" in trial.excess else "")

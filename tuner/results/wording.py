@@ -10,7 +10,7 @@ from typing import Any
 from keras_rnn_zoo.pages import plain, text_of
 from keras_rnn_zoo.quantities import duration
 from keras_rnn_zoo.tuner.results import charts
-from keras_rnn_zoo.tuner.results.charts import finite, measure_label, said
+from keras_rnn_zoo.tuner.results.charts import finite, format_measure, measure_label
 from keras_rnn_zoo.tuner.results.findings import Findings
 from keras_rnn_zoo.tuner.results.importance import common_names
 from keras_rnn_zoo.tuner.results.records import COMPLETED, FAILED, INFEASIBLE, TrialRecord
@@ -41,7 +41,11 @@ def _introduced(found: Findings, trial: TrialRecord) -> str:
     """Returns a trial with its measures, its size and latency, and whether these are allowed."""
     measures = ", ".join(f"{name} {value}" for name, value in _measures(found, trial))
     text = f"trial {trial.trial_id} ({trial.model}), {measures}"
-    sizes = [charts.amount(name, trial[name]) for name in charts.FIGURES if trial[name] is not None]
+    sizes = [
+        charts.format_figure(name, trial[name])
+        for name in charts.FIGURES
+        if trial[name] is not None
+    ]
     if sizes:
         text += f": {_and(sizes)} as {found.budget.quantization if found.budget else 'a file'}"
     limits = _limits(found)
@@ -58,7 +62,7 @@ def _measures(found: Findings, trial: TrialRecord) -> Facts:
         **{name: trial.metrics.get(name) for name in found.quantized},
     }
     return [
-        (measure_label(name), said(name, value))
+        (measure_label(name), format_measure(name, value))
         for name, value in known.items()
         if value is not None
     ]
@@ -68,7 +72,7 @@ def _limits(found: Findings) -> list[str]:
     if found.budget is None:
         return []
     limits = [
-        charts.amount(figure, limit)
+        charts.format_figure(figure, limit)
         for figure, name in charts.LIMITS.items()
         if (limit := getattr(found.budget, name)) is not None
     ]
@@ -98,7 +102,7 @@ def summary(found: Findings) -> str:
             measure = name.removeprefix("test_")
             text += (
                 f" On test rows that no trial saw, the winner's {measure_label(measure)} is "
-                f"{said(measure, value)}."
+                f"{format_measure(measure, value)}."
             )
     return text
 
@@ -108,7 +112,7 @@ def figures(found: Findings, trial: TrialRecord) -> Facts:
     facts = _measures(found, trial)
     for figure, (name, _, _) in charts.FIGURES.items():
         if trial[figure] is not None:
-            facts.append((name, charts.amount(figure, trial[figure])))
+            facts.append((name, charts.format_figure(figure, trial[figure])))
     if trial.parameters is not None:
         facts.append(("parameters", f"{trial.parameters:,}"))
     if trial.seconds is not None and trial.epochs:

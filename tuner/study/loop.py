@@ -91,13 +91,13 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         """Returns the directory of a trial, which exists."""
         return str(self.oracle._get_trial_dir(trial_id))
 
-    def place(self, trial_id: str) -> Path:
+    def trial_directory(self, trial_id: str) -> Path:
         """Returns the directory of a trial, which exists."""
         return Path(self.get_trial_dir(trial_id))
 
     def checkpoint(self, trial_id: str) -> Path:
         """Returns where the weights of a trial's best epoch are."""
-        return self.place(trial_id) / CHECKPOINT
+        return self.trial_directory(trial_id) / CHECKPOINT
 
     def search(self, engine: Engine) -> None:
         """Runs trials until the oracle has no more.

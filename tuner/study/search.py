@@ -142,7 +142,7 @@ def _search(
             engine = request.engine(
                 options.workers,
                 arrays,
-                tuner.place,
+                tuner.trial_directory,
                 options.trial_timeout,
                 **options.engine_options,
             )

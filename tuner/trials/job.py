@@ -134,5 +134,5 @@ class Ended:
 Report = Callable[[str], None]
 """Takes a line about the progress of a trial."""
 
-Place = Callable[[str], Path]
+TrialDirectory = Callable[[str], Path]
 """Returns the directory of a trial, which exists."""

@@ -17,13 +17,13 @@ from keras_rnn_zoo.tuner.tuners._surrogate import expected, fit, quietly
 _NOISE = 1e-2
 
 
-def goodness(oracle: DurableOracle) -> dict[str, float]:
+def robust_scores(oracle: DurableOracle) -> dict[str, float]:
     """Returns trial -> score, greater being better; a failed one is as bad as the worst.
 
     A far outlier on the bad side is drawn in: how bad it is says nothing of where the best are,
     and would make all others look alike. Trials over budget have no score.
     """
-    found = oracle.goodness()
+    found = oracle.maximized_scores()
     best, median = max(found.values(), default=0.0), float(np.median([*found.values()] or [0.0]))
     if best > median:
         least = median - 3 * (best - median)
@@ -33,7 +33,7 @@ def goodness(oracle: DurableOracle) -> dict[str, float]:
     return {**found, **dict.fromkeys(failed, worst)}
 
 
-class _Beliefs:
+class _Posterior:
     """What the trials so far say of those that were not run.
 
     Args:
@@ -45,7 +45,7 @@ class _Beliefs:
         self.limits = Limits(oracle)
         self.space = space = self.limits.space
         self.score = None
-        known = goodness(oracle)
+        known = robust_scores(oracle)
         if not known:
             return
         points = {name: trial.hyperparameters.values for name, trial in oracle.trials.items()}
@@ -55,7 +55,7 @@ class _Beliefs:
         self.score = fit(x, y, space.groups, noise=_NOISE, alpha=oracle.alpha, ahead=ahead)
         self.best = float(self.score.predict(np.concatenate([x, ahead])).max())
 
-    def promise(self, points: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    def acquisition(self, points: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Returns how much better than the best each point may be, if it keeps the limits.
 
         That is expected improvement times the probability of being feasible: Gardner et al.,
@@ -63,16 +63,16 @@ class _Beliefs:
         budget is known, it is that probability alone.
         """
         x = self.space.encode(points)
-        promise = self.limits.probability(points)
+        acquisition = self.limits.probability(points)
         if self.score is not None:
             mean, deviation = expected(self.score, x)
             z = (mean - self.best) / deviation
-            promise = promise * deviation * (z * norm.cdf(z) + norm.pdf(z))
-        return promise
+            acquisition = acquisition * deviation * (z * norm.cdf(z) + norm.pdf(z))
+        return acquisition
 
 
 class ConditionalBayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
-    """KerasTuner's, with beliefs of its own and expected improvement in place of `beta`.
+    """KerasTuner's, with a posterior of its own and expected improvement in place of `beta`.
 
     A proposal follows from the trials so far and the seed alone.
     """
@@ -91,31 +91,31 @@ class ConditionalBayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
             if len(ended) - len(over) < initial:
                 generator = np.random.default_rng([self.seed, len(self.trials)])
                 values = Limits(self).draw(generator)
-            values = values or self._most_promising()
+            values = values or self._best_candidate()
         return {"status": "STOPPED" if values is None else "RUNNING", "values": values}
 
-    def _most_promising(self) -> dict[str, Any] | None:
+    def _best_candidate(self) -> dict[str, Any] | None:
         """Returns the best of many points that were not tried; None if all were.
 
         Random ones and neighbours of the ten best trials; then, twice, neighbours of the ten
         most promising of these.
         """
         generator = np.random.default_rng([self.seed, len(self.trials)])
-        beliefs = _Beliefs(self)
-        draw = beliefs.space.draw
-        known = goodness(self)
+        posterior = _Posterior(self)
+        draw = posterior.space.draw
+        known = robust_scores(self)
         tops = sorted(known, key=lambda name: -known[name])[:10]
         near = [self.trials[name].hyperparameters.values for name in tops]
         fresh = [draw(generator) for _ in range(1000)]
         fresh += [draw(generator, values) for values in near for _ in range(50)]
         pool: list[dict[str, Any]] = []
-        promise: np.ndarray = np.zeros(0)
+        acquisition: np.ndarray = np.zeros(0)
         for _ in range(3):
             fresh = [values for values in fresh if not self._duplicate(values)]
             if fresh:
                 pool += fresh
-                promise = np.append(promise, beliefs.promise(fresh))
-            near = [pool[index] for index in np.argsort(-promise, kind="stable")[:10]]
+                acquisition = np.append(acquisition, posterior.acquisition(fresh))
+            near = [pool[index] for index in np.argsort(-acquisition, kind="stable")[:10]]
             fresh = [draw(generator, values) for values in near for _ in range(30)]
         return near[0] if near else None
 

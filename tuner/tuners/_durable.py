@@ -95,11 +95,11 @@ class DurableOracle(Oracle):  # type: ignore[misc]
             super().score_trial(trial)
 
     def excess(self, trial_id: str) -> dict[str, float]:
-        """Returns limit -> how many times the limit a trial was that ended as over budget."""
+        """Returns limit -> the factor by which a trial that ended over budget exceeds it."""
         excess: dict[str, float] = self.records.get(trial_id, {}).get("excess") or {}
         return excess if self.trials[trial_id].status == "COMPLETED" else {}
 
-    def goodness(self) -> dict[str, float]:
+    def maximized_scores(self) -> dict[str, float]:
         """Returns trial -> score, greater being better; of those that completed within budget."""
         sign = 1.0 if self.objective.direction == "max" else -1.0
         return {
@@ -117,7 +117,7 @@ class DurableOracle(Oracle):  # type: ignore[misc]
         Args:
             excess: See `budget.DeviceBudget.excess`.
         """
-        scores = self.goodness().values()
+        scores = self.maximized_scores().values()
         best, worst = max(scores, default=0.0), min(scores, default=0.0)
         spread = (best - worst) or abs(worst) or 1.0
         score = worst - spread * (1 + sum(math.log(times) for times in excess.values()))
@@ -126,7 +126,7 @@ class DurableOracle(Oracle):  # type: ignore[misc]
     def _keep_apart(self) -> None:
         """Scores all over budget anew, once a trial within it is as bad as one of them."""
         over = [trial for name, trial in self.trials.items() if self.excess(name)]
-        scores = self.goodness().values()
+        scores = self.maximized_scores().values()
         sign = 1.0 if self.objective.direction == "max" else -1.0
         if over and scores and min(scores) <= max(sign * trial.score for trial in over):
             for trial in over:

@@ -1,4 +1,4 @@
-"""Which models keep the limits of a budget, as far as the trials so far tell."""
+"""A model of which points keep the limits of a budget, learned from the trials so far."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HOPE = 0.05
 
 
 def ratios(oracle: DurableOracle) -> dict[str, dict[str, float]]:
-    """Returns limit -> trial -> how many times the limit it is, as far as is known.
+    """Returns limit -> trial -> its figure as a multiple of the limit, as far as is known.
 
     Limits that every trial kept are left out: there is nothing to learn.
     """
