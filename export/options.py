@@ -69,7 +69,7 @@ class FileOptions(Options):
         "litert",
         "The client that the file is for. It decides which lowerings and quantizations there are, "
         "and what the file may hold.",
-        one_of(TARGETS.names, "target"),
+        one_of(TARGETS, "target"),
         metavar="NAME",
     )
     lowering: str | tuple[str, ...] | None = option(
@@ -171,13 +171,13 @@ class BundleOptions(FileOptions):
     format: tuple[str, ...] = option(
         ("tflite", "saved_model"),
         "The formats to write.",
-        some_of(FORMATS.names, "format"),
+        some_of(FORMATS, "format"),
         metavar="NAMES",
     )
     quantization: tuple[str, ...] | None = option(
         None,
         "Quantization modes of the .tflite files.",
-        optional(some_of(QUANTIZATIONS.names, "quantization mode")),
+        optional(some_of(QUANTIZATIONS, "quantization mode")),
         metavar="NAMES",
         shown_default="of none,float16,dynamic,int8 those that the target takes",
     )

@@ -30,10 +30,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from keras_rnn_zoo.errors import ConfigError, UnknownNameError, listed, nearest
+from keras_rnn_zoo.registry import Registry
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+# Of what an option may be: a registry, some names, or what looks them up.
+Names = Registry[Any] | Iterable[str] | Callable[[], Iterable[str]]
 # Takes the name of an option and a value; returns the value as it is kept, or raises.
 Check = Callable[[str, Any], Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -64,6 +67,15 @@ class About:
         """The names that the option takes, looked up now; None where it takes more than names."""
         names = getattr(self.check, "choices", None)
         return None if names is None else tuple(names() if callable(names) else names)
+
+    @property
+    def described(self) -> dict[str, str]:
+        """Name -> one line about it, of those that a registry knows; looked up now."""
+        registry = getattr(self.check, "registry", None)
+        if registry is None:
+            return {}
+        entries = {name: registry.get(name) for name in registry.names()}
+        return {name: entry.description.rstrip(".") for name, entry in entries.items()}
 
     @property
     def choices_are_fixed(self) -> bool:
@@ -278,9 +290,9 @@ def choice(*names: str) -> Check:
     return _lists(check, names)
 
 
-def one_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str | None = None) -> Check:
-    """One of the names of a registry, which a function looks up when they are needed."""
-    known = names if callable(names) else tuple(names)
+def one_of(names: Names, what: str | None = None) -> Check:
+    """One of the names of a registry, which are looked up when they are needed."""
+    known = _known(names)
 
     def check(name: str, value: Any) -> str:
         found = list(known() if callable(known) else known)
@@ -290,12 +302,12 @@ def one_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str | None 
             )
         return value
 
-    return _lists(check, known)
+    return _lists(check, known, names)
 
 
-def some_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str | None = None) -> Check:
+def some_of(names: Names, what: str | None = None) -> Check:
     """One or more of some names, each once, as a tuple; one alone may be given as it is."""
-    known = names if callable(names) else tuple(names)
+    known = _known(names)
     one = one_of(known, what)
 
     def check(name: str, value: Any) -> tuple[str, ...]:
@@ -306,12 +318,19 @@ def some_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str | None
             raise ConfigError(f"Choose at least one {what or name}: {listed(found)}.")
         return chosen
 
-    return _lists(check, known)
+    return _lists(check, known, names)
 
 
-def _lists(check: Check, names: object) -> Check:
-    """Keeps with a check the names that it takes; see `About.choices`."""
-    check.choices = names  # type: ignore[attr-defined]
+def _known(names: Names) -> tuple[str, ...] | Callable[[], Iterable[str]]:
+    if isinstance(names, Registry):
+        return names.names
+    return names if callable(names) else tuple(names)
+
+
+def _lists(check: Check, known: object, names: object = None) -> Check:
+    """Keeps with a check the names that it takes; see `About.choices` and `About.described`."""
+    check.choices = known  # type: ignore[attr-defined]
+    check.registry = names if isinstance(names, Registry) else None  # type: ignore[attr-defined]
     return check
 
 

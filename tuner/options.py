@@ -7,33 +7,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError
-from keras_rnn_zoo.options import Options, number, one_of, option, optional, text, whole
-from keras_rnn_zoo.tasks import TASKS
+from keras_rnn_zoo.options import number, one_of, option, optional, text, whole
+from keras_rnn_zoo.training.options import DataOptions
 from keras_rnn_zoo.tuner.engines import ENGINES
 from keras_rnn_zoo.tuner.space import LearningRate, Space, check_learning_rate
 from keras_rnn_zoo.tuner.tuners import TUNERS
-
-SIDES = ("post", "pre")
-
-
-def _registered(registry: Any) -> Any:
-    def check(name: str, value: Any) -> Any:
-        registry.get(value)
-        return value
-
-    return check
 
 
 def _mapping(name: str, value: Any) -> dict[str, Any]:
     if value is not None and not isinstance(value, Mapping):
         raise ConfigError(f"{name} is a dict. Received: {value!r}")
     return dict(value or {})
-
-
-def _seed(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32 - 1:
-        raise ConfigError(f"{name} is a whole number from 0 to {2**32 - 2}. Received: {value!r}")
-    return value
 
 
 def _validation_split(name: str, value: Any) -> float:
@@ -63,7 +47,7 @@ def _rates(written: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(Options):
+class SearchOptions(DataOptions):
     """How a search is done; what is searched over, the data and the budget are said beside it.
 
     Attributes:
@@ -79,9 +63,7 @@ class SearchOptions(Options):
         "keep",
     )
 
-    tuner: str = option(
-        "random", "How the next trial is chosen.", _registered(TUNERS), metavar="NAME"
-    )
+    tuner: str = option("random", "How the next trial is chosen.", one_of(TUNERS), metavar="NAME")
     max_trials: int = option(
         10,
         "The most trials. A model that Hyperband trains further counts as another trial.",
@@ -113,22 +95,6 @@ class SearchOptions(Options):
     validation_split: float = option(
         0.1, "Part of the training rows to validate on.", _validation_split, metavar="PART"
     )
-    seed: int = option(0, "Of every random choice.", _seed, metavar="N")
-    text_column: str = option("text", "Column of a table with the texts.", text, metavar="NAME")
-    label_column: str = option("label", "Column of a table with the labels.", text, metavar="NAME")
-    task: str | None = option(
-        None,
-        f"What to answer: {', '.join(TASKS)}.",
-        optional(one_of(TASKS)),
-        metavar="TASK",
-        shown_default="what the labels look like",
-    )
-    padding: str = option(
-        "post", "Fill short inputs on the right (post) or on the left (pre).", one_of(SIDES)
-    )
-    truncating: str = option(
-        "pre", "Cut the beginning (pre) or the end (post) of long inputs.", one_of(SIDES)
-    )
     objective: str | None = option(
         None,
         "What to optimize: accuracy, quantized_accuracy, loss, size, latency, parameters, seconds, "
@@ -138,7 +104,7 @@ class SearchOptions(Options):
         shown_default="accuracy, or the mean absolute error of a regression",
     )
     workers: int = option(1, "Trials that run at once.", whole(least=1), metavar="N")
-    engine: str = option("local", "Where trials run.", _registered(ENGINES), metavar="NAME")
+    engine: str = option("local", "Where trials run.", one_of(ENGINES), metavar="NAME")
     engine_options: Mapping[str, Any] = option(
         None, "Options of the engine: `address` for `ray`.", _mapping, flag=""
     )

@@ -141,10 +141,13 @@ class Bundle:
             UnknownNameError: The bundle has no such file.
         """
         if self.preprocessor is not None:
-            encoded = self.preprocessor.encode_inputs(x)  # type: ignore[arg-type]
             name = self.report["model"]["inputs"][0]["name"]
-            (outputs,) = self._answer({name: encoded}, quantization).values()
-            return self.preprocessor.decode(outputs, encoded)
+
+            def outputs(encoded: np.ndarray) -> np.ndarray:
+                (answers,) = self._answer({name: encoded}, quantization).values()
+                return answers
+
+            return self.preprocessor.answer(x, outputs)  # type: ignore[arg-type]
         answers = self._answer(self._plain(x, quantization), quantization)
         rows = {
             name: np.asarray(values, dtype=np.float64).tolist() for name, values in answers.items()

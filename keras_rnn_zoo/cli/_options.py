@@ -11,8 +11,6 @@ import click
 
 from keras_rnn_zoo.errors import ConfigError, listed, nearest
 from keras_rnn_zoo.options import About, Options
-from keras_rnn_zoo.preprocessing.options import ColumnOptions
-from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds, parse_timesteps
 from keras_rnn_zoo.training.options import DataOptions, TrainOptions
 
 if TYPE_CHECKING:
@@ -41,11 +39,6 @@ class Quantity(ParamType):
             return self._parse(value)
         except ConfigError as error:
             self.fail(str(error), param, ctx)
-
-
-BYTES = Quantity("size", parse_bytes)
-MILLISECONDS = Quantity("time", parse_milliseconds)
-TIMESTEPS = Quantity("timesteps", parse_timesteps)
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -175,12 +168,12 @@ def _option(name: str, about: About, annotation: Any, default: Any) -> Callable[
 
 def _help(about: About, *, with_names: bool = False) -> str:
     text = about.help
-    if with_names and about.choices is not None and not about.choices_are_fixed:
+    if with_names and about.described:
+        text += f"  {'; '.join(f'{name}: {line}' for name, line in about.described.items())}."
+    elif with_names and about.choices is not None and not about.choices_are_fixed:
         text = f"{text.rstrip('.')}: {', '.join(about.choices)}."
     return text + (f"  [default: {about.shown_default}]" if about.shown_default else "")
 
-
-columns_options = options_of(ColumnOptions)
 
 source_options = _together(
     click.option(
@@ -213,9 +206,6 @@ training_options = _together(
     options_of(DataOptions, only=("seed",)),
 )
 
-# `search` takes these one by one.
-data_options = _together(source_options, options_of(DataOptions, without=("seed", "tokenizer")))
-epochs_options = options_of(TrainOptions, only=("epochs", "batch_size"))
 seed_option = options_of(DataOptions, only=("seed",))
 
 json_option = click.option(

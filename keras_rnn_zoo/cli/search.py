@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,117 +10,30 @@ import click
 
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._options import (
-    Quantity,
     config,
-    data_options,
     json_option,
+    options_of,
     output_option,
     set_option,
+    source_options,
 )
 from keras_rnn_zoo.errors import ConfigError
-from keras_rnn_zoo.options import Options
-from keras_rnn_zoo.registry import Registry
+from keras_rnn_zoo.training.options import DataOptions
 from keras_rnn_zoo.tuner import DeviceBudget, Search, SearchOptions
 from keras_rnn_zoo.tuner.results.records import FAILED, INFEASIBLE, TrialRecord
 
 SHOWN = 10
 
 
-class NameOption(click.Option):
-    """An option that takes a name of a registry; the help lists the names.
-
-    Args:
-        registry: Returns the registry, which is asked when the help is shown.
-    """
-
-    def __init__(self, *args: Any, registry: Callable[[], Registry[Any]], **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self._registry = registry
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Returns the option and its help with the names; see `click.Option`."""
-        registry, record = self._registry(), super().get_help_record(ctx)
-        if record is None:
-            return None
-        names = "; ".join(
-            f"{name}: {registry.get(name).description.rstrip('.')}" for name in registry.names()
-        )
-        return record[0], f"{record[1]}  {names}."
-
-
-def _tuners() -> Registry[Any]:
-    from keras_rnn_zoo.tuner import TUNERS
-
-    return TUNERS
-
-
-def _engines() -> Registry[Any]:
-    from keras_rnn_zoo.tuner import ENGINES
-
-    return ENGINES
-
-
-def _quantizations() -> Registry[Any]:
-    from keras_rnn_zoo.export.quantization import QUANTIZATIONS
-
-    return QUANTIZATIONS
-
-
-def _targets() -> Registry[Any]:
-    from keras_rnn_zoo.export.targets import TARGETS
-
-    return TARGETS
-
-
-_TYPES = {"int": int, "float": float}
-REGISTRIES = {
-    "tuner": _tuners,
-    "engine": _engines,
-    "quantization": _quantizations,
-    "target": _targets,
-}
-
-
-def options_of(options: type[Options], *names: str) -> Callable[[Any], Any]:
-    """Returns a decorator that adds the flags of options, in this order.
-
-    Args:
-        options: Says their types, defaults and help.
-        names: Which of them.
-    """
-
-    fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
-
-    def decorate(function: Any) -> Any:
-        for name in reversed(names):
-            about, field = options.about()[name], fields[name]
-            settings: dict[str, Any] = {"metavar": about.metavar, "help": about.help}
-            if name in REGISTRIES:
-                settings |= {"cls": NameOption, "registry": REGISTRIES[name]}
-            elif about.parse is not None:
-                settings["type"] = Quantity(name, about.parse)
-            else:
-                settings["type"] = _TYPES.get(str(field.type).removesuffix(" | None"), str)
-            if about.shown_default is None:
-                settings["default"] = field.default
-            else:
-                settings["help"] += f"  [default: {about.shown_default}]"
-            flag = about.flag or f"--{name.replace('_', '-')}"
-            function = click.option(flag, name, **settings)(function)
-        return function
-
-    return decorate
-
-
 @click.command("search", short_help="Search models and hyperparameters with KerasTuner.")
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@data_options
-@options_of(SearchOptions, "tuner", "max_trials")
+@source_options
+@options_of(DataOptions, without=("seed", "validation_split"))
+@options_of(SearchOptions, only=("validation_split", "tuner", "max_trials"))
 @set_option
-@options_of(SearchOptions, "epochs", "batch_size", "patience", "learning_rate", "objective")
-@options_of(DeviceBudget, "max_size", "max_latency", "max_parameters", "quantization", "target")
-@click.option("--quantize", hidden=True, help="The old name of --quantization.")
-@options_of(SearchOptions, "workers", "engine")
+@options_of(SearchOptions, only=("epochs", "batch_size", "patience", "learning_rate", "objective"))
+@options_of(DeviceBudget)
+@options_of(SearchOptions, only=("workers", "engine"))
 @click.option(
     "--engine-option",
     "engine_settings",
@@ -134,7 +46,7 @@ def options_of(options: type[Options], *names: str) -> Callable[[Any], Any]:
     metavar="ADDRESS",
     help="Run the trials on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT; local starts one.",
 )
-@options_of(SearchOptions, "trial_timeout", "keep", "seed")
+@options_of(SearchOptions, only=("trial_timeout", "keep", "seed"))
 @json_option
 @output_option("DIR", "Directory to write to; an unfinished search there goes on.")
 @click.pass_obj
@@ -146,7 +58,6 @@ def command(
     test_data: str | None,
     output: str,
     as_json: bool,
-    quantize: str | None,
     **arguments: Any,
 ) -> None:
     """Search over every MODEL and its hyperparameters; leave the winner as the run DIR/best.
@@ -166,9 +77,6 @@ def command(
     """
     arguments["config"] = config(models, arguments.pop("settings"))
     limits = {name: arguments.pop(name) for name in DeviceBudget.about()}
-    if quantize is not None:
-        click.echo("--quantize is called --quantization now.", err=True)
-        limits["quantization"] = quantize
     arguments |= _engine(arguments)
     given = {name: value for name, value in arguments.items() if value is not None}
     with out.working():

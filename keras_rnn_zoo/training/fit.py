@@ -43,19 +43,6 @@ class Fitted:
     hyperparameters: dict[str, Any]
 
 
-def check_hyperparameters(
-    epochs: int, batch_size: int, learning_rate: float, patience: int | None
-) -> None:
-    """Refuses what no training could use, before any data are read.
-
-    Raises:
-        ConfigError: An argument is out of range.
-    """
-    TrainOptions(
-        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=patience
-    )
-
-
 def fit_and_evaluate(
     prepared: Prepared,
     builder: ModelBuilder,

@@ -27,8 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnn_zoo.artifacts import RUN, require
-from keras_rnn_zoo.artifacts import RUN_FILE as RUN_FILE
+from keras_rnn_zoo.artifacts import RUN, RUN_FILE, require
 from keras_rnn_zoo.errors import ConfigError, RunError, listed, nearest
 from keras_rnn_zoo.files import PathLike, atomic_file, write_json, write_text
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor

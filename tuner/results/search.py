@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from keras_rnn_zoo.artifacts import RUN_FILE
 from keras_rnn_zoo.errors import RunError
 from keras_rnn_zoo.files import PathLike
-from keras_rnn_zoo.training.run import RUN_FILE, Run
+from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.tuner.options import SearchOptions
 from keras_rnn_zoo.tuner.results.records import TABLE_FILE, TrialRecord, ranked
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
@@ -125,6 +126,8 @@ def read_info(path: Path) -> dict[str, Any]:
         for key in ("status", "objective"):
             info[key]
         settings = info["settings"]
+        # Older ones could not choose, and the old way is the default.
+        settings.setdefault("tokenizer", "words")
         if "device" in settings:
             settings["device"] = DeviceBudget.from_dict(settings["device"]).to_dict()
     return info

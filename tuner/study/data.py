@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_rnn_zoo.data import Dataset, Split, hold_out
 from keras_rnn_zoo.errors import DataError
+from keras_rnn_zoo.training.options import DataOptions
 from keras_rnn_zoo.training.prepare import Prepared, encoding_sizes, prepare
 from keras_rnn_zoo.tuner.study.request import Request
 
@@ -29,12 +30,7 @@ def prepare_models(dataset: Dataset, request: Request) -> dict[str, Prepared]:
         ConfigError: The config contradicts the data.
     """
     options = request.options
-    encoding: dict[str, Any] = {
-        "seed": options.seed,
-        "padding": options.padding,
-        "truncating": options.truncating,
-        "task": options.task,
-    }
+    encoding = DataOptions.part_of(options)
     searched = hold_out(dataset, TEST_FRACTION, options.seed)
     by_size: dict[Any, Prepared] = {}
     found: dict[str, Prepared] = {}
@@ -43,16 +39,13 @@ def prepare_models(dataset: Dataset, request: Request) -> dict[str, Prepared]:
         if size not in by_size:
             try:
                 by_size[size] = prepare(
-                    searched,
-                    options.config,
-                    models=[name],
-                    validation_split=options.validation_split,
-                    **encoding,
+                    searched, options.config, models=[name], **encoding.keywords()
                 )
             except DataError:
                 if dataset.test is None:
                     # It counted the rows that are left; say the row's number in the data as given.
-                    prepare(dataset, options.config, models=[name], validation_split=0, **encoding)
+                    whole = encoding.replace(validation_split=0.0)
+                    prepare(dataset, options.config, models=[name], **whole.keywords())
                 raise
         found[name] = by_size[size]
         found[name].builder(name, options.config)

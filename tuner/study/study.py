@@ -6,10 +6,11 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 
+from keras_rnn_zoo.artifacts import RUN_FILE
 from keras_rnn_zoo.errors import MissingExtraError, SearchError
 from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.training.prepare import Prepared
-from keras_rnn_zoo.training.run import RUN_FILE, Run
+from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.tuner.engines import Engine
 from keras_rnn_zoo.tuner.results import records, tensorboard
 from keras_rnn_zoo.tuner.results.front import front as front_of

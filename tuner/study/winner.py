@@ -6,11 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_rnn_zoo.artifacts import RUN_FILE
 from keras_rnn_zoo.errors import SearchError
 from keras_rnn_zoo.files import new_directory
 from keras_rnn_zoo.training.fit import Fitted, evaluate
 from keras_rnn_zoo.training.prepare import Prepared
-from keras_rnn_zoo.training.run import RUN_FILE, Run
+from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.training.train import save_run
 from keras_rnn_zoo.tuner.results.records import TrialRecord
 from keras_rnn_zoo.tuner.trials.trial import LATENCY_ROWS, write_file

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError
-from keras_rnn_zoo.options import Options, option
+from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+from keras_rnn_zoo.export.targets import TARGETS
+from keras_rnn_zoo.options import Options, one_of, option
 from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds
 
 # Attribute -> what is limited, and how an amount of it is written for a person.
@@ -28,20 +30,6 @@ def _limit(name: str, value: Any) -> Any:
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < math.inf:
         raise ConfigError(f"{name} is a number above 0. Received: {value!r}")
     return found
-
-
-def _quantization(name: str, value: Any) -> Any:
-    from keras_rnn_zoo.export.quantization import QUANTIZATIONS
-
-    QUANTIZATIONS.get(value)
-    return value
-
-
-def _target(name: str, value: Any) -> Any:
-    from keras_rnn_zoo.export.targets import TARGETS
-
-    TARGETS.get(value)
-    return value
 
 
 @dataclass(frozen=True)
@@ -81,12 +69,14 @@ class DeviceBudget(Options):
     max_parameters: int | None = option(
         None, "The most parameters of the model.", _limit, metavar="N", shown_default="no limit"
     )
-    quantization: str = option("dynamic", "Which file is measured.", _quantization, metavar="NAME")
-    target: str = option("litert", "The client that the file is for.", _target, metavar="NAME")
+    quantization: str = option(
+        "dynamic", "Which file is measured.", one_of(QUANTIZATIONS), metavar="NAME"
+    )
+    target: str = option(
+        "litert", "The client that the file is for.", one_of(TARGETS), metavar="NAME"
+    )
 
     def __post_init__(self) -> None:
-        from keras_rnn_zoo.export.targets import TARGETS
-
         super().__post_init__()
         TARGETS.get(self.target).check_quantization(self.quantization)
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo import files
-from keras_rnn_zoo.errors import OutputError, SearchError, ZooError
+from keras_rnn_zoo.errors import OutputError, ZooError
+from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverged
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
 from keras_rnn_zoo.tuner.trials.job import (
     ABORTED,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
     import keras
 
-# A loss that is so many times what the untrained model had does not come back.
-DIVERGED = 10.0
 # Rows to measure the latency on; a file may answer short sequences sooner.
 LATENCY_ROWS = 64
 CALIBRATION_ROWS = 256
@@ -189,7 +188,7 @@ class Trial:
             verbose=0,
         ).history
         history = {name: [float(value) for value in column] for name, column in history.items()}
-        check_finite(history, self.job.learning_rate)
+        check_converged(history, self.job.learning_rate, limit=LIMIT)
         return history
 
     def _best(self, history: dict[str, list[float]]) -> int:
@@ -255,25 +254,6 @@ def load_weights(model: keras.Model, path: Path) -> None:
     model.load_weights(path)
 
 
-def check_finite(history: dict[str, list[float]], learning_rate: float) -> None:
-    """Refuses a training that diverged: its model may have an accuracy, and must not win by it.
-
-    Raises:
-        SearchError: A loss became NaN, infinite, or many times what it was at first.
-    """
-    for name in ("loss", "val_loss"):
-        values = history.get(name, [])
-        for epoch, value in enumerate(values, 1):
-            what = "NaN or infinite" if not math.isfinite(value) else None
-            if what is None and value > DIVERGED * (1.0 + values[0]):
-                what = f"{value:.3g}, from {values[0]:.3g}"
-            if what is not None:
-                raise SearchError(
-                    f"Training diverged: {name} became {what} in epoch {epoch} "
-                    f"(learning_rate {learning_rate:g})."
-                )
-
-
 def reason(error: BaseException) -> str:
     """Returns why a trial failed, in one line."""
     text = " ".join(str(error).split())
@@ -330,8 +310,7 @@ def _progress(report: Report) -> Any:
             loss = (logs or {}).get("val_loss", math.nan)
             if math.isnan(self.first):
                 self.first = loss
-            # NaN compares as False, and stops as well.
-            if not loss <= DIVERGED * (1.0 + self.first):
+            if has_diverged(loss, self.first):
                 self.model.stop_training = True
 
     return ReportProgress()
