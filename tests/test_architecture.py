@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -152,6 +153,20 @@ def test_no_private_name_is_imported_from_another_room():
         )
     ]
     assert wrong == []
+
+
+def test_the_architecture_page_names_files_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:keras_rnn_zoo|tuner|export|tests|examples)/[\w./-]+)`", text))
+    folders: list[str] = []
+    for line in text.split("```")[3].splitlines():
+        found = re.match(r"( *)([\w.]+(?:/|\.py))(?:\s|$)", line)
+        if found:
+            depth = len(found[1]) // 4
+            folders = [*folders[:depth], found[2].rstrip("/")]
+            named.add("/".join(folders))
+    assert len(named) > 120
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
 def main() -> None:

@@ -35,6 +35,8 @@ class Quantity(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Returns the number; see `click.ParamType.convert`."""
+        if not isinstance(value, str):  # a default
+            return value
         try:
             return self._parse(value)
         except ConfigError as error:
