@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.options import AUTO, FileOptions
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
-from keras_rnn_zoo.export.tflite.latency import machine
+from keras_rnn_zoo.export.tflite.latency import machine, time_calls
 
 # Times that differ by less say nothing: the smaller file is better.
 NOISE = 1.05
@@ -129,21 +128,11 @@ def race(files: Mapping[Candidate, Path], samples: Arrays) -> dict[Candidate, fl
     Returns:
         Candidate -> median latency in milliseconds.
     """
-    models = {candidate: TFLiteModel(path) for candidate, path in files.items()}
-    batches = [batch for _, batch in next(iter(models.values())).batches(samples)]
-    times: dict[Candidate, list[float]] = {candidate: [] for candidate in models}
-    end = time.perf_counter() + SECONDS
-    for number in range(-3, ROUNDS):
-        batch = batches[number % len(batches)]
-        for candidate, model in models.items():
-            start = time.perf_counter()
-            model.set_inputs(batch)
-            model.interpreter.invoke()
-            if number >= 0:
-                times[candidate].append(time.perf_counter() - start)
-        if number >= 20 and time.perf_counter() > end:
-            break
-    return {candidate: 1e3 * float(np.median(values)) for candidate, values in times.items()}
+    models = [TFLiteModel(path) for path in files.values()]
+    batches = [batch for _, batch in models[0].batches(samples)]
+    times = time_calls(models, batches, warmup=3, least=20, most=ROUNDS, seconds=SECONDS)
+    medians = (1e3 * float(np.median(own)) for own in times)
+    return dict(zip(files, medians, strict=True))
 
 
 def ranked(measured: Sequence[Candidate], options: FileOptions) -> list[Candidate]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Call(NamedTuple):
-    """A call of a layer: the layer's place among those of the model, and the how many-th it is."""
+    """A call of a layer: the layer's place in the model, and how often it was called before."""
 
     layer: int
     number: int = 0

@@ -9,7 +9,7 @@ from keras_rnn_zoo.export.targets.target import Target, register_target
 
 @register_target("litert")
 class LiteRT(Target):
-    """`Interpreter` in Python, Java, Swift and C++: it runs whatever the op gate lets pass."""
+    """`Interpreter` in Python, Java, Swift and C++: it runs all builtin ops."""
 
     description = "the Interpreter of LiteRT and TensorFlow Lite: runs everything"
     resizes: ClassVar[bool] = True

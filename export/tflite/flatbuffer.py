@@ -1,7 +1,7 @@
 """A .tflite file as objects that can be changed, and back.
 
-`gate` reads files of any origin, defensively; this is for files that were just written here. The
-layout is the flatbuffer schema of TensorFlow Lite (`schema.fbs`, version 3).
+`contents` reads files of any origin, defensively; this is for files that were just written here.
+The layout is the flatbuffer schema of TensorFlow Lite (`schema.fbs`, version 3).
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError
-from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel
+from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 from keras_rnn_zoo.files import PathLike
 
 # Fewer say little about the slowest tenth; more than this says nothing new.
@@ -74,24 +75,11 @@ def benchmark_tflite(
     elif not isinstance(samples, Mapping):
         samples = {next(iter(model.inputs)): np.asarray(samples)}
     batches = [batch for _, batch in model.batches(dict(samples))]
-
-    def call(number: int) -> float:
-        batch = batches[number % len(batches)]
-        start = time.perf_counter()
-        model.set_inputs(batch)
-        model.invoke()
-        return time.perf_counter() - start
-
-    for number in range(warmup):
-        call(number)
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while (
-        len(times) < repeats
-        if repeats is not None
-        else len(times) < MIN_REPEATS or (len(times) < MAX_REPEATS and time.perf_counter() < end)
-    ):
-        times.append(call(len(times)))
+    if repeats is not None:
+        least, most = repeats, repeats
+    else:
+        least, most = MIN_REPEATS, MAX_REPEATS
+    (times,) = time_calls([model], batches, warmup=warmup, least=least, most=most, seconds=seconds)
     milliseconds = np.array(times) * 1e3
     return {
         "median_ms": float(np.median(milliseconds)),
@@ -102,6 +90,45 @@ def benchmark_tflite(
         "batch_size": model.batch_size,
         "machine": machine(),
     }
+
+
+def time_calls(
+    models: Sequence[TFLiteModel],
+    batches: Sequence[Arrays],
+    *,
+    warmup: int,
+    least: int,
+    most: int,
+    seconds: float,
+) -> list[list[float]]:
+    """Times calls of one file, or of several in turn: what slows the machine slows them all.
+
+    Args:
+        models: The files.
+        batches: Inputs of a call each, taken in turn.
+        warmup: Calls of each that do not count.
+        least: Calls of each that count, at least.
+        most: At most.
+        seconds: When to stop in between.
+
+    Returns:
+        For each file the seconds of its calls: set the inputs, invoke, get the outputs.
+    """
+    times: list[list[float]] = [[] for _ in models]
+    end = math.inf
+    for number in range(-warmup, most):
+        if number == 0:
+            end = time.perf_counter() + seconds
+        if number >= least and time.perf_counter() > end:
+            break
+        batch = batches[number % len(batches)]
+        for model, own in zip(models, times, strict=True):
+            start = time.perf_counter()
+            model.set_inputs(batch)
+            model.invoke()
+            if number >= 0:
+                own.append(time.perf_counter() - start)
+    return times
 
 
 @cache

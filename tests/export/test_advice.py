@@ -1,6 +1,6 @@
 """What a refused export advises is done, on the model that was refused, and works.
 
-Advice of conversions that fail is tried in `test_remedies`.
+Advice of conversions that fail is tried in `test_known_failures`.
 """
 
 from __future__ import annotations
