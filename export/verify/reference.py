@@ -244,13 +244,14 @@ OTHER_BATCHES = (3, 2)
 OTHER_LENGTHS = (0.5, 2.0, 3.0)
 
 
-def resized(model: KerasModel, samples: Samples) -> list[Samples]:
+def resized(model: KerasModel | Any, samples: Samples) -> list[Samples]:
     """Returns samples of two other sizes, for a file that can be resized.
 
     The first half of the time steps, and all of them twice over (or three times, where Keras takes
     no fewer), along the axes that the model leaves open; the same samples where it leaves none, or
     Keras takes no others: their batches are of other sizes still.
     """
+    model = KerasModel.of(model)
     axes = {
         spec.name: [axis for axis, size in enumerate(spec.shape) if axis and size is None]
         for spec in model.inputs
@@ -275,7 +276,7 @@ def _repeated(values: np.ndarray, axes: list[int], factor: float) -> np.ndarray:
 
 
 def resized_references(
-    model: KerasModel, samples: Samples, roundings: Mapping[str, Rounding]
+    model: KerasModel | Any, samples: Samples, roundings: Mapping[str, Rounding]
 ) -> list[Reference]:
     """Runs a Keras model on samples of other sizes; see `resized` and `reference_of`."""
     return [
@@ -358,14 +359,14 @@ def _shape(tensor: Any, answer: np.ndarray) -> tuple[int | None, ...]:
     return tuple(None if known is None else size for known, size in sizes)
 
 
-def keras_answers(model: KerasModel, x: Arrays) -> Arrays:
+def keras_answers(model: KerasModel | Any, x: Arrays) -> Arrays:
     """Returns output name -> what the model answers, in inference mode.
 
     Args:
         model: The model.
         x: Input name -> encoded samples.
     """
-    return _Probe(model, logits=False).answers(x)[0]
+    return _Probe(KerasModel.of(model), logits=False).answers(x)[0]
 
 
 class _Probe:

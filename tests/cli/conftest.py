@@ -49,6 +49,7 @@ def trained(tmp_path_factory, reviews) -> Path:
 def exported(tmp_path_factory, trained) -> Path:
     """A bundle of a float32 and an int8 file, as `export` leaves it."""
     directory = tmp_path_factory.mktemp("exported") / "bundle"
-    command = f"export {trained} --format tflite --quantize none,int8 --samples 8 -o {directory}"
+    options = "--format tflite --quantization none,int8 --samples-count 8"
+    command = f"export {trained} {options} -o {directory}"
     assert main(words(command)) == 0
     return directory

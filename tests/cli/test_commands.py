@@ -85,7 +85,7 @@ def test_compare_sets_models_side_by_side(zoo, reviews, tmp_path, monkeypatch):
 
 def test_export_verify_benchmark_and_predict_agree_on_one_bundle(zoo, trained, tmp_path):
     bundle = tmp_path / "bundle"
-    answer = zoo(f"export {trained} --format tflite --quantize none,dynamic -o {bundle}")
+    answer = zoo(f"export {trained} --format tflite --quantization none,dynamic -o {bundle}")
     assert answer.code == 0
     assert "model_dynamic.tflite" in answer.out
     # In a model as tiny as this one, three weights are smaller than what int8 would save.
@@ -102,7 +102,7 @@ def test_export_verify_benchmark_and_predict_agree_on_one_bundle(zoo, trained, t
     answer = zoo(f"benchmark {bundle} --repeats 20")
     assert answer.code == 0
     assert re.search(r"^model\.tflite +[\d.]+ kB +[\d.]+ ms", answer.out, re.MULTILINE)
-    rows = json.loads(zoo(f"benchmark {bundle} --repeats 20 --quantize dynamic --json").out)
+    rows = json.loads(zoo(f"benchmark {bundle} --repeats 20 --quantization dynamic --json").out)
     assert [row["quantization"] for row in rows] == ["dynamic"]
 
     assert load(bundle).report == report
@@ -121,7 +121,8 @@ def test_export_takes_a_batch_size_and_representative_data(zoo, trained, tmp_pat
     encoded[np.arange(6) >= np.random.default_rng(1).integers(1, 7, (40, 1))] = 0
     np.save(tmp_path / "encoded.npy", encoded)
     answer = zoo(
-        f"export {trained} --format tflite --quantize none,int8 --samples 8 --batch-size 4 "
+        f"export {trained} --format tflite --quantization none,int8 --samples-count 8 "
+        "--batch-size 4 "
         f"--representative-data {tmp_path}/encoded.npy -o {tmp_path}/b"
     )
     assert answer.code == 0
@@ -142,7 +143,7 @@ def test_export_that_does_not_convert_names_the_layer_and_where_the_report_lies(
     inputs = keras.Input((6, 4))
     x = keras.ops.svd(keras.layers.LSTM(3, return_sequences=True)(inputs))[1]
     keras.Model(inputs, keras.layers.Dense(2)(x)).save(tmp_path / "x.keras")
-    answer = zoo(f"export {tmp_path}/x.keras --format tflite --quantize none -o {tmp_path}/out")
+    answer = zoo(f"export {tmp_path}/x.keras --format tflite --quantization none -o {tmp_path}/out")
     assert answer.code == 1 and answer.out == ""
     assert re.search(r"Operation 'svd\w*' \(SVD\) cannot .*'tf.Svd'", answer.error)
     assert f"{tmp_path}/out.failure holds the smallest model" in answer.error
@@ -152,7 +153,7 @@ def test_export_that_does_not_convert_names_the_layer_and_where_the_report_lies(
 
 
 def test_export_says_which_layer_is_expressed_otherwise_and_why(zoo, trained, tmp_path):
-    options = "--format tflite --quantize none,int8 --lowering fused"
+    options = "--format tflite --quantization none,int8 --lowering fused"
     answer = zoo(f"export {trained} {options} -o {tmp_path}/b")
     assert answer.code == 0
     (line,) = (line for line in answer.out.splitlines() if "instead of" in line)
@@ -163,7 +164,7 @@ def test_export_as_json_prints_the_report_here_of_an_int8_file_with_integer_answ
     zoo, trained, tmp_path
 ):
     answer = zoo(
-        f"export {trained} --format tflite --quantize int8 --inference-type int8 --json "
+        f"export {trained} --format tflite --quantization int8 --inference-type int8 --json "
         f"-o {tmp_path}/b"
     )
     (entry,) = json.loads(answer.out)["files"]
@@ -207,7 +208,7 @@ def test_predict_reads_tables_text_files_and_stdin(zoo, exported, reviews, tmp_p
 def test_predict_asks_the_file_that_quantize_names(zoo, exported):
     answers = [
         json.loads(zoo(f"predict {exported} 'a great film' --json {more}").out)[0]["score"]
-        for more in ("", "--quantize none", "--quantize int8")
+        for more in ("", "--quantization none", "--quantization int8")
     ]
     assert answers[0] == answers[1]
     # int8 answers differ by a few hundredths at most on so small a model.

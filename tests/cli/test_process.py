@@ -31,7 +31,7 @@ def run(command, **arguments):
 
 
 def test_export_says_its_own_lines_and_nothing_else(trained, tmp_path):
-    result = run(f"export {trained} --quantize none --samples 8 -o {tmp_path}/bundle")
+    result = run(f"export {trained} --quantization none --samples-count 8 -o {tmp_path}/bundle")
     assert result.returncode == 0, result.stderr
     starts = ("Loading", "Answering", "Writing", "All 2 exports")
     assert [line for line in result.stderr.splitlines() if not line.startswith(starts)] == []

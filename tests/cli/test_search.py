@@ -20,7 +20,7 @@ SEARCH = (
 
 
 def test_search_leaves_a_winner_and_a_front_that_can_be_exported(zoo, reviews, tmp_path):
-    limits = "--max-size 1MB --max-latency 5s --quantize int8 --workers 2"
+    limits = "--max-size 1MB --max-latency 5s --quantization int8 --workers 2"
     command = SEARCH.format(data=reviews) + f" {limits} -o {tmp_path}/search"
     answer = zoo(command)
     assert answer.code == 0
@@ -46,7 +46,7 @@ def test_search_leaves_a_winner_and_a_front_that_can_be_exported(zoo, reviews, t
     assert "tuner" in answer.error
     assert tree(tmp_path) == before
 
-    export = f"export {tmp_path}/search --format tflite --quantize none"
+    export = f"export {tmp_path}/search --format tflite --quantization none"
     answer = zoo(f"{export} --trial 0 -o {tmp_path}/member --json")
     assert json.loads(answer.out)["source"]["kind"] == "search"
     answer = zoo(f"{export} --trial 7 -o {tmp_path}/other")
@@ -102,7 +102,7 @@ def test_quickstart_goes_the_whole_way_and_goes_on_after_a_stop(
         ("--max-latency soon", "'--max-latency'"),
         ("--max-parameters 0", "max_parameters is a number above 0. Received: 0"),
         ("--quantization int9", "Did you mean 'int8'"),
-        ("--quantize int9", "Did you mean 'int8'"),
+        ("--quantization int9", "Did you mean 'int8'"),
         ("--target mediapip", "Did you mean 'mediapipe'"),
         ("--target micro --quantization dynamic", "micro"),
         ("--objective acuracy", "Did you mean 'accuracy'"),
@@ -143,7 +143,7 @@ def test_the_help_lists_what_is_registered(zoo):
     for registry in (TUNERS, ENGINES):
         for name in registry.names():
             assert f"{name}: {registry.get(name).description.rstrip('.')}" in said
-    assert "--quantize " not in answer.out
+    assert "--quantization " not in answer.out
 
 
 def test_the_old_flag_works_with_a_word_on_stderr(zoo, tmp_path):

@@ -45,7 +45,7 @@ def test_after_a_death_the_next_conversion_starts_a_new_process(tmp_path):
         "if not flag.exists(): flag.touch(); os.abort()\n"
         "print('{\"ok\": true}', flush=True)"
     )
-    process = converter(first_dies)
+    process = scripted(first_dies)
     with pytest.raises(ConversionError, match="SIGABRT"):
         process.convert(tmp_path, tmp_path / "model.tflite")
     process.convert(tmp_path, tmp_path / "model.tflite")

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from tflite_files import convert_model, token_model
 
-from keras_rnn_zoo.errors import ConversionError, ExportError, OpGateError, OutputError
+from keras_rnn_zoo.errors import ConfigError, ConversionError, ExportError, OpGateError, OutputError
 from keras_rnn_zoo.export import export_tflite
 from keras_rnn_zoo.export.convert import converter
 from keras_rnn_zoo.export.convert.converter import Converter
 from keras_rnn_zoo.export.diagnose.diagnosis import FAILURE_FILE, LOG_FILE, MODEL_FILE
 from keras_rnn_zoo.export.diagnose.known_failures import remedy
 from keras_rnn_zoo.export.diagnose.minimize import Search
+from keras_rnn_zoo.export.keras_model.model import KerasModel
 
 FILES = {MODEL_FILE, LOG_FILE, FAILURE_FILE}
 
@@ -322,7 +323,7 @@ def test_hang_is_not_waited_for_ten_times():
 
     hangs: list = []
     failure = ConversionError("stopped", symptom="hung")
-    search = Search(row("one", "two", "three", "four", "five"), attempt, failure)
+    search = Search(KerasModel(row("one", "two", "three", "four", "five")), attempt, failure)
     found = [node.operation.name for node in search.run()]
     assert len(hangs) == 2 and not search.complete
     assert found == ["one", "three", "four", "five"], "the smallest that is known to hang"
@@ -336,7 +337,9 @@ def test_search_ends_when_its_tries_or_its_time_are_spent():
 
     for limits, count in (({"tries": 4}, 4), ({"seconds": -1.0}, 0)):
         tried: list = []
-        search = Search(row("one", "two", "three"), attempt, ConversionError("no"), **limits)
+        search = Search(
+            KerasModel(row("one", "two", "three")), attempt, ConversionError("no"), **limits
+        )
         found = [node.operation.name for node in search.run()]
         assert len(tried) == count and not search.complete
         assert found == (["one", "two", "three"] if count else [])
@@ -349,7 +352,7 @@ def test_part_that_fails_for_being_a_part_is_not_blamed():
         raise ConversionError("no", log="'tf.Input' op is neither")
 
     failure = ConversionError("no", log="'tf.Svd' op is neither, 'tf.Erf' op is neither")
-    (node,) = Search(row("one", "two", "three"), attempt, failure).run()
+    (node,) = Search(KerasModel(row("one", "two", "three")), attempt, failure).run()
     assert node.operation.name == "two"
 
 
@@ -451,7 +454,8 @@ def test_mistakes_before_any_work_write_nothing(tmp_path):
         (recurrent(), {"samples": np.ones((2, 3))}, "shape"),
         (text, {}, "takes text"),
     ):
-        with pytest.raises(ExportError, match=reason) as caught:
+        error = ConfigError if "batch_size" in settings else ExportError
+        with pytest.raises(error, match=reason) as caught:
             export_tflite(model, tmp_path / "model.tflite", **settings)
-        assert type(caught.value) is ExportError
+        assert type(caught.value) is error
     assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from architectures import FEATURES, TIMESTEPS, VOCABULARY, build, inputs_for, two_grus
@@ -290,13 +291,11 @@ def of_a_subclass(x):
 def test_what_the_op_cannot_do_is_done_by_the_loop(layer, reason):
     model = over_tokens(layer)
     tokens = inputs_for(model)["tokens"]
-    expected = model(tokens)
+    expected = keras.tree.flatten(model(tokens))
     lowered = Lowered(model, "fused")
     received = lowered(tokens)
     assert lowered.plan.lowerings == {"memory": "loop"}
     assert lowered.plan.fallbacks["memory"].startswith(reason)
-    if not isinstance(expected, list):
-        expected = [expected]
     for one, other in zip(received, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-6, rtol=0)
 

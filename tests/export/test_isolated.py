@@ -14,7 +14,7 @@ from tflite_files import TIMESTEPS, VOCABULARY, tokens
 
 from keras_rnn_zoo.errors import DataError, RunError, ZooError
 from keras_rnn_zoo.export import benchmark_file, export_tflite
-from keras_rnn_zoo.export.tflite import flatbuffer
+from keras_rnn_zoo.export.tflite import contents, flatbuffer
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 
 COUNT = 500
@@ -31,7 +31,7 @@ def good(tmp_path_factory):
     x = keras.layers.Embedding(VOCABULARY, 8, mask_zero=True)(inputs)
     x = keras.layers.LSTM(8)(x)
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="answer")(x))
-    contents = []
+    found = []
     for name, settings in {
         "loop": {},
         "fused": {"lowering": "fused"},
@@ -39,8 +39,8 @@ def good(tmp_path_factory):
     }.items():
         path = directory / f"{name}.tflite"
         export_tflite(model, path, verify=False, progress=False, **settings)
-        contents.append(path.read_bytes())
-    return tuple(contents)
+        found.append(path.read_bytes())
+    return tuple(found)
 
 
 # ------------------------------------------------------------------------------------- damaging
@@ -210,12 +210,12 @@ def one_line(error: ZooError, path) -> None:
 
 def test_the_reader_of_tables_refuses_or_reads_every_damaged_file(good, tmp_path):
     ends: Counter[str] = Counter()
-    contents = [damaged(good, number)[1] for number in range(COUNT)]
+    damages = [damaged(good, number)[1] for number in range(COUNT)]
     tracemalloc.start()
     start = time.process_time()
     for number in range(COUNT):
         path = tmp_path / f"{number}.tflite"
-        path.write_bytes(contents[number])
+        path.write_bytes(damages[number])
         try:
             contents.inspect(path)
             ends["read"] += 1

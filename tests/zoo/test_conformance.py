@@ -80,7 +80,7 @@ class Stray(Recurrent):
     ("model", "sentence"),
     [
         (type("Bare", (ModelBuilder,), {"description": "d", "name": "b"}), "lacks the methods 're"),
-        (type("N", (Recurrent,), {"fields": common_fields()[:3]}), "lacks the fields 'mask', 'ta"),
+        (type("N", (Recurrent,), {"fields": common_fields()[:3]}), "lacks the fields 'ta"),
         (
             type("T", (Recurrent,), {"fields": (*common_fields(), common_fields()[0])}),
             "lacks one field for each name: 'features' comes twice",
