@@ -168,6 +168,21 @@ def _option(name: str, about: About, annotation: Any, default: Any) -> Callable[
     return decorate
 
 
+def quantization_option(metavar: str, text: str) -> Callable[[Command], Command]:
+    """Returns `--quantization`: one or several files of a bundle."""
+    about = About(text)
+
+    def decorate(command: Command) -> Command:
+        command = click.option("--quantization", cls=_Described, metavar=metavar, help=text)(
+            command
+        )
+        made: _Described = command.__click_params__[-1]  # type: ignore[attr-defined]
+        made.about = about
+        return command
+
+    return _together(decorate, _old_name("quantize", "quantization"))
+
+
 def _help(about: About, *, with_names: bool = False) -> str:
     text = about.help
     if with_names and about.described:

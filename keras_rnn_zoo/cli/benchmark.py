@@ -9,7 +9,7 @@ import click
 from keras_rnn_zoo.artifacts import BUNDLE, FILES, MISSING, TFLITE, kind_of, require
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
-from keras_rnn_zoo.cli._options import json_option, names
+from keras_rnn_zoo.cli._options import json_option, names, quantization_option
 
 
 @click.command("benchmark", short_help="Measure how fast a bundle or a .tflite file is.")
@@ -20,11 +20,9 @@ from keras_rnn_zoo.cli._options import json_option, names
     help="Encoded inputs for a .tflite file: a .npy file, or an .npz file with an array for each "
     "input.  [default: full-length ones]",
 )
-@click.option(
-    "--quantize",
-    metavar="NAMES",
-    help="Quantization modes of a bundle to measure, separated by commas.  [default: all that it "
-    "has]",
+@quantization_option(
+    "NAMES",
+    "Quantization modes of a bundle to measure, separated by commas.  [default: all that it has]",
 )
 @click.option("--threads", type=int, default=1, metavar="N", help="CPU threads of an invoke.")
 @click.option(
@@ -37,7 +35,7 @@ from keras_rnn_zoo.cli._options import json_option, names
 def command(
     source: str,
     data: str | None,
-    quantize: str | None,
+    quantization: str | None,
     threads: int,
     repeats: int | None,
     seconds: float,
@@ -53,8 +51,8 @@ def command(
     bare = kind in FILES
     if kind not in (*FILES, MISSING) and data is not None:
         fail(f"--data is for a .tflite file, and {source} is a directory. Leave it out.")
-    if bare and quantize is not None:
-        fail(f"--quantize chooses files of a bundle, and {source} is none. Leave it out.")
+    if bare and quantization is not None:
+        fail(f"--quantization chooses files of a bundle, and {source} is none. Leave it out.")
     with out.working():
         if bare:
             from keras_rnn_zoo.export.bundle.any_file import benchmark_file
@@ -70,7 +68,7 @@ def command(
             require(source, BUNDLE, TFLITE)
             rows = benchmark_bundle(
                 source,
-                quantize=names(quantize),
+                quantization=names(quantization),
                 threads=threads,
                 repeats=repeats,
                 seconds=seconds,

@@ -11,7 +11,12 @@ import click
 from keras_rnn_zoo import artifacts
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
-from keras_rnn_zoo.cli._options import custom_objects_option, json_option, names
+from keras_rnn_zoo.cli._options import (
+    custom_objects_option,
+    json_option,
+    names,
+    quantization_option,
+)
 from keras_rnn_zoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -31,10 +36,9 @@ if TYPE_CHECKING:
 @click.option(
     "--text-column", default="text", metavar="NAME", help="Column of a table with the texts."
 )
-@click.option(
-    "--quantize",
-    metavar="NAME",
-    help="Which file of a bundle answers.  [default: its first, float32]",
+@quantization_option(
+    "NAME",
+    "Which file of a bundle answers.  [default: its first, float32]",
 )
 @custom_objects_option
 @json_option
@@ -43,7 +47,7 @@ def command(
     texts: tuple[str, ...],
     file: str | None,
     text_column: str,
-    quantize: str | None,
+    quantization: str | None,
     custom_objects: str | None,
     as_json: bool,
 ) -> None:
@@ -60,7 +64,7 @@ def command(
             from keras_rnn_zoo.training.run import use_custom_objects
 
             use_custom_objects(names(custom_objects) or [])
-    answers, inputs = _answers(run_or_bundle, texts, file, text_column, quantize)
+    answers, inputs = _answers(run_or_bundle, texts, file, text_column, quantization)
     if as_json:
         out.emit(answers)
         return
@@ -69,7 +73,7 @@ def command(
 
 
 def _answers(
-    source: str, texts: Sequence[str], file: str | None, text_column: str, quantize: str | None
+    source: str, texts: Sequence[str], file: str | None, text_column: str, quantization: str | None
 ) -> tuple[list[dict[str, Any]], Sequence[Any]]:
     """Reads the model's description first: it is what is wrong most often."""
     with out.working():
@@ -83,10 +87,10 @@ def _answers(
             bundle = Bundle.load(source)
             if bundle.preprocessor is None and file not in (None, "-"):
                 encoded = read_encoded(file, len(bundle.report["model"]["inputs"]))
-                answers = bundle.predict(encoded, quantize)
+                answers = bundle.predict(encoded, quantization)
                 return answers, [None] * len(answers)
             inputs = _inputs(bundle.preprocessor, texts, file, text_column)
-            return bundle.predict(inputs, quantize), inputs
+            return bundle.predict(inputs, quantization), inputs
         if kind in (artifacts.KERAS, artifacts.TFLITE):
             raise DataError(
                 f"{source} brings no vocabulary and no labels. Give the run that 'train' wrote, or "
@@ -96,8 +100,8 @@ def _answers(
             run = Run.load(artifacts.winner_of(source))
         else:
             run = Run.load(artifacts.require(source, artifacts.RUN, artifacts.BUNDLE))
-        if quantize is not None:
-            fail(f"--quantize chooses a file of a bundle, and {source} is none.")
+        if quantization is not None:
+            fail(f"--quantization chooses a file of a bundle, and {source} is none.")
         inputs = _inputs(run.preprocessor, texts, file, text_column)
         return run.predict(inputs), inputs
 

@@ -64,7 +64,7 @@ def place(tmp_path, monkeypatch):
 @pytest.mark.parametrize("given", ["elsewhere", "elsewhere:Tiny,elsewhere:squash"])
 def test_a_model_with_a_cell_of_its_own_says_what_is_missing_and_takes_it(zoo, place, file, given):
     _, model = place
-    export = ["export", file, "-o", "b", "--quantize", "none", "--format", "tflite"]
+    export = ["export", file, "-o", "b", "--quantization", "none", "--format", "tflite"]
     answer = zoo(export)
     assert answer.code == 1
     assert "uses 'Tiny'" in answer.error

@@ -64,7 +64,7 @@ def tiny_quickstart(monkeypatch):
     monkeypatch.setattr("keras_rnn_zoo.quickstart.EPOCHS", 1)
     # Every form is exported in tests/export; here, one of them.
     whole = write.export_bundle
-    few = functools.partial(whole, formats=["tflite"], quantize=["int8"])
+    few = functools.partial(whole, format=["tflite"], quantization=["int8"])
     monkeypatch.setattr(write, "export_bundle", few)
 
 

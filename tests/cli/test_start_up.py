@@ -28,7 +28,7 @@ QUICK = [
     ["compare", "lstm", "lstm", "--data", "digits", "-o", "nowhere"],
     ["search", "--data", "digits", "--tuner", "bayes", "-o", "nowhere"],
     ["export", "nowhere", "-o", "nowhere"],
-    ["export", "nowhere", "--quantize", "int4", "-o", "nowhere"],
+    ["export", "nowhere", "--quantization", "int4", "-o", "nowhere"],
     ["verify", "nowhere"],
     ["benchmark", "nowhere"],
     ["predict", "nowhere", "text"],

@@ -96,7 +96,7 @@ def test_rows_that_do_not_fit_are_refused(place):
         ("verify {}/model.keras --model {}/model.keras", 1, "is a Keras model"),
         ("benchmark {}/none.tflite --repeats 20", 0, "none.tflite"),
         ("benchmark {}/none.tflite --repeats 20 --data {}/rows.npy", 0, "none.tflite"),
-        ("benchmark {}/none.tflite --quantize none", 2, "--quantize"),
+        ("benchmark {}/none.tflite --quantization none", 2, "--quantization"),
         ("benchmark {}/model.keras", 1, "is a Keras model"),
     ],
 )
