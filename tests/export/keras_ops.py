@@ -471,6 +471,7 @@ def outcome(expression: str) -> dict[str, Any]:
     from keras_rnn_zoo.export.convert import converter
     from keras_rnn_zoo.export.convert.write import Form, write
     from keras_rnn_zoo.export.diagnose.known_failures import remedy
+    from keras_rnn_zoo.export.keras_model.model import KerasModel
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 
     try:
@@ -481,7 +482,8 @@ def outcome(expression: str) -> dict[str, Any]:
         try:
             with _recorded() as replaced:
                 form = Form(QUANTIZATIONS.get("none"), "loop")
-                path = write(model, Path(scratch), form, None).path
+                ready = KerasModel(model)
+                path = write(ready, form.plan(ready), Path(scratch), form, None).path
         except (ConversionError, OpGateError) as error:
             blamed = re.search(r"calling (\w+)\.call", getattr(error, "log", ""))
             kinds = {type(one).__name__: one for one in model.operations}
