@@ -8,7 +8,7 @@ parity measured on it proves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,17 +18,32 @@ VOCABULARY = 40
 FEATURES = 5
 
 
+# Name -> input of the models that are built to be put together.
+_shared: dict[str, Any] = {}
+_sharing = False
+
+
+def _input(name: str, shape: tuple[int, ...], dtype: str = "float32") -> Any:
+    import keras
+
+    if not _sharing:
+        return keras.Input(shape, dtype=dtype, name=name)
+    if name not in _shared:
+        _shared[name] = keras.Input(shape, dtype=dtype, name=name)
+    return _shared[name]
+
+
 def _tokens() -> tuple[Any, Any]:
     import keras
 
-    inputs = keras.Input((TIMESTEPS,), dtype="int32", name="tokens")
+    inputs = _input("tokens", (TIMESTEPS,), "int32")
     return inputs, keras.layers.Embedding(VOCABULARY, 12, mask_zero=True)(inputs)
 
 
 def _features(masked: bool = True) -> tuple[Any, Any]:
     import keras
 
-    inputs = keras.Input((TIMESTEPS, FEATURES), name="sensor")
+    inputs = _input("sensor", (TIMESTEPS, FEATURES))
     return inputs, keras.layers.Masking()(inputs) if masked else inputs
 
 
@@ -217,7 +232,33 @@ def build(name: str | Callable[[], Any]) -> Any:
     Args:
         name: One of `ARCHITECTURES`, or a function that makes another one.
     """
-    model = name() if callable(name) else ARCHITECTURES[name]()
+    return _widened(name() if callable(name) else ARCHITECTURES[name]())
+
+
+def build_together(names: Iterable[str | Callable[[], Any]]) -> Any:
+    """Returns architectures side by side in one model, with outputs named after them.
+
+    They share the inputs of the same name, and nothing else.
+    """
+    import keras
+
+    global _sharing
+    _sharing = True
+    inputs, outputs = [], {}
+    try:
+        for name in names:
+            model = name() if callable(name) else ARCHITECTURES[name]()
+            title = name.__name__ if callable(name) else name
+            inputs += [tensor for tensor in model.inputs if not any(tensor is i for i in inputs)]
+            for place, output in enumerate(model.outputs):
+                outputs[f"{title}_{place}"] = output
+    finally:
+        _sharing = False
+        _shared.clear()
+    return _widened(keras.Model(inputs, outputs))
+
+
+def _widened(model: Any) -> Any:
     generator = np.random.default_rng(7)
     model.set_weights(
         [generator.normal(scale=0.4, size=weight.shape) for weight in model.get_weights()]

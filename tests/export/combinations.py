@@ -133,21 +133,34 @@ def rows(source: str = "features", features: int = 3) -> np.ndarray:
 
 
 def build(
-    combination: Combination, units: int = 4, features: int = 3, labels: int | None = None
+    combinations: Sequence[Combination],
+    units: int = 4,
+    features: int = 3,
+    heads: Sequence[str] | None = None,
 ) -> Any:
-    """Returns the Keras model: the recurrence, and on it probabilities if there are labels."""
+    """Returns one Keras model with an input and an output of its own for each combination.
+
+    They share nothing but the file that they are written to.
+
+    Args:
+        heads: Names of the layers of four probabilities on top, if there are any.
+    """
     import keras
 
-    inputs, x = _source(combination, features)
-    if combination.form == "layer":
-        for _ in range(combination.depth - 1):
-            x = _layer(combination, units, "sequence")(x)
-        x = _layer(combination, units, combination.returns)(x)
-    else:
-        x = _cells(combination, units, combination.depth, combination.returns)(x)
-    if labels is not None:
-        x = keras.layers.Dense(labels, activation="sigmoid")(x)
-    return _widened(keras.Model(inputs, x), units)
+    inputs, outputs = [], []
+    for place, combination in enumerate(combinations):
+        source, x = _source(combination, features, f"{combination.source}_{place}")
+        if combination.form == "layer":
+            for _ in range(combination.depth - 1):
+                x = _layer(combination, units, "sequence")(x)
+            x = _layer(combination, units, combination.returns)(x)
+        else:
+            x = _cells(combination, units, combination.depth, combination.returns)(x)
+        if heads is not None:
+            x = keras.layers.Dense(4, activation="sigmoid", name=heads[place])(x)
+        inputs.append(source)
+        outputs.append(x)
+    return _widened(keras.Model(inputs, outputs), units)
 
 
 def build_all_depths(combination: Combination, units: int = 4, features: int = 3) -> Any:
@@ -158,7 +171,7 @@ def build_all_depths(combination: Combination, units: int = 4, features: int = 3
     """
     import keras
 
-    inputs, x = _source(combination, features)
+    inputs, x = _source(combination, features, combination.source)
     outputs = []
     for depth in FACTORS["depth"]:
         for returns in FACTORS["returns"]:
@@ -183,14 +196,14 @@ def _widened(model: Any, units: int) -> Any:
     return model
 
 
-def _source(combination: Combination, features: int) -> tuple[Any, Any]:
+def _source(combination: Combination, features: int, name: str) -> tuple[Any, Any]:
     import keras
 
     masked = combination.mask == "masked"
     if combination.source == "tokens":
-        inputs = keras.Input((TIMESTEPS,), dtype="int32", name="tokens")
+        inputs = keras.Input((TIMESTEPS,), dtype="int32", name=name)
         return inputs, keras.layers.Embedding(VOCABULARY, features, mask_zero=masked)(inputs)
-    inputs = keras.Input((TIMESTEPS, features), name="sensor")
+    inputs = keras.Input((TIMESTEPS, features), name=name)
     return inputs, keras.layers.Masking()(inputs) if masked else inputs
 
 
