@@ -32,6 +32,7 @@ assert "layers" in cli.list_commands(None)
 def installed(tmp_path_factory):
     """Runs a command of Python where the plug-in is installed."""
     pytest.importorskip("pip")
+    pytest.importorskip("setuptools")
     place = tmp_path_factory.mktemp("plugin")
     # Building leaves traces beside the sources.
     shutil.copytree(PLUGIN, place / "source")
