@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -31,8 +32,10 @@ assert "layers" in cli.list_commands(None)
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """Runs a command of Python where the plug-in is installed."""
-    pytest.importorskip("pip")
-    pytest.importorskip("setuptools")
+    # Not imported: setuptools does not bear it where distutils is loaded already.
+    for tool in ("pip", "setuptools"):
+        if importlib.util.find_spec(tool) is None:
+            pytest.skip(f"{tool} is not installed")
     place = tmp_path_factory.mktemp("plugin")
     # Building leaves traces beside the sources.
     shutil.copytree(PLUGIN, place / "source")
