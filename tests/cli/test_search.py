@@ -143,7 +143,7 @@ def test_the_help_lists_what_is_registered(zoo):
     for registry in (TUNERS, ENGINES):
         for name in registry.names():
             assert f"{name}: {registry.get(name).description.rstrip('.')}" in said
-    assert "--quantization " not in answer.out
+    assert "--quantize " not in answer.out
 
 
 def test_the_old_flag_works_with_a_word_on_stderr(zoo, tmp_path):
