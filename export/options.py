@@ -23,6 +23,7 @@ from keras_rnn_zoo.options import (
     text,
     whole,
 )
+from keras_rnn_zoo.preprocessing.options import ColumnOptions
 from keras_rnn_zoo.quantities import parse_bytes, parse_timesteps
 
 AUTO = "auto"
@@ -142,7 +143,7 @@ class ExportOptions(FileOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyOptions(Options):
+class VerifyOptions(ColumnOptions):
     """What `verify_file` is asked."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {"samples": "samples_count"}
@@ -154,12 +155,10 @@ class VerifyOptions(Options):
         shown_default="that of what the file holds",
     )
     samples_count: int = option(128, "How many rows to compare on, at most.", whole(least=1))
-    text_column: str = option("text", "Column of a table with the texts.", text)
-    label_column: str = option("label", "Column of a table with the labels.", text)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BundleOptions(FileOptions):
+class BundleOptions(FileOptions, ColumnOptions):
     """What `export_bundle` is asked."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {
@@ -182,8 +181,6 @@ class BundleOptions(FileOptions):
         shown_default="of none,float16,dynamic,int8 those that the target takes",
     )
     samples_count: int = option(128, "Rows to verify on.", whole(least=1), metavar="N")
-    text_column: str = option("text", "Column of a table with the texts.", text, metavar="NAME")
-    label_column: str = option("label", "Column of a table with the labels.", text, metavar="NAME")
     trial: str | None = option(
         None,
         "Of a search, the trial to export: one of its front.",

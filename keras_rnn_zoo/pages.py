@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from html import escape
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +44,6 @@ code, pre { font: 13px/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace;
 pre { background: var(--tint); padding: .7rem .9rem; overflow-x: auto; white-space: pre-wrap;
   overflow-wrap: anywhere; margin: .4rem 0; }
 """
-
-
-def facts_table(facts: Iterable[tuple[str, str]]) -> str:
-    """Returns names and values, not escaped yet, as an HTML table of two columns."""
-    rows = "\n".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts
-    )
-    return f'<div class="scroll"><table class="facts"><tbody>{rows}</tbody></table></div>'
 
 
 def plain(values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -21,13 +21,13 @@ from keras_rnn_zoo.errors import (
 )
 from keras_rnn_zoo.export.bundle import check
 from keras_rnn_zoo.export.bundle.any_file import benchmark_file
+from keras_rnn_zoo.export.formats import FORMATS
 from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
 FORMAT = 1
-SAVED_MODEL = "saved_model"
 
 
 class Bundle:
@@ -170,7 +170,7 @@ class Bundle:
         return benchmark_bundle(self, quantization=quantization, **options)
 
     def _tflite(self, quantization: str | None) -> Path | None:
-        """The file that answers; None where a SavedModel is all there is."""
+        """The file that answers; None where the bundle has other formats alone."""
         if quantization is None and not self.quantizations:
             return None
         return self.file(quantization)
@@ -178,11 +178,8 @@ class Bundle:
     def _answer(self, encoded: Arrays, quantization: str | None) -> Arrays:
         path = self._tflite(quantization)
         if path is None:
-            from keras_rnn_zoo.export.formats import saved_model
-
-            serve = saved_model.load_signature(self.path / SAVED_MODEL)
-            batch = self.report["model"]["inputs"][0]["shape"][0]
-            return saved_model.serve_batches(serve, encoded, batch)
+            first = self.report["files"][0]
+            return FORMATS.get(first["format"]).serve(self.path / first["file"])(encoded)
         # It may come from anywhere.
         if files.sha256(path) != self.report["sha256"].get(path.name):
             raise RunError(

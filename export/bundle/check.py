@@ -95,15 +95,11 @@ def _resizable(entry: dict[str, Any]) -> bool:
 
 def _verify(path: Path, entry: dict[str, Any], places: list[Path]) -> dict[str, Any]:
     reference, *resized = places
-    if entry["format"] == "saved_model":
+    if entry["format"] != "tflite":
         with Isolated() as process:
-            return dict(
-                process.ask(
-                    "keras_rnn_zoo.export.formats.saved_model:verify",
-                    path,
-                    reference=str(reference),
-                )[0]
-            )
+            action = "keras_rnn_zoo.export.formats.format:verify"
+            found, _ = process.ask(action, path, format=entry["format"], reference=str(reference))
+            return dict(found)
     mode = QUANTIZATIONS.get(entry["quantization"])
     for other in resized if _resizable(entry) else []:
         compare_isolated(path, other, mode)

@@ -37,7 +37,7 @@ from keras_rnn_zoo.export.bundle.report import report_of
 from keras_rnn_zoo.export.bundle.rows import choose_rows, read_data, read_representative
 from keras_rnn_zoo.export.bundle.scoring import label_rows
 from keras_rnn_zoo.export.bundle.source import Source, infer_task, open_source
-from keras_rnn_zoo.export.formats import FORMATS, BundleJob, Format
+from keras_rnn_zoo.export.formats import FORMATS, BundleJob
 from keras_rnn_zoo.export.formats.choose import candidates
 from keras_rnn_zoo.export.formats.tflite import (
     check_inference_type,
@@ -255,7 +255,7 @@ def _write_parts(directory: Path, job: BundleJob) -> list[dict[str, Any]]:
     for name in job.options.format:
         written = FORMATS.get(name)
         for part in written.parts(job.options):
-            job.say(f"Writing {part_name(written, part)}")
+            job.say(f"Writing {written.described(part)}")
             # What keeps one mode from converting keeps the others from it, mostly.
             told = any(isinstance(e, (ConversionError, OpGateError)) for e in failures.values())
             try:
@@ -274,14 +274,6 @@ def _write_parts(directory: Path, job: BundleJob) -> list[dict[str, Any]]:
             f"was written. {reasons}"
         )
     return entries
-
-
-def part_name(written: Format, part: str) -> str:
-    """Returns what is written, and what it is for, in a few words."""
-    if written.name == "tflite":
-        mode = QUANTIZATIONS.get(part)
-        return f"{mode.file_name}: {mode.description}"
-    return f"{written.file_name}: {written.description}"
 
 
 def _reasons(failures: dict[str, ZooError]) -> dict[str, list[str]]:

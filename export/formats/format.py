@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,6 +91,10 @@ class Format(ABC):
     def serve(self, path: Path) -> Callable[[Arrays], Arrays]:
         """Returns a function from encoded inputs by name to answers by name, `[samples, ...]`."""
 
+    def described(self, part: str) -> str:
+        """Says what a part of a bundle is, for whoever waits: its file, and what that is for."""
+        return f"{self.file_name}: {self.description}"
+
     def parts(self, options: BundleOptions) -> list[str]:
         """Names of the parts that it adds to a bundle: one, unless it says otherwise."""
         return [self.name]
@@ -114,6 +119,22 @@ class Format(ABC):
             "parity": parity.to_dict(),
             "labelled": scored,
         }
+
+
+def verify(path: str, x: None, format: str, reference: str) -> tuple[dict[str, Any], list[Any]]:
+    """Compares what a format wrote in a process of its own, see `tflite.isolated`.
+
+    Args:
+        path: What was written.
+        x: None.
+        format: Name of the format.
+        reference: Path of what `Reference.save` wrote.
+    """
+    from keras_rnn_zoo.export.verify.reference import Reference
+
+    # TensorFlow computes in many threads, and all samples at once.
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return FORMATS.get(format).compare(Path(path), Reference.load(reference)).to_dict(), []
 
 
 def bytes_of(path: Path) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,13 @@ from keras_rnn_zoo.export.keras_model.prepare import prepare
 from keras_rnn_zoo.export.keras_model.samples import synthetic_samples
 from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.quantization import roundings
+from keras_rnn_zoo.export.quantization.modes.none import NoQuantization
 from keras_rnn_zoo.export.tflite.interpreter import SIGNATURE, Arrays
 from keras_rnn_zoo.export.verify.compare import INVOKES, Parity, compare_names, compare_values
 from keras_rnn_zoo.export.verify.reference import Reference, reference_of
-from keras_rnn_zoo.export.verify.tolerance import Tolerance
 
-TOLERANCE = Tolerance(
-    average=0.1,
-    high=0.5,
-    changed=0.001,
-    lost=0.1,
-    increase=0.01,
-    times=12,
-    least=1e-5,
+TOLERANCE = replace(
+    NoQuantization.tolerance,
     reason="the same TensorFlow ops on the same float32 weights, compiled into one graph, which "
     "may order sums otherwise",
 )
@@ -227,13 +220,6 @@ def serve_batches(
         used = min(count - start, len(rows))
         parts.append({name: value.numpy()[:used] for name, value in answers.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def verify(path: str, x: None, reference: str) -> tuple[dict[str, Any], list[Any]]:
-    """Does the same in a process of its own, see `tflite.isolated`, with a saved reference."""
-    # TensorFlow computes in many threads, and all samples at once.
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    return compare_saved_model(Path(path), Reference.load(reference)).to_dict(), []
 
 
 @register_format("saved_model")

@@ -546,6 +546,11 @@ class TFLite(Format):
         file = TFLiteModel(path)
         return lambda x: file.answer(x)[0]
 
+    def described(self, part: str) -> str:
+        """Says which file a mode has, and what it does."""
+        mode = QUANTIZATIONS.get(part)
+        return f"{mode.file_name}: {mode.description}"
+
     def parts(self, options: BundleOptions) -> list[str]:
         """One for each quantization mode."""
         if options.quantization is not None:

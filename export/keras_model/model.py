@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.export.keras_model.observe import Observation, observe
-from keras_rnn_zoo.export.keras_model.recurrent import is_recurrent, layers_of
+from keras_rnn_zoo.export.keras_model.recurrent import layers_of
 from keras_rnn_zoo.export.keras_model.signature import (
     InputSpec,
     Timesteps,
@@ -93,11 +93,6 @@ class KerasModel:
     def layers(self) -> list[Any]:
         """Every layer at every depth, each once, recurrent layers' own parts left out."""
         return layers_of(self.keras)
-
-    @property
-    def has_recurrent_layer(self) -> bool:
-        """Whether one of its layers is lowered."""
-        return any(is_recurrent(layer) for layer in self.layers)
 
     @cached_property
     def embeddings(self) -> list[Any]:

@@ -1,7 +1,7 @@
 """What a model does with its sequences, seen in one run through its layers.
 
 The model is traced once on symbolic inputs, whatever code of its own it has, and each call of an
-embedding, a masking or a recurrent layer is noted: which tensor it reads, which it makes, who else
+embedding or a recurrent layer is noted: which tensor it reads, which it makes, who else
 reads that. A plan is made from this; nothing else has to look into the graph again.
 """
 
@@ -41,19 +41,6 @@ class EmbeddingCall:
 
 
 @dataclass(frozen=True)
-class MaskingCall:
-    """A call of `keras.layers.Masking`.
-
-    Attributes:
-        layer: Its place among the model's layers.
-        source: The model's input that it reads; None where it reads something else.
-    """
-
-    layer: int
-    source: str | None
-
-
-@dataclass(frozen=True)
 class RecurrentCall:
     """A call of a recurrent layer.
 
@@ -83,7 +70,6 @@ class Observation:
     """The calls of layers that matter to sequences, in the order in which they were made."""
 
     embeddings: tuple[EmbeddingCall, ...]
-    maskings: tuple[MaskingCall, ...]
     recurrent: tuple[RecurrentCall, ...]
 
 
@@ -124,7 +110,6 @@ class _Watch:
     def __init__(self) -> None:
         self.sources: dict[str, str] = {}
         self._embeddings: list[EmbeddingCall] = []
-        self._maskings: list[MaskingCall] = []
         self._recurrent: list[tuple[dict[str, Any], Any]] = []
         self._numbers: dict[int, Number] = {}
         # So that no other tensor gets the id of one that is gone.
@@ -140,8 +125,6 @@ class _Watch:
             return self._recurrent_call(place, layer)
         if isinstance(layer, layers.Embedding):
             return self._embedding_call(place, layer)
-        if isinstance(layer, layers.Masking):
-            return self._masking_call(place, layer)
         return None
 
     def observation(self) -> Observation:
@@ -152,7 +135,7 @@ class _Watch:
             reader = self._readers.get(values["output"])
             only = reader is not None and len(readers) == 1 and readers[0] is reader
             calls.append(RecurrentCall(**values, only_reader=only))
-        return Observation(tuple(self._embeddings), tuple(self._maskings), tuple(calls))
+        return Observation(tuple(self._embeddings), tuple(calls))
 
     def _number(self, tensor: Any) -> Number:
         if id(tensor) not in self._numbers:
@@ -182,13 +165,6 @@ class _Watch:
                 )
             )
             return output
-
-        return call
-
-    def _masking_call(self, place: int, layer: Any) -> Callable[..., Any]:
-        def call(inputs: Any, **arguments: Any) -> Any:
-            self._maskings.append(MaskingCall(place, self._source(inputs)))
-            return type(layer).call(layer, inputs, **arguments)
 
         return call
 

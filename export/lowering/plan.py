@@ -129,7 +129,7 @@ class Plan:
     def lowerings(self) -> dict[str, str]:
         """Path of each recurrent layer -> name of the lowering that expresses it."""
         found = {one.path: one.lowering for one in self.recurrences}
-        return found | {one.path: one.how for one in self.layers if one.how in LOWERINGS.names()}
+        return found | {one.path: one.how for one in self.layers if one.how == "unrolled"}
 
     @property
     def fallbacks(self) -> dict[str, str]:
@@ -373,7 +373,7 @@ def _directions(model: KerasModel) -> dict[int, int]:
 def _rows(table: Any) -> Any:
     import numpy as np
 
-    return np.asarray(table, np.float32)[:1]
+    return np.asarray(table[:1], np.float32)
 
 
 def _sequence(
@@ -385,7 +385,9 @@ def _sequence(
 
     lookup = None
     if embedding is not None:
-        table = np.asarray(model.layers[embedding.layer].embeddings, np.float32)
+        # As large as the table, and without its content, which nobody needs yet.
+        shape = tuple(model.layers[embedding.layer].embeddings.shape)
+        table = np.broadcast_to(np.float32(0), shape)
         ids = tf.TensorSpec(seen.shape[:2], tf.int32)
         lookup = Lookup(ids, lambda ids: ids, table)
     states = None

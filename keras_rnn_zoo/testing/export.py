@@ -184,6 +184,7 @@ def check_format(name: str) -> None:
     Raises:
         AssertionError: It does not; the message says in what.
     """
+    from keras_rnn_zoo.export import export_bundle
     from keras_rnn_zoo.export.formats import FORMATS
     from keras_rnn_zoo.export.keras_model.prepare import prepare
     from keras_rnn_zoo.export.quantization import roundings
@@ -209,6 +210,17 @@ def check_format(name: str) -> None:
             logits={key: values[::-1].copy() for key, values in reference.logits.items()},
         )
         _refuses(lambda: written.compare(path, wrong), VerificationError, name, "wrong answers")
+        model.keras.save(place / "source.keras")
+        bundle = export_bundle(
+            place / "source.keras",
+            place / "bundle",
+            format=[name],
+            quantization=["none"],
+            representative_data=x,
+        )
+        claim(bundle.verify()["passed"], f"Format '{name}' fails in a bundle that is verified.")
+        answered = bundle.predict(x)
+        claim(len(answered) == len(x), f"Format '{name}' does not answer from a bundle.")
 
 
 def _refuses(act: Callable[[], Any], error: type[Exception], name: str, what: str) -> None:
