@@ -63,6 +63,31 @@ def is_line(text: object) -> bool:
     return isinstance(text, str) and bool(text.strip()) and len(text.splitlines()) == 1
 
 
+def extends(
+    kind: str, base: type, more: Callable[[Any], Mapping[str, bool]] = lambda entry: {}
+) -> Callable[[Any], None]:
+    """Returns the check of a registry whose entries extend a class and have a description.
+
+    Args:
+        kind: What an entry is, for the message.
+        base: The class.
+        more: Takes an entry; returns what else it has to have, in words -> whether it has.
+    """
+
+    def check(entry: Any) -> None:
+        demand(
+            kind,
+            entry,
+            {
+                f"the base class {base.__name__}": isinstance(entry, base),
+                "a description of one line": is_line(getattr(entry, "description", None)),
+                **more(entry),
+            },
+        )
+
+    return check
+
+
 def load_plugin(kind: str, point: EntryPoint) -> Any:
     """Returns the object that another package announces.
 
@@ -129,6 +154,16 @@ class Registry(Generic[T]):
             )
         self._entries[name] = entry
         return entry
+
+    def decorator(self, name: str) -> Callable[[type[T]], type[T]]:
+        """Returns what registers an instance of the class that it decorates, under `name`."""
+
+        def decorate(cls: type[T]) -> type[T]:
+            cls.name = name  # type: ignore[attr-defined]
+            self.register(name, cls())
+            return cls
+
+        return decorate
 
     def unregister(self, name: str) -> None:
         """Removes an entry; for tests and for plug-ins that replace a model on purpose."""

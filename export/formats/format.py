@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from keras_rnn_zoo.registry import Registry, demand, is_line
+from keras_rnn_zoo.registry import Registry, extends, is_line
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.keras_model.model import KerasModel
@@ -144,32 +144,21 @@ def bytes_of(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-def _check(entry: Format) -> None:
-    demand(
-        "format",
-        entry,
-        {
-            "a class that extends Format": isinstance(entry, Format),
-            "a description of one line": is_line(getattr(entry, "description", None)),
-            "a file_name": is_line(getattr(entry, "file_name", None)),
-        },
-    )
-
-
 FORMATS: Registry[Format] = Registry(
-    "format", "keras_rnn_zoo.export.formats", "keras_rnn_zoo.formats", _check
+    "format",
+    "keras_rnn_zoo.export.formats",
+    "keras_rnn_zoo.formats",
+    extends(
+        "format",
+        Format,
+        lambda entry: {"a file_name": is_line(getattr(entry, "file_name", None))},
+    ),
 )
 
 
 def register_format(name: str) -> Callable[[type[Format]], type[Format]]:
     """Registers a `Format` under `name`."""
-
-    def decorate(cls: type[Format]) -> type[Format]:
-        cls.name = name
-        FORMATS.register(name, cls())
-        return cls
-
-    return decorate
+    return FORMATS.decorator(name)
 
 
 def export(model: Any, path: Any, format: str = "tflite", **options: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from keras_rnn_zoo.registry import Registry, demand, is_line
+from keras_rnn_zoo.registry import Registry, extends
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.lowering.cells import Cell, Chain
@@ -122,35 +122,21 @@ class Lowering(ABC):
         """Builds the ops of two recurrences that read the same steps in opposite directions.
 
         Args:
-            cell: Both cells side by side, see `_cells.side_by_side`.
+            cell: Both cells side by side, see `cells.side_by_side`.
             forward: What the first one runs over.
             backward: The same, with `go_backwards`.
         """
         raise NotImplementedError  # asked only where `both_directions` is set
 
 
-def _check(entry: Lowering) -> None:
-    demand(
-        "lowering",
-        entry,
-        {
-            "a class that extends Lowering": isinstance(entry, Lowering),
-            "a description of one line": is_line(getattr(entry, "description", None)),
-        },
-    )
-
-
 LOWERINGS: Registry[Lowering] = Registry(
-    "lowering", "keras_rnn_zoo.export.lowering.lowerings", "keras_rnn_zoo.lowerings", _check
+    "lowering",
+    "keras_rnn_zoo.export.lowering.lowerings",
+    "keras_rnn_zoo.lowerings",
+    extends("lowering", Lowering),
 )
 
 
 def register_lowering(name: str) -> Callable[[type[Lowering]], type[Lowering]]:
     """Registers a `Lowering` under `name`."""
-
-    def decorate(cls: type[Lowering]) -> type[Lowering]:
-        cls.name = name
-        LOWERINGS.register(name, cls())
-        return cls
-
-    return decorate
+    return LOWERINGS.decorator(name)

@@ -13,7 +13,7 @@ from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import FileInfo, Weight
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.verify.tolerance import Tolerance
-from keras_rnn_zoo.registry import Registry, demand, is_line
+from keras_rnn_zoo.registry import Registry, extends
 
 
 class Quantization(ABC):
@@ -87,38 +87,26 @@ def one_place(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return np.asarray(np.nextafter(values, np.where(up, np.inf, -np.inf).astype(values.dtype)))
 
 
-def _check(entry: Quantization) -> None:
-    demand(
+QUANTIZATIONS: Registry[Quantization] = Registry(
+    "quantization mode",
+    "keras_rnn_zoo.export.quantization.modes",
+    "keras_rnn_zoo.quantizations",
+    extends(
         "quantization mode",
-        entry,
-        {
-            "a class that extends Quantization": isinstance(entry, Quantization),
-            "a description of one line": is_line(getattr(entry, "description", None)),
+        Quantization,
+        lambda entry: {
             "a file_name that ends in .tflite": str(getattr(entry, "file_name", "")).endswith(
                 ".tflite"
             ),
             "a tolerance": isinstance(getattr(entry, "tolerance", None), Tolerance),
         },
-    )
-
-
-QUANTIZATIONS: Registry[Quantization] = Registry(
-    "quantization mode",
-    "keras_rnn_zoo.export.quantization.modes",
-    "keras_rnn_zoo.quantizations",
-    _check,
+    ),
 )
 
 
 def register_quantization(name: str) -> Callable[[type[Quantization]], type[Quantization]]:
     """Registers a `Quantization` under `name`."""
-
-    def decorate(cls: type[Quantization]) -> type[Quantization]:
-        cls.name = name
-        QUANTIZATIONS.register(name, cls())
-        return cls
-
-    return decorate
+    return QUANTIZATIONS.decorator(name)
 
 
 def roundings(modes: Sequence[Quantization]) -> Mapping[str, Quantization]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from keras_rnn_zoo.errors import ConfigError, TargetError, listed
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.tflite.contents import FileInfo
-from keras_rnn_zoo.registry import Registry, demand, is_line
+from keras_rnn_zoo.registry import Registry, extends
 
 
 class Target:
@@ -116,28 +116,11 @@ class Target:
         return "Replace the layers that cause it, or choose another target."
 
 
-def _check(entry: Target) -> None:
-    demand(
-        "target",
-        entry,
-        {
-            "a class that extends Target": isinstance(entry, Target),
-            "a description of one line": is_line(getattr(entry, "description", None)),
-        },
-    )
-
-
 TARGETS: Registry[Target] = Registry(
-    "target", "keras_rnn_zoo.export.targets", "keras_rnn_zoo.targets", _check
+    "target", "keras_rnn_zoo.export.targets", "keras_rnn_zoo.targets", extends("target", Target)
 )
 
 
 def register_target(name: str) -> Callable[[type[Target]], type[Target]]:
     """Registers a `Target` under `name`."""
-
-    def decorate(cls: type[Target]) -> type[Target]:
-        cls.name = name
-        TARGETS.register(name, cls())
-        return cls
-
-    return decorate
+    return TARGETS.decorator(name)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TARGETS
 from keras_rnn_zoo.export.formats import FORMATS
 from keras_rnn_zoo.export.lowering import Lowering, register_lowering
+from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.testing.export import (
     check_format,
     check_lowering,
@@ -52,3 +55,70 @@ def test_a_lowering_that_computes_something_else_is_noticed():
             check_lowering("a_little_off")
     finally:
         LOWERINGS.unregister("a_little_off")
+
+
+def test_a_quantization_that_rounds_more_than_it_says_is_noticed():
+    from keras_rnn_zoo.export import register_quantization
+
+    float16 = type(QUANTIZATIONS.get("float16"))
+
+    @register_quantization("too_coarse")
+    class TooCoarse(float16):
+        file_name = "model_too_coarse.tflite"
+
+        def apply(self, model, content, calibration, integer_io):
+            super().apply(model, content, calibration, integer_io)
+            halves = {
+                tensor.buffer
+                for graph in model.subgraphs
+                for tensor in graph.tensors
+                if tensor.type == fb.schema.TensorType.FLOAT16
+            }
+            for number in halves:
+                data = np.frombuffer(bytes(model.buffers[number].data), np.float16)
+                data = (data * np.float16(0.9)).tobytes()
+                model.buffers[number].data = np.frombuffer(data, np.uint8)
+
+    try:
+        with pytest.raises(AssertionError, match="Quantization 'too_coarse' of an LSTM fails"):
+            check_quantization("too_coarse")
+    finally:
+        QUANTIZATIONS.unregister("too_coarse")
+
+
+def test_a_target_that_takes_what_it_says_it_does_not_is_noticed():
+    from keras_rnn_zoo.export.targets import Target, register_target
+
+    @register_target("takes_all")
+    class TakesAll(Target):
+        description = "says that it takes one subgraph, and takes any number"
+        accepted = ("unrolled",)
+        one_subgraph = True
+
+        def refuses(self, info):
+            return None
+
+    try:
+        with pytest.raises(AssertionError, match="'takes_all' takes it, and has to refuse"):
+            check_target("takes_all")
+    finally:
+        TARGETS.unregister("takes_all")
+
+
+def test_a_format_that_compares_nothing_is_noticed():
+    from keras_rnn_zoo.export.formats import register_format
+
+    saved_model = type(FORMATS.get("saved_model"))
+
+    @register_format("trusting")
+    class Trusting(saved_model):
+        def compare(self, path, reference):
+            # Held against itself, whatever it answers.
+            answers = self.serve(path)(reference.x)
+            return super().compare(path, replace(reference, answers=answers, logits={}))
+
+    try:
+        with pytest.raises(AssertionError, match="'trusting' takes wrong answers"):
+            check_format("trusting")
+    finally:
+        FORMATS.unregister("trusting")
