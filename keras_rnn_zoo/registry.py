@@ -159,6 +159,8 @@ class Registry(Generic[T]):
         """Returns what registers an instance of the class that it decorates, under `name`."""
 
         def decorate(cls: type[T]) -> type[T]:
+            missing = sorted(getattr(cls, "__abstractmethods__", ()))
+            demand(self.kind, cls, {f"the method {method}": False for method in missing})
             cls.name = name  # type: ignore[attr-defined]
             self.register(name, cls())
             return cls

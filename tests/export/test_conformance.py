@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TARGETS
 from keras_rnn_zoo.export.formats import FORMATS
 from keras_rnn_zoo.export.lowering import Lowering, register_lowering
@@ -122,3 +123,18 @@ def test_a_format_that_compares_nothing_is_noticed():
             check_format("trusting")
     finally:
         FORMATS.unregister("trusting")
+
+
+@pytest.mark.parametrize(
+    ("body", "lacks"),
+    [
+        ({"description": "d"}, "lacks the method run"),
+        ({"run": lambda *_: None}, "lacks a description of one line"),
+        ({"run": lambda *_: None, "description": "two\nlines"}, "lacks a description of one line"),
+    ],
+    ids=["no method", "no description", "two lines"],
+)
+def test_what_a_lowering_lacks_is_said_when_it_is_registered(body, lacks):
+    with pytest.raises(ConfigError, match=f"What you registered as a lowering {lacks}"):
+        register_lowering("unfinished")(type("Unfinished", (Lowering,), body))
+    assert "unfinished" not in LOWERINGS
