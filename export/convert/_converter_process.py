@@ -1,14 +1,13 @@
-"""The converter's own process: a JSON request a line on stdin, a JSON answer a line on stdout."""
+"""The converter's own process: see `converter`."""
 
 from __future__ import annotations
 
-import json
-import os
+import gc
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
+from keras_rnn_zoo.child import claim_stdout, serve
 from keras_rnn_zoo.export.convert.clipping import without_cell_clip
 
 # `loc(callsite(... at ...)): `, which stands before what is wrong there.
@@ -46,12 +45,16 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answers requests until stdin ends."""
-    # Libraries print to stdout; the answers go to a stream of their own.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
+    """Answers requests until there are no more."""
+    stream = claim_stdout()
+    import tensorflow as tf
+
+    # The converter collects garbage at every conversion. What TensorFlow made when it was imported
+    # is none; looking through it takes as long as the rest of converting a small model.
+    _ = tf.lite.TFLiteConverter
+    gc.collect()
+    gc.freeze()
+    serve(stream, answer)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from keras_rnn_zoo.child import claim_stdout, serve
 from keras_rnn_zoo.errors import ZooError
 from keras_rnn_zoo.export.tflite.file import read as read_file
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
@@ -120,19 +121,19 @@ def _limit(seconds: float, memory: int) -> None:
 
 
 def main() -> None:
-    """Answers requests, a JSON object a line, until there are no more."""
+    """Answers requests until there are no more."""
     settings = json.loads(sys.argv[1])
-    # What the interpreter prints is not the answer.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    # Ctrl-C is for the process that asked, which ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stream = claim_stdout()
     _limit(settings["seconds"], settings["memory"])
-    for line in sys.stdin:
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
         signal.setitimer(signal.ITIMER_PROF, settings["seconds"])
-        answer = _respond(json.loads(line))
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        print(json.dumps(answer, default=lambda value: value.item()), file=answers, flush=True)
+        try:
+            return _respond(request)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+
+    serve(stream, answer)
     # Without the interpreter's clean-up, which a damaged file may crash.
     os._exit(0)
 

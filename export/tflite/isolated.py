@@ -8,23 +8,18 @@ of glibc) has memory hold other values when it is handed out.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import select
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
-import time
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from keras_rnn_zoo.child import Child, ChildEnded, ChildHangs
 from keras_rnn_zoo.errors import RunError, ZooError
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.files import PathLike
@@ -56,9 +51,7 @@ class Isolated:
         self._perturb = perturb
         self._seconds = seconds
         self._timeout = timeout
-        self._process: subprocess.Popen[bytes] | None = None
-        self._said: IO[bytes] | None = None
-        self._finalizer: weakref.finalize[..., Any] | None = None
+        self._child: Child | None = None
 
     def __enter__(self) -> Isolated:
         return self
@@ -68,9 +61,9 @@ class Isolated:
 
     def close(self) -> None:
         """Ends the process."""
-        if self._finalizer is not None:
-            self._finalizer()
-        self._process = None
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
 
     def answer(
         self,
@@ -138,72 +131,34 @@ class Isolated:
         Raises:
             RunError: There is none.
         """
-        process = self._start()
-        assert process.stdin is not None and process.stdout is not None and self._said is not None
-        self._said.seek(0)
-        self._said.truncate()
-        line = b""
         try:
-            with contextlib.suppress(BrokenPipeError):  # it is gone already: see below
-                process.stdin.write(json.dumps(request).encode() + b"\n")
-                process.stdin.flush()
-            end = time.monotonic() + self._timeout
-            while not line.endswith(b"\n"):
-                if not select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
-                    self.close()
-                    raise _hangs(path, f"{self._timeout:.0f} s")
-                part = os.read(process.stdout.fileno(), 1 << 16)
-                if not part:
-                    break
-                line += part
-            answer = json.loads(line)
-            if isinstance(answer, dict) and (
-                "result" in answer or {"error", "type"} <= set(answer)
-            ):
-                return answer
-        except ValueError:
-            pass
-        except BaseException:  # Ctrl-C: an answer that comes later is not for the next request
-            self.close()
-            raise
-        if line:
-            process.kill()
-        code = process.wait()
-        self._said.seek(0)
-        said = self._said.read().decode("utf-8", errors="replace").strip().splitlines()
+            answer = self._started().ask(request, self._timeout)
+        except ChildHangs:
+            raise _hangs(path, f"{self._timeout:.0f} s") from None
+        except ChildEnded as error:
+            if error.code == -signal.SIGPROF:
+                raise _hangs(path, f"{self._seconds:.0f} s of CPU time") from None
+            if error.code < 0:
+                raise RunError(
+                    f"{path} crashes the interpreter ({signal.Signals(-error.code).name}). Take a "
+                    "complete copy, or export it again."
+                ) from None
+            words = f": {error.said.splitlines()[-1][:200]}" if error.said else ""
+            raise _ended(path, f"exit code {error.code}{words}") from None
+        if isinstance(answer, dict) and ("result" in answer or {"error", "type"} <= set(answer)):
+            return answer
         self.close()
-        if code == -signal.SIGPROF:
-            raise _hangs(path, f"{self._seconds:.0f} s of CPU time")
-        if code < 0 and not line:
-            raise RunError(
-                f"{path} crashes the interpreter ({signal.Signals(-code).name}). Take a complete "
-                "copy, or export it again."
-            )
-        raise _ended(path, f"exit code {code}" + (f": {said[-1][:200]}" if said else ""))
+        raise _ended(path, "its answer cannot be read")
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is None:
-            return self._process
-        self.close()
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        if self._perturb is not None:
-            environment["MALLOC_PERTURB_"] = str(self._perturb)
-        settings = {"seconds": self._seconds, "memory": MEMORY}
-        self._said = tempfile.TemporaryFile(prefix="keras-rnn-zoo-")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "keras_rnn_zoo.export.tflite._isolated_process",
-                json.dumps(settings),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            env=environment,
-        )
-        self._finalizer = weakref.finalize(self, _end, self._process, self._said, os.getpid())
-        return self._process
+    def _started(self) -> Child:
+        if self._child is None or not self._child.running:
+            self.close()
+            settings = {"seconds": self._seconds, "memory": MEMORY}
+            self._child = Child(
+                ["-m", "keras_rnn_zoo.export.tflite._isolated_process", json.dumps(settings)],
+                {} if self._perturb is None else {"MALLOC_PERTURB_": str(self._perturb)},
+            )
+        return self._child
 
 
 # Process id of this program (a fork has its own) -> a process whose memory holds no zeros.
@@ -251,17 +206,6 @@ def load(path: PathLike) -> list[Arrays]:
             {name: stored[f"{which}_{number}"] for number, name in enumerate(names)}
             for which, names in enumerate(json.loads(str(stored["names"])))
         ]
-
-
-def _end(process: subprocess.Popen[bytes], said: IO[bytes], owner: int) -> None:
-    if os.getpid() != owner:  # a fork of the process that started it
-        return
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout, said):
-        with contextlib.suppress(OSError):  # what was not sent yet cannot be, any more
-            if stream is not None:
-                stream.close()
 
 
 def _hangs(path: Path, after: str) -> RunError:

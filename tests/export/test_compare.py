@@ -652,12 +652,12 @@ def test_second_process_is_another_one_stays_and_has_that_setting(rows, tmp_path
     model, kernel, bias = regression(0.0)
     path = answers_of(tmp_path / "m.tflite", lambda x: x @ kernel + bias)
     verify_tflite(path, model, rows, CLOSE)
-    process = isolated._PERTURBED[os.getpid()]._process
+    process = isolated._PERTURBED[os.getpid()]._child
     assert process.pid != os.getpid()
     environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
     assert f"MALLOC_PERTURB_={PERTURB}".encode() in environment
     verify_tflite(path, model, rows, CLOSE)
-    assert isolated._PERTURBED[os.getpid()]._process is process
+    assert isolated._PERTURBED[os.getpid()]._child is process
 
 
 # ------------------------------------------------------------- what the user feels

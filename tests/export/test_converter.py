@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 
 import pytest
 
@@ -15,7 +14,7 @@ ANSWER_OK = "import sys\nfor line in sys.stdin: print('{\"ok\": true}', flush=Tr
 
 
 def scripted(script):
-    return Converter([sys.executable, "-c", script])
+    return Converter(["-c", script])
 
 
 def test_crash_is_an_error_that_names_the_signal(tmp_path):
@@ -34,7 +33,7 @@ def test_hang_is_stopped_after_the_timeout(tmp_path):
     hanging = scripted("import time; time.sleep(600)")
     with pytest.raises(ConversionError, match="stopped after"):
         hanging.convert(tmp_path, tmp_path / "model.tflite", timeout=0.2)
-    assert hanging._process is None
+    assert not hanging._child.running
 
 
 def test_after_a_death_the_next_conversion_starts_a_new_process(tmp_path):
@@ -55,9 +54,9 @@ def test_after_a_death_the_next_conversion_starts_a_new_process(tmp_path):
 def test_one_process_serves_many_conversions(tmp_path):
     process = scripted(ANSWER_OK)
     process.convert(tmp_path, tmp_path / "a.tflite")
-    child = process._process
+    child = process._child
     process.convert(tmp_path, tmp_path / "b.tflite")
-    assert process._process is child
+    assert process._child is child
     process.close()
 
 
@@ -76,7 +75,7 @@ def test_refusal_of_the_real_converter_is_an_error_in_one_line(tmp_path, monkeyp
     try:
         with place, pytest.raises(ConversionError, match="Svd") as caught:
             converter.convert(tmp_path / "saved_model", tmp_path / "model.tflite")
-        assert (process._process is None) == here
+        assert (process._child is None) == here
     finally:
         process.close()
     assert "\n" not in str(caught.value) and "Svd" in caught.value.log

@@ -28,6 +28,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from keras_rnn_zoo.child import claim_stdout
+
 # A line up to this long arrives whole, even if several processes write at once (POSIX: 512).
 MAX_LINE = 512
 
@@ -83,9 +85,7 @@ class Server:
     def __init__(self) -> None:
         self.scratch: list[str] = []
         self.children: dict[int, str] = {}
-        # Libraries print to stdout; the answers go to a stream of their own.
-        self.answers = os.dup(1)
-        os.dup2(2, 1)
+        self.answers = claim_stdout()
 
     def serve(self) -> None:
         """Answers until stdin ends."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import selectors
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnn_zoo.child import Child, ChildEnded
 from keras_rnn_zoo.errors import SearchError
 from keras_rnn_zoo.tuner.engines import Engine, register_engine
 from keras_rnn_zoo.tuner.trials.job import (
@@ -43,60 +41,25 @@ class Server:
 
     def __init__(self) -> None:
         self.ready = False
-        self._pending = b""
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "keras_rnn_zoo.tuner.engines._server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=os.environ
-            | {
+        self._child = Child(
+            ["-m", "keras_rnn_zoo.tuner.engines._server"],
+            {
                 "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
                 "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "-1"),
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             },
-            # Ctrl-C is for the search, which ends the server.
-            start_new_session=True,
+            grace=5.0,  # it ends its children
         )
+        self.send, self.close = self._child.send, self._child.end
 
-    def ask(self, request: dict[str, Any]) -> None:
-        """Sends a request; where the server is gone, `answers` returns None."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
+    def answers(self, seconds: float) -> list[dict[str, Any]]:
+        """Returns what has come, waiting so long for the first.
 
-    def answers(self, seconds: float) -> list[dict[str, Any]] | None:
-        """Returns what has come, waiting so long for the first; None from a server that is gone."""
-        assert self._process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(seconds):
-                return []
-        content = os.read(self._process.stdout.fileno(), 1 << 16)
-        if not content:
-            return None
-        *lines, self._pending = (self._pending + content).split(b"\n")
-        found = [json.loads(line) for line in lines]
+        Raises:
+            ChildEnded: The server is gone.
+        """
+        found = self._child.answers(seconds)
         self.ready = self.ready or any("ready" in answer for answer in found)
         return found
-
-    def close(self) -> str:
-        """Ends it, and with it all that it started; returns its last line on stderr."""
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        try:
-            self._process.wait(5.0)  # it ends its children
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        self._stderr.close()
-        return lines[-1] if lines else "it said nothing"
 
 
 @register_engine
@@ -131,7 +94,7 @@ class LocalEngine(Engine):
         self._server: Any = self._kept or Server()
         LocalEngine._kept = None
         self._scratch = Path(tempfile.mkdtemp(prefix="keras-rnn-zoo-search-"))
-        self._server.ask({"remove": str(self._scratch)})
+        self._server.send({"remove": str(self._scratch)})
         self._keys = {key: f"data{number}" for number, key in enumerate(data)}
         for key, arrays in data.items():
             directory = self._scratch / self._keys[key]
@@ -148,7 +111,7 @@ class LocalEngine(Engine):
         directory = self.trial_directory(job.trial_id)
         parent = self.trial_directory(job.parent) / CHECKPOINT if job.parent else None
         self._outcome(job.trial_id).unlink(missing_ok=True)
-        self._server.ask(
+        self._server.send(
             {
                 "run": job.to_dict(),
                 "token": self._token(job.trial_id),
@@ -171,7 +134,7 @@ class LocalEngine(Engine):
     def _kill(self, trial_id: str) -> None:
         for token, name in self._tokens.items():
             if name == trial_id:
-                self._server.ask({"kill": token})
+                self._server.send({"kill": token})
 
     def _outcome(self, trial_id: str) -> Path:
         return self._scratch / f"{trial_id}.json"
@@ -186,21 +149,23 @@ class LocalEngine(Engine):
         while True:
             self._kill_overdue()
             until = min([end, *self._deadlines.values()])
-            answers = self._server.answers(max(0.0, until - time.monotonic()))
-            if answers is None:
-                answers = self._revive()
+            try:
+                answers = self._server.answers(max(0.0, until - time.monotonic()))
+            except ChildEnded as error:
+                answers = self._revive(error.said)
             found = [event for answer in answers if (event := self._event(answer)) is not None]
             if found or time.monotonic() >= end:
                 return found
 
-    def _revive(self) -> list[dict[str, Any]]:
+    def _revive(self, said: str) -> list[dict[str, Any]]:
         """Starts the server again, and with it the jobs that it took along."""
-        ready, last_words = self._server.ready, self._server.close()
-        if not ready:
+        self._server.close()
+        if not self._server.ready:
             self._server = None
+            last_words = said.splitlines()[-1] if said else "it said nothing"
             raise SearchError(f"The process that runs the trials does not start: {last_words}")
         self._server = Server()
-        self._server.ask({"remove": str(self._scratch)})
+        self._server.send({"remove": str(self._scratch)})
         lost, self._running = self._running, {}
         self._tokens.clear()
         answers = []
