@@ -67,14 +67,6 @@ def text_of(value: Any) -> str:
     return text if len(text) <= 600 else text[:600] + " …"
 
 
-def bytes_of(size: int) -> str:
-    """Returns a number of bytes with a decimal unit, three digits."""
-    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= 0.9995 * factor:  # what rounds to 1000 of a unit is 1 of the next
-            return f"{size / factor:.3g} {unit}"
-    return f"{size} B"
-
-
 def render(template: Path, **values: Any) -> str:
     """Returns a page: a Jinja2 template filled in, everything escaped but the style.
 

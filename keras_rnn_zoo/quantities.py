@@ -69,6 +69,23 @@ def _split(
     return Decimal(number.replace("_", "")), unit
 
 
+def size(count: float) -> str:
+    """Returns bytes as kB (1,000 bytes), one decimal below 100 kB."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    return f"{count / 1000:,.{1 if count < 1e5 else 0}f} kB"
+
+
+def milliseconds(value: float) -> str:
+    """Returns a time in ms with three digits."""
+    return f"{value:.{3 if value < 1 else 2 if value < 100 else 0}f} ms"
+
+
+def score(value: float, *, percent: bool) -> str:
+    """Returns an accuracy in percent, a loss or an error as a number."""
+    return f"{100 * value:.2f} %" if percent else f"{value:.4g}"
+
+
 def duration(seconds: float) -> str:
     """Returns a time in the unit that reads best."""
     if seconds < 100:

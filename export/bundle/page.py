@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_rnn_zoo.pages import bytes_of, plain, render, text_of
+from keras_rnn_zoo.pages import plain, render, text_of
+from keras_rnn_zoo.quantities import score, size
 
 PAGE_FILE = "report.html"
 
@@ -112,14 +113,14 @@ def _file(entry: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]
     ]
     if labelled:
         scored, percent = entry["labelled"], labelled["measure"] == "accuracy"
-        before, after = (_score(scored[key], percent) for key in ("before", "after"))
+        before, after = (score(scored[key], percent=percent) for key in ("before", "after"))
         cells.append([after, f"Keras: {before}"])
         if percent:
             cells.append([f"{scored['changed_answers']:,}", f"of {scored['rows']:,}"])
     return {
         "name": entry["file"],
         "description": entry["description"],
-        "size": bytes_of(entry["bytes"]),
+        "size": size(entry["bytes"]),
         "share": 100 * entry["bytes"] / max(one["bytes"] for one in report["files"]),
         "cells": cells,
         "plan": plan_rows(entry["plan"]) if entry.get("plan") else [],
@@ -147,7 +148,7 @@ def _facts(entry: Mapping[str, Any], digests: Mapping[str, str]) -> list[tuple[s
             ("subgraphs", str(entry["subgraphs"])),
             (
                 "constants",
-                ", ".join(f"{bytes_of(size)} {dtype}" for dtype, size in entry["weights"].items()),
+                ", ".join(f"{size(count)} {dtype}" for dtype, count in entry["weights"].items()),
             ),
             ("tensors that keep state", str(entry["variables"])),
         ]
@@ -208,7 +209,7 @@ def _choice(choice: Mapping[str, Any]) -> list[tuple[str, str]]:
         name = tried["lowering"] + (", folded" if tried["fold_embedding"] else "")
         parts = []
         if tried["median_ms"] is not None:
-            parts.append(f"{tried['median_ms']:.3f} ms, {bytes_of(tried['bytes'])}")
+            parts.append(f"{tried['median_ms']:.3f} ms, {size(tried['bytes'])}")
         taken = all(tried[key] == choice[key] for key in ("lowering", "fold_embedding"))
         parts += ["taken"] if taken else [tried["problem"]] if tried["problem"] else []
         facts.append((name, "; ".join(parts)))
@@ -246,7 +247,7 @@ def left_in_float32(entry: Mapping[str, Any], most: int = 8) -> list[str]:
             named.append(f"{count - most} more")
         lines.append(
             f"{count} weight{'s' if count > 1 else ''}, "
-            f"{bytes_of(sum(weight['bytes'] for weight in weights))}: {', '.join(named)}. "
+            f"{size(sum(weight['bytes'] for weight in weights))}: {', '.join(named)}. "
             f"Reason: {reason}."
         )
     if lines and not any(dtype in entry["weights"] for dtype in ("INT8", "FLOAT16")):
@@ -346,10 +347,6 @@ def _latency(latency: Mapping[str, Any]) -> list[str]:
         each = latency["median_ms"] / latency["batch_size"]
         lines.append(f"a sequence: {each:.3g} ms")
     return lines
-
-
-def _score(value: float, percent: bool) -> str:
-    return f"{100 * value:.2f} %" if percent else f"{value:.4g}"
 
 
 def plan_rows(plan: Mapping[str, Any]) -> list[list[str]]:

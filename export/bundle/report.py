@@ -16,6 +16,7 @@ from keras_rnn_zoo.export.bundle.scoring import Labelled
 from keras_rnn_zoo.export.bundle.source import Source
 from keras_rnn_zoo.export.formats import BundleJob
 from keras_rnn_zoo.export.verify.reference import sizes_proven
+from keras_rnn_zoo.quantities import score
 
 # Percentage points of accuracy that a file may lose before the report opens with it.
 MOST_POINTS_LOST = 0.5
@@ -151,8 +152,5 @@ def _loss(entry: dict[str, Any]) -> str:
 
 
 def _range(values: list[float], percent: bool) -> str:
-    low, high = (
-        f"{100 * value:.2f} %" if percent else f"{value:.4g}"
-        for value in (min(values), max(values))
-    )
+    low, high = (score(value, percent=percent) for value in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"

@@ -6,10 +6,12 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
+
+from keras_rnn_zoo import quantities
 
 NOTHING = "-"
 
@@ -71,34 +73,21 @@ def next_command(*words: str) -> None:
     click.echo(f"Next: keras-rnn-zoo {command}")
 
 
-def size(count: float | None) -> str:
-    """Returns bytes as kB (1,000 bytes), one decimal below 100 kB."""
-    if count is None:
-        return NOTHING
-    return f"{count / 1000:,.{1 if count < 1e5 else 0}f} kB"
+def or_nothing(text: Callable[[float], str]) -> Callable[[float | None], str]:
+    """Returns a function that also takes None, of which a table shows no more than a dash."""
+    return lambda value: NOTHING if value is None else text(value)
 
 
-def milliseconds(value: float | None) -> str:
-    """Returns a time in ms with three digits."""
-    if value is None:
-        return NOTHING
-    return (
-        f"{value:.3f} ms" if value < 1 else f"{value:.2f} ms" if value < 100 else f"{value:.0f} ms"
-    )
-
-
-def seconds(value: float | None) -> str:
-    """Returns a time in seconds, or minutes where that reads better."""
-    if value is None:
-        return NOTHING
-    return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"
+size = or_nothing(quantities.size)
+milliseconds = or_nothing(quantities.milliseconds)
+seconds = or_nothing(quantities.duration)
 
 
 def figure(measure: str, value: float | None) -> str:
     """Returns a loss or error as a number, an accuracy in percent."""
     if value is None:
         return NOTHING
-    return f"{100 * value:.2f} %" if measure == "accuracy" else f"{value:.4g}"
+    return quantities.score(value, percent=measure == "accuracy")
 
 
 def small(value: float | None) -> str:

@@ -237,7 +237,7 @@ def test_predict_answers_arrays(zoo, tmp_path):
         (_output.milliseconds, 12.345, "12.35 ms"),
         (_output.milliseconds, 1234.5, "1234 ms"),
         (_output.seconds, 4.71, "4.7 s"),
-        (_output.seconds, 600, "10.0 min"),
+        (_output.seconds, 600, "10 min 00 s"),
         (_output.small, 0.0, "0"),
         (_output.small, 3.66e-8, "3.7e-08"),
         (_output.small, None, "-"),

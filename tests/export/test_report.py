@@ -170,7 +170,7 @@ def test_weights_left_in_float32_are_counted_named_and_explained():
     unquantized = [weight(number) for number in range(11)] + [weight(99, "unknown cell")]
     quantized = entry("m.tflite", unquantized=unquantized, weights={"FLOAT32": 9, "INT8": 9})
     small, unknown = left_in_float32(quantized)
-    assert small.startswith("11 weights, 8.45 kB: lstm/MatMul_0 (24 × 8), ")
+    assert small.startswith("11 weights, 8.4 kB: lstm/MatMul_0 (24 × 8), ")
     assert small.endswith("lstm/MatMul_7 (24 × 8), 3 more. Reason: too small.")
     assert unknown == "1 weight, 768 B: lstm/MatMul_99 (24 × 8). Reason: unknown cell."
     text = text_of(page(report(files=[quantized])))
@@ -197,7 +197,7 @@ def test_everything_that_was_measured_is_on_the_page():
     for expected in (
         "1,378,945 parameters",
         "13 samples (held-out rows) and 7 made of them, 0 to 8 time steps long",
-        "5.54 MB",
+        "5,537 kB",
         "4.1e-07allowed 1.2e-05",
         "99 %: 8.3e-07, allowed 6.4e-05",
         "on made samples by 5.2e-07 (allowed 2.3e-05)",
@@ -209,7 +209,7 @@ def test_everything_that_was_measured_is_on_the_page():
         "Some CPU",
         "FULLY_CONNECTED × 5, WHILE",
         "layer lstmas loop, because its activation is <relu>",
-        "5.52 MB FLOAT32",
+        "5,522 kB FLOAT32",
         "float32 & co",
         "ab12",
         "cd34",

@@ -53,7 +53,7 @@ def test_a_line_for_each_trial_and_one_for_the_search(shown):
     ]
     chosen = "gru  units=8  learning_rate=0.00123"
     assert lines == [
-        f"trial 1/12  {chosen}  val_accuracy 0.7500  12 kB  0.123 ms  best 0.7500 (gru)  10.0 s",
+        f"trial 1/12  {chosen}  val_accuracy 0.7500  12.3 kB  0.123 ms  best 0.7500 (gru)  10.0 s",
         f"trial 2/12  {chosen}  failed: what went wrong  best 0.7500 (gru)  10.0 s",
         f"trial 3/12  {chosen}  what went wrong  best 0.7500 (gru)",
         "3/12 done; 1 over budget; 1 failed; best 0.7500 (gru); about 2 min 15 s left; "

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from keras_rnn_zoo.pages import bytes_of
+from keras_rnn_zoo.quantities import size
 from keras_rnn_zoo.tuner.results.front import front
 from keras_rnn_zoo.tuner.results.records import INFEASIBLE, TrialRecord
 
@@ -53,7 +53,7 @@ def measure_label(measure: str) -> str:
 
 def format_figure(figure: str, value: float) -> str:
     """Returns a figure of `FIGURES` with its unit."""
-    return bytes_of(int(value)) if figure == "bytes" else f"{value:.3g} ms"
+    return size(value) if figure == "bytes" else f"{value:.3g} ms"
 
 
 def finite(value: Any) -> float | None:

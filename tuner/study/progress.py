@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_rnn_zoo.quantities import duration
+from keras_rnn_zoo.quantities import duration, size
 from keras_rnn_zoo.tuner.results.importance import common_names
 from keras_rnn_zoo.tuner.results.records import FAILED, INFEASIBLE, TrialRecord
 
@@ -60,7 +60,7 @@ class ProgressDisplay:
         else:
             line += f"{self.objective} {trial.score:.4f}"
             if trial.bytes is not None:
-                line += f"  {trial.bytes / 1000:,.0f} kB"
+                line += f"  {size(trial.bytes)}"
             if trial.latency_ms is not None:
                 line += f"  {trial.latency_ms:.3g} ms"
         if best is not None:
