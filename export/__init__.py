@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.bundle.any_file import benchmark_file as benchmark_file
     from keras_rnn_zoo.export.bundle.any_file import verify_file as verify_file
     from keras_rnn_zoo.export.bundle.bundle import Bundle as Bundle
+    from keras_rnn_zoo.export.bundle.records import BundleReport as BundleReport
+    from keras_rnn_zoo.export.bundle.records import FileRecord as FileRecord
     from keras_rnn_zoo.export.bundle.write import export_bundle as export_bundle
     from keras_rnn_zoo.export.formats import FORMATS as FORMATS
     from keras_rnn_zoo.export.formats import Format as Format
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "Bundle": "bundle.bundle",
+    "BundleReport": "bundle.records",
     "FORMATS": "formats",
+    "FileRecord": "bundle.records",
     "Format": "formats",
     "LOWERINGS": "lowering",
     "Lowering": "lowering",

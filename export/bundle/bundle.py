@@ -21,13 +21,12 @@ from keras_rnn_zoo.errors import (
 )
 from keras_rnn_zoo.export.bundle import check
 from keras_rnn_zoo.export.bundle.any_file import benchmark_file
+from keras_rnn_zoo.export.bundle.records import FORMAT, REFERENCE_FILE, BundleReport
 from keras_rnn_zoo.export.formats import FORMATS
 from keras_rnn_zoo.export.progress import Progress, teller
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
-
-FORMAT = 1
 
 
 class Bundle:
@@ -39,7 +38,7 @@ class Bundle:
         preprocessor: Of the model's inputs and outputs; None where it came as a bare `.keras`.
     """
 
-    def __init__(self, path: Path, report: dict[str, Any], preprocessor: Preprocessor | None):
+    def __init__(self, path: Path, report: BundleReport, preprocessor: Preprocessor | None):
         self.path = path
         self.report = report
         self.preprocessor = preprocessor
@@ -65,7 +64,7 @@ class Bundle:
             for name in (
                 *(entry["file"] for entry in report["files"]),
                 *report["sha256"],
-                *check.references(report),
+                *report.get("references", [REFERENCE_FILE]),
             ):
                 files.inside(path, name)
             _check_proof(report)
@@ -91,15 +90,15 @@ class Bundle:
             raise RunError(
                 f"{file} is damaged ({reason}). Take a complete copy, or export again."
             ) from error
-        return cls(path, report, preprocessor)
+        return cls(path, BundleReport.from_dict(report), preprocessor)
 
     @property
     def quantizations(self) -> dict[str, Path]:
         """Quantization mode -> its .tflite file."""
         return {
-            entry["quantization"]: self.path / entry["file"]
-            for entry in self.report["files"]
-            if entry["format"] == "tflite"
+            str(entry.quantization): self.path / entry.file
+            for entry in self.report.files
+            if entry.format == "tflite"
         }
 
     def file(self, quantization: str | None = None) -> Path:
@@ -141,7 +140,7 @@ class Bundle:
             UnknownNameError: The bundle has no such file.
         """
         if self.preprocessor is not None:
-            name = self.report["model"]["inputs"][0]["name"]
+            name = self.report.model["inputs"][0]["name"]
 
             def outputs(encoded: np.ndarray) -> np.ndarray:
                 (answers,) = self._answer({name: encoded}, quantization).values()
@@ -178,10 +177,10 @@ class Bundle:
     def _answer(self, encoded: Arrays, quantization: str | None) -> Arrays:
         path = self._tflite(quantization)
         if path is None:
-            first = self.report["files"][0]
-            return FORMATS.get(first["format"]).serve(self.path / first["file"])(encoded)
+            first = self.report.files[0]
+            return FORMATS.get(first.format).serve(self.path / first.file)(encoded)
         # It may come from anywhere.
-        if files.sha256(path) != self.report["sha256"].get(path.name):
+        if files.sha256(path) != self.report.sha256.get(path.name):
             raise RunError(
                 f"{path} is not the file that was exported: its SHA-256 differs. Take a complete "
                 "copy, or export again."
@@ -194,7 +193,7 @@ class Bundle:
     ) -> Arrays:
         """Brings encoded inputs into the shapes and dtypes that the file takes, by name."""
         path = self._tflite(quantization)
-        specs = {spec["name"]: spec for spec in self.report["model"]["inputs"]}
+        specs = {spec["name"]: spec for spec in self.report.model["inputs"]}
         shapes = {name: tuple(spec["shape"]) for name, spec in specs.items()}
         if path is not None and any(None in shape[1:] for shape in shapes.values()):
             described, _ = self._process.ask("describe", path)
@@ -206,7 +205,7 @@ class Bundle:
                     f"or an .npz file): {listed(specs)}."
                 )
             x = {next(iter(specs)): x}  # type: ignore[dict-item]
-        known = self.report.get("names", {})
+        known = self.report.names
         x = {known.get(name, name) if name not in specs else name: rows for name, rows in x.items()}
         if set(x) != set(specs):
             wrong = sorted(set(x) ^ set(specs))
@@ -275,9 +274,9 @@ def _check_report(report: Any) -> None:
     if not report["model"]["inputs"] or not report["files"]:
         raise ValueError("no inputs or no files")
     take(report["preprocessing"], dict | None)
-    for name in take(report.get("references", [check.REFERENCE_FILE]), list):
+    for name in take(report.get("references", [REFERENCE_FILE]), list):
         take(name, str)
-    if check.references(report)[:1] != [check.REFERENCE_FILE]:
+    if report.get("references", [REFERENCE_FILE])[:1] != [REFERENCE_FILE]:
         raise ValueError("no reference")
 
 
@@ -288,7 +287,10 @@ def _check_proof(report: dict[str, Any]) -> None:
         ValueError: It does.
     """
     hashed = {name.split("/")[0] for name in report["sha256"]}
-    for name in (*(entry["file"] for entry in report["files"]), *check.references(report)):
+    for name in (
+        *(entry["file"] for entry in report["files"]),
+        *report.get("references", [REFERENCE_FILE]),
+    ):
         if name not in hashed:
             raise ValueError(f"no SHA-256 of {name!r}")
     for key in ("file", "quantization"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from keras_rnn_zoo.errors import (
     RunError,
 )
 from keras_rnn_zoo.export.bundle.any_file import compare_isolated
+from keras_rnn_zoo.export.bundle.records import REFERENCE_FILE, BundleReport, FileRecord
 from keras_rnn_zoo.export.progress import Progress
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
@@ -20,19 +20,12 @@ from keras_rnn_zoo.export.verify.reference import (
     Reference,
 )
 
-REFERENCE_FILE = "reference.npz"
-
 
 class Written(Protocol):
     """As much of a `Bundle` as is looked at here."""
 
     path: Path
-    report: dict[str, Any]
-
-
-def references(report: Mapping[str, Any]) -> list[str]:
-    """Returns the files of a bundle that hold what the Keras model answered."""
-    return list(report.get("references", [REFERENCE_FILE]))
+    report: BundleReport
 
 
 def samples_of(path: Path) -> Arrays:
@@ -44,7 +37,7 @@ def samples_of(path: Path) -> Arrays:
 def verify(bundle: Written, say: Progress) -> dict[str, Any]:
     """Does what `verify_bundle` says."""
     damaged: dict[str, str] = {}
-    for name, digest in bundle.report["sha256"].items():
+    for name, digest in bundle.report.sha256.items():
         file = bundle.path / name
         if not file.is_file():
             damaged[name] = f"{name} is missing"
@@ -52,10 +45,10 @@ def verify(bundle: Written, say: Progress) -> dict[str, Any]:
             damaged[name] = f"{name} is not the file that was exported: its SHA-256 differs"
     place = files.inside(bundle.path, REFERENCE_FILE)
     reference = Reference.load(place)
-    places = [files.inside(bundle.path, name) for name in references(bundle.report)]
+    places = [files.inside(bundle.path, name) for name in bundle.report.references]
     checked: list[dict[str, Any]] = []
-    for entry in bundle.report["files"]:
-        name = entry["file"]
+    for entry in bundle.report.files:
+        name = entry.file
         say(f"Verifying {name}")
         problem = next(
             (damaged.pop(other) for other in list(damaged) if other.split("/")[0] == name), None
@@ -89,18 +82,18 @@ def verify(bundle: Written, say: Progress) -> dict[str, Any]:
     return {"passed": not failed, "text": text, "files": checked}
 
 
-def _resizable(entry: dict[str, Any]) -> bool:
-    return any(None in spec["shape"] for spec in entry["tensors"]["inputs"])
+def _resizable(entry: FileRecord) -> bool:
+    return any(None in spec["shape"] for spec in entry.tensors["inputs"])
 
 
-def _verify(path: Path, entry: dict[str, Any], places: list[Path]) -> dict[str, Any]:
+def _verify(path: Path, entry: FileRecord, places: list[Path]) -> dict[str, Any]:
     reference, *resized = places
-    if entry["format"] != "tflite":
+    if entry.format != "tflite":
         with Isolated() as process:
             action = "keras_rnn_zoo.export.formats.format:verify"
-            found, _ = process.ask(action, path, format=entry["format"], reference=str(reference))
+            found, _ = process.ask(action, path, format=entry.format, reference=str(reference))
             return dict(found)
-    mode = QUANTIZATIONS.get(entry["quantization"])
+    mode = QUANTIZATIONS.get(str(entry.quantization))
     for other in resized if _resizable(entry) else []:
         compare_isolated(path, other, mode)
     return compare_isolated(path, reference, mode)

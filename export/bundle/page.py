@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_rnn_zoo.export.bundle.records import BundleReport, FileRecord
 from keras_rnn_zoo.pages import plain, render, text_of
 from keras_rnn_zoo.quantities import score, size
 
 PAGE_FILE = "report.html"
 
 
-def page(report: Mapping[str, Any]) -> str:
+def page(report: BundleReport) -> str:
     """Returns the page of a bundle's report.
 
     Args:
@@ -21,30 +22,30 @@ def page(report: Mapping[str, Any]) -> str:
     Returns:
         HTML that needs nothing else.
     """
-    verdict = report["verdict"]
+    verdict = report.verdict
     mark = "✓" if verdict["passed"] else "✗"
     if verdict["passed"] and verdict.get("losses"):
         mark = "!"
-    training = {name: value for name, value in report["training"].items() if value}
-    preprocessing = report.get("preprocessing")
+    training = {name: value for name, value in report.training.items() if value}
+    preprocessing = report.preprocessing
     return render(
         Path(__file__).with_name("templates") / "report.html",
-        title=f"{report['model']['name']}: export report",
+        title=f"{report.model['name']}: export report",
         mark=mark,
         verdict=verdict["text"],
         summary=_summary(report),
         head=_head(report),
-        files=[_file(entry, report) for entry in report["files"]],
+        files=[_file(entry, report) for entry in report.files],
         legend=_legend(report),
         model=_model_facts(report),
         preprocessing=_preprocessing_facts(preprocessing) if preprocessing else [],
         training=_training_facts(training) if training else [],
-        provenance=plain(report["provenance"]),
+        provenance=plain(report.provenance),
     )
 
 
-def _summary(report: Mapping[str, Any]) -> str:
-    model, samples = report["model"], report["samples"]
+def _summary(report: BundleReport) -> str:
+    model, samples = report.model, report.samples
     text = (
         f"Model {model['name']}, {model['parameters']:,} parameters. Compared on "
         f"{samples['given']} samples ({samples['origin']})"
@@ -55,24 +56,24 @@ def _summary(report: Mapping[str, Any]) -> str:
         text += f", {samples['shortest']} to {samples['longest']} time steps long"
     text += ", three invokes each in the same interpreter."
     text += "".join(f" {line}" for line in told(report))
-    target = report.get("target", "litert")
+    target = report.target
     return text if target == "litert" else f"For the target {target}. {text}"
 
 
-def told(report: Mapping[str, Any]) -> list[str]:
+def told(report: BundleReport) -> list[str]:
     """Returns what differs from the Keras model as it is, a sentence each."""
-    renamed = ", ".join(f"'{name}' is {new}" for name, new in report.get("names", {}).items())
+    renamed = ", ".join(f"'{name}' is {new}" for name, new in report.names.items())
     names = [f"In the files, {renamed}: TensorFlow takes no other names."] if renamed else []
-    return [*report.get("notes", ()), *names]
+    return [*report.notes, *names]
 
 
-def _legend(report: Mapping[str, Any]) -> str:
+def _legend(report: BundleReport) -> str:
     text = (
         "Differences from the Keras model: the largest absolute one, and the average and the 99 % "
         "quantile as shares of the standard deviation that the answers have over the samples (of "
         "the logits, which go into the last sigmoid or softmax)."
     )
-    latencies = [entry["latency"] for entry in report["files"] if entry.get("latency")]
+    latencies = [entry.latency for entry in report.files if entry.latency]
     if latencies:
         first = latencies[0]
         batch = first["batch_size"]
@@ -82,7 +83,7 @@ def _legend(report: Mapping[str, Any]) -> str:
             f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}, on "
             f"{first['machine']}."
         )
-    labelled = report["labelled"]
+    labelled = report.labelled
     if labelled:
         text += (
             f" {_capital(labelled['measure'])}: on {labelled['rows']:,} rows "
@@ -92,9 +93,9 @@ def _legend(report: Mapping[str, Any]) -> str:
     return text
 
 
-def _head(report: Mapping[str, Any]) -> list[str]:
+def _head(report: BundleReport) -> list[str]:
     head = ["File", "Size", "Ops", "Outputs differ by", "Of their spread", "Latency"]
-    labelled = report["labelled"]
+    labelled = report.labelled
     if labelled:
         head.append(_capital(labelled["measure"]))
         if labelled["measure"] == "accuracy":
@@ -102,67 +103,67 @@ def _head(report: Mapping[str, Any]) -> list[str]:
     return head
 
 
-def _file(entry: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
+def _file(entry: FileRecord, report: BundleReport) -> dict[str, Any]:
     """What the page says of a file: a row of the table, and all that can be unfolded."""
-    labelled, ops, latency = report["labelled"], entry.get("ops"), entry.get("latency")
+    labelled, ops, latency = report.labelled, entry.ops, entry.latency
     cells = [
         [str(sum(ops.values())), f"{len(ops)} kinds"] if ops else ["–"],
-        [_number(entry["parity"]["max_abs_output"])],
-        _shares(entry["parity"]),
+        [_number(entry.parity["max_abs_output"])],
+        _shares(entry.parity),
         _latency(latency) if latency else ["–"],
     ]
-    if labelled:
-        scored, percent = entry["labelled"], labelled["measure"] == "accuracy"
+    if labelled and (scored := entry.labelled):
+        percent = labelled["measure"] == "accuracy"
         before, after = (score(scored[key], percent=percent) for key in ("before", "after"))
         cells.append([after, f"Keras: {before}"])
         if percent:
             cells.append([f"{scored['changed_answers']:,}", f"of {scored['rows']:,}"])
     return {
-        "name": entry["file"],
-        "description": entry["description"],
-        "size": size(entry["bytes"]),
-        "share": 100 * entry["bytes"] / max(one["bytes"] for one in report["files"]),
+        "name": entry.file,
+        "description": entry.description,
+        "size": size(entry.bytes),
+        "share": 100 * entry.bytes / max(one.bytes for one in report.files),
         "cells": cells,
-        "plan": plan_rows(entry["plan"]) if entry.get("plan") else [],
-        "facts": _facts(entry, report["sha256"]),
+        "plan": plan_rows(entry.plan) if entry.plan else [],
+        "facts": _facts(entry, report.sha256),
     }
 
 
-def _facts(entry: Mapping[str, Any], digests: Mapping[str, str]) -> list[tuple[str, str]]:
-    parity = entry["parity"]
+def _facts(entry: FileRecord, digests: Mapping[str, str]) -> list[tuple[str, str]]:
+    parity = entry.parity
     tolerance = parity["tolerance"]
-    facts: list[tuple[str, str]] = [("size", f"{entry['bytes']:,} bytes")]
-    for name, signature in entry.get("signatures", {}).items():
+    facts: list[tuple[str, str]] = [("size", f"{entry.bytes:,} bytes")]
+    for name, signature in entry.signatures.items():
         facts.append(
             (
                 f"signature {name}",
                 f"{', '.join(signature['inputs'])} → {', '.join(signature['outputs'])}",
             )
         )
-    for kind, tensors in (entry.get("tensors") or {}).items():
+    for kind, tensors in entry.tensors.items():
         facts += [(kind[:-1], _tensor(tensor)) for tensor in tensors]
-    if entry.get("ops"):
-        ops = sorted(entry["ops"].items(), key=lambda item: (-item[1], item[0]))
+    if entry.ops:
+        ops = sorted(entry.ops.items(), key=lambda item: (-item[1], item[0]))
         facts += [
             ("ops", ", ".join(f"{name} × {count}" if count > 1 else name for name, count in ops)),
-            ("subgraphs", str(entry["subgraphs"])),
+            ("subgraphs", str(entry.subgraphs)),
             (
                 "constants",
-                ", ".join(f"{size(count)} {dtype}" for dtype, count in entry["weights"].items()),
+                ", ".join(f"{size(count)} {dtype}" for dtype, count in entry.weights.items()),
             ),
-            ("tensors that keep state", str(entry["variables"])),
+            ("tensors that keep state", str(entry.variables)),
         ]
     for text in left_in_float32(entry):
         facts.append(("left in float32", text))
-    for layer, lowering in (entry.get("lowering") or {}).items():
-        why = (entry.get("fallbacks") or {}).get(layer)
-        if why is None and entry.get("plan"):  # which says it already
+    for layer, lowering in entry.lowering.items():
+        why = entry.fallbacks.get(layer)
+        if why is None and entry.plan:  # which says it already
             continue
         facts.append((f"layer {layer}", f"as {lowering}" + (f", because {why}" if why else "")))
-    if entry.get("folded"):
-        facts.append(("embedding folded into", ", ".join(entry["folded"])))
-    if entry.get("choice"):
-        facts += _choice(entry["choice"])
+    if entry.folded:
+        facts.append(("embedding folded into", ", ".join(entry.folded)))
+    if entry.choice:
+        facts += _choice(entry.choice)
     facts += [
         (
             "difference",
@@ -175,7 +176,7 @@ def _facts(entry: Mapping[str, Any], digests: Mapping[str, str]) -> list[tuple[s
             ),
         ),
         *((f"as '{output['name']}'", _output(output)) for output in parity["each"]),
-        *(("int8 answers", text) for text in entry.get("notes", ())),
+        *(("int8 answers", text) for text in entry.notes),
         (
             "limits",
             f"{_number(tolerance['average'])} of the spread on average, "
@@ -185,8 +186,8 @@ def _facts(entry: Mapping[str, Any], digests: Mapping[str, str]) -> list[tuple[s
         ),
         ("between invokes", f"{_number(parity['max_abs_repeat'])} at most"),
     ]
-    if entry.get("latency"):
-        latency = entry["latency"]
+    if entry.latency:
+        latency = entry.latency
         facts.append(
             (
                 "latency",
@@ -197,7 +198,7 @@ def _facts(entry: Mapping[str, Any], digests: Mapping[str, str]) -> list[tuple[s
     facts += [
         (f"SHA-256 of {name}", digest)
         for name, digest in digests.items()
-        if name.split("/")[0] == entry["file"]
+        if name.split("/")[0] == entry.file
     ]
     return facts
 
@@ -226,7 +227,7 @@ def _tensor(tensor: Mapping[str, Any]) -> str:
     return text
 
 
-def left_in_float32(entry: Mapping[str, Any], most: int = 8) -> list[str]:
+def left_in_float32(entry: FileRecord, most: int = 8) -> list[str]:
     """Says which weights of a quantized file are not quantized: one line for each reason.
 
     Args:
@@ -234,7 +235,7 @@ def left_in_float32(entry: Mapping[str, Any], most: int = 8) -> list[str]:
         most: How many weights a line names; the others are counted.
     """
     by_reason: dict[str, list[Mapping[str, Any]]] = {}
-    for weight in entry.get("unquantized") or ():
+    for weight in entry.unquantized:
         by_reason.setdefault(weight["reason"], []).append(weight)
     lines = []
     for reason, weights in by_reason.items():
@@ -250,13 +251,13 @@ def left_in_float32(entry: Mapping[str, Any], most: int = 8) -> list[str]:
             f"{size(sum(weight['bytes'] for weight in weights))}: {', '.join(named)}. "
             f"Reason: {reason}."
         )
-    if lines and not any(dtype in entry["weights"] for dtype in ("INT8", "FLOAT16")):
+    if lines and not any(dtype in entry.weights for dtype in ("INT8", "FLOAT16")):
         lines.insert(0, "all weights: nothing in this file is quantized.")
     return lines
 
 
-def _model_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    model = report["model"]
+def _model_facts(report: BundleReport) -> list[tuple[str, str]]:
+    model = report.model
     facts = [("name", model["name"]), ("parameters", f"{model['parameters']:,}")]
     for kind in ("inputs", "outputs"):
         for spec in model[kind]:
@@ -264,7 +265,7 @@ def _model_facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
             ends = f", {spec['activation']}" if spec["activation"] else ""
             facts.append((kind[:-1], f"{spec['name']}: {spec['dtype']}, {shape}{ends}"))
     facts += plain(model["config"] or {})
-    source = report["source"]
+    source = report.source
     facts.append(("exported from", f"{source['kind']} {source['name']}"))
     return facts
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from keras_rnn_zoo.export.bundle.bundle import FORMAT
+from keras_rnn_zoo.export.bundle.records import FORMAT, BundleReport, FileRecord
 from keras_rnn_zoo.export.bundle.rows import (
     RANDOM,
     Rows,
@@ -26,11 +27,11 @@ def report_of(
     source: Source,
     check: Rows,
     labelled: Labelled | None,
-    entries: list[dict[str, Any]],
+    entries: Sequence[FileRecord],
     job: BundleJob,
     command: str | None,
-) -> dict[str, Any]:
-    """Returns the content of report.json."""
+) -> BundleReport:
+    """Returns what report.json says of the files written, before they are hashed."""
     from keras_rnn_zoo.provenance import provenance
 
     model, reference = job.model, job.reference
@@ -40,47 +41,48 @@ def report_of(
         # A bundle is given away; where the data lay is nobody's business.
         if isinstance(value, str) and Path(value).is_absolute():
             data[key] = Path(value).name
-    lengths = entries[0]["parity"]["lengths"]
-    return {
-        "format": FORMAT,
-        "verdict": verdict(entries, check, labelled),
-        "model": {
+    lengths = entries[0].parity["lengths"]
+    return BundleReport(
+        format=FORMAT,
+        verdict=verdict(entries, check, labelled),
+        model={
             "name": info.get("model", model.name),
             "config": info.get("config"),
             "parameters": int(model.keras.count_params()),
             "inputs": [asdict(spec) for spec in reference.inputs],
             "outputs": [asdict(spec) for spec in reference.outputs],
         },
-        "source": {"kind": source.kind, "name": source.path.name},
-        "target": job.options.target,
-        "options": job.options.to_dict(),
-        "names": model.renamed,
-        "notes": _notes(job),
-        "training": {
+        source={"kind": source.kind, "name": source.path.name},
+        target=job.options.target,
+        options=job.options.to_dict(),
+        names=model.renamed,
+        notes=_notes(job),
+        training={
             "hyperparameters": info.get("hyperparameters"),
             "metrics": info.get("metrics"),
             "data": data or None,
             "provenance": info.get("provenance"),
         },
-        "preprocessing": source.preprocessor.to_dict() if source.preprocessor else None,
-        "files": entries,
-        "samples": {
+        preprocessing=source.preprocessor.to_dict() if source.preprocessor else None,
+        files=tuple(entries),
+        samples={
             "origin": check.origin,
             "given": reference.given,
             "made": len(next(iter(reference.x.values()))) - reference.given,
             "shortest": min(lengths, default=None),
             "longest": max(lengths, default=None),
         },
-        "labelled": labelled
-        and {
+        labelled=None
+        if labelled is None
+        else {
             "origin": labelled.origin,
             "rows": len(labelled.x),
             "task": labelled.task,
             "measure": labelled.measure,
             "keras": labelled.before,
         },
-        "provenance": provenance(command=command),
-    }
+        provenance=provenance(command=command),
+    )
 
 
 def _notes(job: BundleJob) -> list[str]:
@@ -91,21 +93,21 @@ def _notes(job: BundleJob) -> list[str]:
 
 
 def verdict(
-    entries: list[dict[str, Any]], check: Rows, labelled: Labelled | None
+    entries: Sequence[FileRecord], check: Rows, labelled: Labelled | None
 ) -> dict[str, Any]:
     """Says in a few sentences what the files of a bundle are worth, losses first."""
     from keras_rnn_zoo.export.formats.tflite import larger_than_float32
 
     count = len(entries)
     # Where the float32 file is in the bundle, its size counts: the lowering may differ by mode.
-    plain = [entry["bytes"] for entry in entries if entry.get("quantization") == "none"]
+    plain = [entry.bytes for entry in entries if entry.quantization == "none"]
     losses = [
         larger
         for entry in entries
-        if "float32_bytes" in entry  # a .tflite file
+        if entry.float32_bytes is not None  # a .tflite file
         and (
             larger := larger_than_float32(
-                entry["file"], entry["bytes"], min(plain or [entry["float32_bytes"]])
+                entry.file, entry.bytes, min(plain or [entry.float32_bytes])
             )
         )
     ]
@@ -116,7 +118,7 @@ def verdict(
     if labelled is not None:
         percent = labelled.measure == "accuracy"
         rows = len(labelled.x)
-        after = [entry["labelled"]["after"] for entry in entries]
+        after = [entry.labelled["after"] for entry in entries if entry.labelled]
         text += (
             f" {labelled.measure.replace('_', ' ').capitalize()} on {rows:,} rows: "
             f"{_range([labelled.before], percent)} before, {_range(after, percent)} after."
@@ -133,20 +135,20 @@ def verdict(
     return {"passed": True, "text": " ".join([*losses, text]), "losses": losses}
 
 
-def _points_lost(entry: dict[str, Any]) -> float:
+def _points_lost(entry: FileRecord) -> float:
     """Percentage points of accuracy that a file is below the Keras model; 0 without labels."""
-    scored = entry["labelled"]
+    scored = entry.labelled
     if scored is None or scored["measure"] != "accuracy":
         return 0.0
     # To a row: 0.005 is not exactly what is left of 0.805 - 0.8.
     return round(100 * float(scored["before"] - scored["after"]), 6)
 
 
-def _loss(entry: dict[str, Any]) -> str:
-    scored = entry["labelled"]
+def _loss(entry: FileRecord) -> str:
+    scored = entry.labelled or {}
     before, after = (_range([scored[key]], percent=True) for key in ("before", "after"))
     return (
-        f"{entry['file']} loses {_points_lost(entry):.2f} points of accuracy: {after} on "
+        f"{entry.file} loses {_points_lost(entry):.2f} points of accuracy: {after} on "
         f"{scored['rows']:,} rows, the Keras model {before}."
     )
 

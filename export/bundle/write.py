@@ -31,8 +31,8 @@ from keras_rnn_zoo.errors import (
     listed,
 )
 from keras_rnn_zoo.export.bundle.bundle import Bundle
-from keras_rnn_zoo.export.bundle.check import REFERENCE_FILE
 from keras_rnn_zoo.export.bundle.page import PAGE_FILE, page
+from keras_rnn_zoo.export.bundle.records import REFERENCE_FILE, FileRecord
 from keras_rnn_zoo.export.bundle.report import report_of
 from keras_rnn_zoo.export.bundle.rows import choose_rows, read_data, read_representative
 from keras_rnn_zoo.export.bundle.scoring import label_rows
@@ -139,13 +139,16 @@ def export_bundle(
         )
         entries = _write_parts(directory, job)
         report = report_of(opened, check, labelled, entries, job, command)
-        report["references"] = names
-        report["sha256"] = {
-            str(file.relative_to(directory)): files.sha256(file) for file in _files(directory)
-        }
-        files.write_json(directory / BUNDLE_FILE, report)
+        report = replace(
+            report,
+            references=names,
+            sha256={
+                str(file.relative_to(directory)): files.sha256(file) for file in _files(directory)
+            },
+        )
+        files.write_json(directory / BUNDLE_FILE, report.to_dict())
         files.write_text(directory / PAGE_FILE, page(report))
-    say(report["verdict"]["text"])
+    say(report.verdict["text"])
     return Bundle.load(output)
 
 
@@ -244,13 +247,13 @@ def _references(
     return found
 
 
-def _write_parts(directory: Path, job: BundleJob) -> list[dict[str, Any]]:
-    """Writes all files; returns their entries in the report.
+def _write_parts(directory: Path, job: BundleJob) -> list[FileRecord]:
+    """Writes all files; returns what the report says of them.
 
     Raises:
         ExportError, RunError: One could not be written, or answers something else.
     """
-    entries: list[dict[str, Any]] = []
+    entries: list[FileRecord] = []
     failures: dict[str, ZooError] = {}
     for name in job.options.format:
         written = FORMATS.get(name)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from keras_rnn_zoo.records import Record
 from keras_rnn_zoo.registry import Registry, extends, is_line
 
 if TYPE_CHECKING:
@@ -49,6 +50,60 @@ class BundleJob:
     def reference(self) -> Reference:
         """What the model answers to the samples as they are."""
         return self.references[0]
+
+
+@dataclass(frozen=True)
+class FileRecord(Record):
+    """An exported file or directory of a bundle; what is not known of it is None, or empty.
+
+    Attributes:
+        file: Its name.
+        format: A name of `FORMATS`.
+        description: What it is, in a line.
+        bytes: Its size.
+        parity: How it compares with the Keras model: `Parity.to_dict`.
+        quantization: Quantization mode of a .tflite file.
+        signatures: Signature -> names of its `inputs` and `outputs`.
+        labelled: How well it does on rows with labels: `before`, `after`, `changed_answers`...;
+            None without such rows.
+        float32_bytes: Size of the same file without quantization.
+        ops: Op of TFLite -> how often it is there.
+        subgraphs: How many.
+        weights: dtype -> bytes of constants.
+        unquantized: Weights that the mode left in float32, with the reasons.
+        variables: Tensors that keep state.
+        tensors: `inputs` and `outputs`: name, shape, dtype, scale and zero point of each.
+        lowering: Recurrent layer -> its lowering.
+        folded: Layers that an embedding was folded into.
+        choice: What was tried, where the lowering was chosen by measuring.
+        fallbacks: Layer -> why it has another lowering than was asked for.
+        plan: What becomes of the model: `Plan.to_dict`.
+        notes: Remarks on its answers.
+        latency: What `benchmark_tflite` measured, in ms.
+    """
+
+    file: str
+    format: str
+    description: str
+    bytes: int
+    parity: Mapping[str, Any]
+    quantization: str | None = None
+    signatures: Mapping[str, Any] = field(default_factory=dict)
+    labelled: Mapping[str, Any] | None = None
+    float32_bytes: int | None = None
+    ops: Mapping[str, int] = field(default_factory=dict)
+    subgraphs: int | None = None
+    weights: Mapping[str, int] = field(default_factory=dict)
+    unquantized: Sequence[Mapping[str, Any]] = ()
+    variables: int | None = None
+    tensors: Mapping[str, Any] = field(default_factory=dict)
+    lowering: Mapping[str, str] = field(default_factory=dict)
+    folded: Sequence[str] = ()
+    choice: Mapping[str, Any] | None = None
+    fallbacks: Mapping[str, str] = field(default_factory=dict)
+    plan: Mapping[str, Any] | None = None
+    notes: Sequence[str] = ()
+    latency: Mapping[str, Any] | None = None
 
 
 class Format(ABC):
@@ -99,8 +154,8 @@ class Format(ABC):
         """Names of the parts that it adds to a bundle: one, unless it says otherwise."""
         return [self.name]
 
-    def write_part(self, part: str, directory: Path, job: BundleJob) -> dict[str, Any]:
-        """Writes a part of a bundle, proven and scored; returns its entry in the report."""
+    def write_part(self, part: str, directory: Path, job: BundleJob) -> FileRecord:
+        """Writes a part of a bundle, proven and scored; returns what the report says of it."""
         path = directory / self.file_name
         self.write(job.model, path)
         parity = self.compare(path, job.reference)
@@ -109,16 +164,15 @@ class Format(ABC):
             name = job.reference.inputs[0].name
             (outputs,) = self.serve(path)({name: job.labelled_inputs}).values()
             scored = job.score(outputs)
-        return {
-            "file": self.file_name,
-            "format": self.name,
-            "quantization": None,
-            "description": self.description,
-            "bytes": bytes_of(path),
-            "signatures": {"serving_default": {"inputs": parity.inputs, "outputs": parity.outputs}},
-            "parity": parity.to_dict(),
-            "labelled": scored,
-        }
+        return FileRecord(
+            file=self.file_name,
+            format=self.name,
+            description=self.description,
+            bytes=bytes_of(path),
+            signatures={"serving_default": {"inputs": parity.inputs, "outputs": parity.outputs}},
+            parity=parity.to_dict(),
+            labelled=scored,
+        )
 
 
 def verify(path: str, x: None, format: str, reference: str) -> tuple[dict[str, Any], list[Any]]:

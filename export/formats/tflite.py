@@ -22,7 +22,7 @@ from keras_rnn_zoo.export.convert.write import Form, Written, write
 from keras_rnn_zoo.export.diagnose.diagnosis import diagnosed
 from keras_rnn_zoo.export.formats import choose
 from keras_rnn_zoo.export.formats.choose import Candidate, Choice
-from keras_rnn_zoo.export.formats.format import BundleJob, Format, register_format
+from keras_rnn_zoo.export.formats.format import BundleJob, FileRecord, Format, register_format
 from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.keras_model.prepare import prepare
 from keras_rnn_zoo.export.keras_model.samples import (
@@ -557,7 +557,7 @@ class TFLite(Format):
             return list(options.quantization)
         return TARGETS.get(options.target).quantizations(MODES)
 
-    def write_part(self, part: str, directory: Path, job: BundleJob) -> dict[str, Any]:
+    def write_part(self, part: str, directory: Path, job: BundleJob) -> FileRecord:
         """Writes the file of a quantization mode, proven, timed and scored."""
         mode, options = QUANTIZATIONS.get(part), job.options
         path = directory / mode.file_name
@@ -590,33 +590,33 @@ class TFLite(Format):
             scored = job.score(file.predict(job.labelled_inputs))
             check_losses(path.name, scored["losses"], mode.tolerance)
         integers = mode.integer_io and options.inference_type == "int8"
-        return {
-            "file": path.name,
-            "format": self.name,
-            "quantization": mode.name,
-            "description": mode.description,
-            "bytes": info.bytes,
-            "float32_bytes": written.float32_bytes,
-            "ops": info.ops,
-            "subgraphs": info.subgraphs,
-            "weights": info.weights,
-            "unquantized": [asdict(weight) for weight in written.unquantized],
-            "variables": info.variables,
-            "signatures": info.signatures,
-            "tensors": {
+        return FileRecord(
+            file=path.name,
+            format=self.name,
+            quantization=mode.name,
+            description=mode.description,
+            bytes=info.bytes,
+            float32_bytes=written.float32_bytes,
+            ops=info.ops,
+            subgraphs=info.subgraphs,
+            weights=info.weights,
+            unquantized=[asdict(weight) for weight in written.unquantized],
+            variables=info.variables,
+            signatures=info.signatures,
+            tensors={
                 kind: [_tensor(info) for info in tensors.values()]
                 for kind, tensors in (("inputs", file.inputs), ("outputs", file.outputs))
             },
-            "lowering": written.lowering,
-            "folded": written.folded,
-            "choice": written.choice and written.choice.to_dict(),
-            "fallbacks": written.fallbacks,
-            "plan": written.plan.to_dict(),
-            "notes": compare.integer_answers(parity) if integers else [],
-            "parity": parity.to_dict(),
-            "latency": benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
-            "labelled": scored,
-        }
+            lowering=written.lowering,
+            folded=written.folded,
+            choice=None if written.choice is None else written.choice.to_dict(),
+            fallbacks=written.fallbacks,
+            plan=written.plan.to_dict(),
+            notes=compare.integer_answers(parity) if integers else [],
+            parity=parity.to_dict(),
+            latency=benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
+            labelled=scored,
+        )
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from keras_rnn_zoo.cli._options import (
 from keras_rnn_zoo.export.options import BundleOptions
 
 if TYPE_CHECKING:
+    from keras_rnn_zoo.export.bundle.records import BundleReport
     from keras_rnn_zoo.export.lowering.plan import Plan
 
 
@@ -101,8 +102,8 @@ def command(
         return
     show(bundle.report)
     show_choices(bundle.report, lowering)
-    if bundle.report["target"] != "litert":
-        click.echo(f"Target: {bundle.report['target']}")
+    if bundle.report.target != "litert":
+        click.echo(f"Target: {bundle.report.target}")
     click.echo(f"\nBundle: {output}")
     click.echo(f"Report: {bundle.path / 'report.html'}")
     if bundle.preprocessor is not None and bundle.preprocessor.kind == "text":
@@ -148,24 +149,23 @@ def show_plans(plans: Mapping[str, Plan], as_json: bool) -> None:
                 )
 
 
-def show(report: dict[str, Any]) -> None:
+def show(report: BundleReport) -> None:
     """Prints what a file loses, where it does, and the main figures of a bundle's report."""
-    labelled = report["labelled"]
-    batch = max((entry.get("latency") or {}).get("batch_size", 1) for entry in report["files"])
+    labelled = report.labelled
+    batch = max((entry.latency or {}).get("batch_size", 1) for entry in report.files)
     latency = "latency, median" if batch == 1 else f"latency of {batch} sequences"
     head = ["file", "size", "outputs differ by", latency]
     if labelled:
         head += [labelled["measure"].replace("_", " "), "changed answers"]
     rows = []
-    for entry in report["files"]:
+    for entry in report.files:
         row = [
-            entry["file"],
-            out.size(entry["bytes"]),
-            out.small(entry["parity"]["max_abs_output"]),
-            out.milliseconds((entry.get("latency") or {}).get("median_ms")),
+            entry.file,
+            out.size(entry.bytes),
+            out.small(entry.parity["max_abs_output"]),
+            out.milliseconds((entry.latency or {}).get("median_ms")),
         ]
-        if labelled:
-            scored = entry["labelled"]
+        if scored := entry.labelled:
             changed = scored["changed_answers"]
             row += [
                 out.figure(scored["measure"], scored["after"]),
@@ -174,14 +174,14 @@ def show(report: dict[str, Any]) -> None:
         rows.append(row)
     from keras_rnn_zoo.export.bundle.page import left_in_float32, told
 
-    for loss in report["verdict"]["losses"]:
+    for loss in report.verdict["losses"]:
         click.echo(loss)
     out.table(head, rows)
-    for entry in report["files"]:
+    for entry in report.files:
         for text in left_in_float32(entry, most=3):
-            click.echo(f"{entry['file']}, left in float32: {text}")
-        for text in entry.get("notes", ()):
-            click.echo(f"{entry['file']}: {text}")
+            click.echo(f"{entry.file}, left in float32: {text}")
+        for text in entry.notes:
+            click.echo(f"{entry.file}: {text}")
     for text in told(report):
         click.echo(text)
     if labelled:
@@ -189,18 +189,18 @@ def show(report: dict[str, Any]) -> None:
         click.echo(f"The Keras model itself: {before} on {labelled['rows']:,} rows")
 
 
-def show_choices(report: dict[str, Any], lowering: str | None) -> None:
+def show_choices(report: BundleReport, lowering: str | None) -> None:
     """Prints what was chosen for each file, and each layer that this could not express."""
     files: dict[str, list[str]] = {}
-    exported = [entry for entry in report["files"] if entry.get("lowering")]
+    exported = [entry for entry in report.files if entry.lowering]
     for entry in exported:
-        choice = entry.get("choice")
+        choice = entry.choice
         if choice:
-            click.echo(f"{entry['file']}: {choice['reason']}")
-        for layer, reason in entry["fallbacks"].items():
+            click.echo(f"{entry.file}: {choice['reason']}")
+        for layer, reason in entry.fallbacks.items():
             chosen = choice["lowering"] if choice else lowering or "what the target prefers"
-            line = f"{layer}: {entry['lowering'][layer]} instead of {chosen}: {reason}"
-            files.setdefault(line, []).append(entry["file"])
+            line = f"{layer}: {entry.lowering[layer]} instead of {chosen}: {reason}"
+            files.setdefault(line, []).append(entry.file)
     for line, names_of_files in files.items():
         where = "" if len(names_of_files) == len(exported) else f" ({', '.join(names_of_files)})"
         click.echo(line + where)

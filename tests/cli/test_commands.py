@@ -13,6 +13,7 @@ from command_line import TINY
 
 from keras_rnn_zoo import load
 from keras_rnn_zoo.cli import _output
+from keras_rnn_zoo.tuner.results.records import TrialRecord
 from keras_rnn_zoo.training.options import TrainOptions
 
 
@@ -250,3 +251,9 @@ def test_figures_read_well(function, value, text):
 def test_json_has_no_nan(capsys):
     _output.emit({"loss": float("nan"), "scores": (np.float32(0.5), 1)})
     assert json.loads(capsys.readouterr().out) == {"loss": None, "scores": [0.5, 1]}
+
+
+def test_a_record_is_a_json_object(capsys):
+    _output.emit({"trials": [TrialRecord("07", "failed", message="it broke")]})
+    (record,) = json.loads(capsys.readouterr().out)["trials"]
+    assert (record["trial_id"], record["message"], record["score"]) == ("07", "it broke", None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.files import write_json, write_text
+from keras_rnn_zoo.records import Record
 
 TABLE_FILE = "trials.json"
 COMPLETED, INFEASIBLE, FAILED = "completed", "infeasible", "failed"
@@ -21,7 +21,7 @@ INTERNAL = "tuner/"
 
 
 @dataclass(frozen=True)
-class TrialRecord:
+class TrialRecord(Record):
     """A trial that ended; what is not known of it is None, or empty.
 
     `record["score"]` answers like `record.score`.
@@ -87,26 +87,6 @@ class TrialRecord:
             message=extra.get("message") or trial.message,
             **measured,
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the record as a JSON object, as `trials.json` has it."""
-        return {name: self[name] for name in self.keys()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrialRecord:
-        """Returns the record that `to_dict` wrote; what it does not know is left out."""
-        known = cls.keys()
-        return cls(**{name: value for name, value in values.items() if name in known})
-
-    @classmethod
-    def keys(cls) -> tuple[str, ...]:
-        """Returns the names of the fields, so that `dict(record)` works."""
-        return tuple(one.name for one in dataclasses.fields(cls))
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self.keys():
-            raise KeyError(name)
-        return getattr(self, name)
 
 
 _MEASURED = ("bytes", "latency_ms", "parameters", "seconds", "epochs")
