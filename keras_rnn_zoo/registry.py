@@ -36,8 +36,10 @@ def _natural(name: str) -> list[tuple[int, int | str]]:
 
 def origin(entry: object) -> str:
     """Returns where an entry was defined, as `module.QualName`."""
-    named = entry if hasattr(entry, "__qualname__") else type(entry)
-    return f"{named.__module__}.{getattr(named, '__qualname__', named)}"
+    named: Any = entry
+    if not (hasattr(entry, "__qualname__") and hasattr(entry, "__module__")):
+        named = type(entry)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def demand(kind: str, entry: object, demands: Mapping[str, bool]) -> None:
@@ -53,8 +55,10 @@ def demand(kind: str, entry: object, demands: Mapping[str, bool]) -> None:
     """
     missing = [what for what, has in demands.items() if not has]
     if missing:
+        article = "an" if kind[0] in "aeiou" else "a"
         raise ConfigError(
-            f"What you registered as a {kind} lacks {' and '.join(missing)}: {origin(entry)}"
+            f"What you registered as {article} {kind} lacks {' and '.join(missing)}: "
+            f"{origin(entry)}"
         )
 
 

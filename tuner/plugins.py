@@ -4,48 +4,49 @@ from __future__ import annotations
 
 import inspect
 
-from keras_rnn_zoo.errors import ConfigError, listed
+from keras_rnn_zoo.registry import demand, is_line
 
 
-def check_plugin(entry: object, base: type, decorator: str) -> None:
+def check_plugin(kind: str, entry: object, base: type) -> None:
     """Refuses a class that could not be used, when it is registered and not when it is needed.
 
     Args:
+        kind: `"tuner"` or `"engine"`.
         entry: What is registered.
         base: The class that it has to extend.
-        decorator: Name of what registers it.
 
     Raises:
         ConfigError: The message says what it lacks.
     """
-    if not (isinstance(entry, type) and issubclass(entry, base)):
-        raise ConfigError(f"{decorator} takes a subclass of {base.__name__}. Received: {entry!r}")
-    lacks = [
-        name
-        for name in ("name", "description")
-        if not isinstance(getattr(entry, name, None), str) or not getattr(entry, name).strip()
-    ]
-    lacks += sorted(getattr(entry, "__abstractmethods__", ()))
-    if lacks:
-        raise ConfigError(
-            f"What you registered, {entry.__qualname__}, lacks {listed(lacks)}. A subclass of "
-            f"{base.__name__} has them: see {base.__module__}.{base.__name__}."
-        )
-    if len(entry.description.splitlines()) != 1:  # type: ignore[attr-defined]
-        raise ConfigError(f"The description of {entry.__qualname__} is one line.")
-    # They are made with the arguments of the base class, by position.
+    demand(
+        kind,
+        entry,
+        {f"the base class {base.__name__}": isinstance(entry, type) and issubclass(entry, base)},
+    )
+    assert isinstance(entry, type)
+    name = getattr(entry, "name", None)
+    demand(
+        kind,
+        entry,
+        {
+            "a name": isinstance(name, str) and bool(name.strip()),
+            "a description of one line": is_line(getattr(entry, "description", None)),
+            **{
+                f"the method {method}": False
+                for method in sorted(getattr(entry, "__abstractmethods__", ()))
+            },
+            **{f"a default of the argument {argument}": False for argument in _needed(entry, base)},
+        },
+    )
+
+
+def _needed(entry: type, base: type) -> list[str]:
+    """Arguments that a class cannot be made without, beyond those of the base class."""
     given = len(inspect.signature(base).parameters)
-    further = [
-        one
-        for number, one in enumerate(inspect.signature(entry).parameters.values())
-        if number >= given or one.kind is one.KEYWORD_ONLY
-    ]
-    unknown = [
+    return [
         one.name
-        for one in further
-        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        for number, one in enumerate(inspect.signature(entry).parameters.values())
+        if (number >= given or one.kind is one.KEYWORD_ONLY)
+        and one.default is one.empty
+        and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
     ]
-    if unknown:
-        raise ConfigError(
-            f"{entry.__qualname__} cannot be made without {listed(unknown)}. Give them a default."
-        )

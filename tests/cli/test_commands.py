@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from command_line import TINY
 
 from keras_rnn_zoo import load
 from keras_rnn_zoo.cli import _output
-from keras_rnn_zoo.tuner.results.records import TrialRecord
 from keras_rnn_zoo.training.options import TrainOptions
+from keras_rnn_zoo.tuner.results.records import TrialRecord
 
 
 def test_models_lists_names_and_descriptions(zoo):
@@ -106,7 +107,7 @@ def test_export_verify_benchmark_and_predict_agree_on_one_bundle(zoo, trained, t
     rows = json.loads(zoo(f"benchmark {bundle} --repeats 20 --quantization dynamic --json").out)
     assert [row["quantization"] for row in rows] == ["dynamic"]
 
-    assert load(bundle).report == report
+    assert load(bundle).report.to_dict() == report
 
     texts = ["a wonderful film", "a boring mess"]
     by_run, by_bundle = (
@@ -176,12 +177,10 @@ def test_export_as_json_prints_the_report_here_of_an_int8_file_with_integer_answ
 def test_export_prints_a_loss_of_accuracy_before_anything_else(exported, capsys):
     from keras_rnn_zoo.cli.export import show
 
-    report = json.loads((exported / "report.json").read_text())
-    report["verdict"]["losses"] = []
-    show(report)
+    report = load(exported).report
+    show(replace(report, verdict={"losses": []}))
     assert capsys.readouterr().out.startswith("file ")
-    report["verdict"]["losses"] = ["model.tflite loses 2.00 points of accuracy."]
-    show(report)
+    show(replace(report, verdict={"losses": ["model.tflite loses 2.00 points of accuracy."]}))
     first = capsys.readouterr().out.splitlines()[0]
     assert first == "model.tflite loses 2.00 points of accuracy."
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,6 +27,7 @@ from keras_rnn_zoo.export import TFLiteModel, export_tflite
 from keras_rnn_zoo.export.bundle import report as reports
 from keras_rnn_zoo.export.bundle import write as bundles
 from keras_rnn_zoo.export.bundle.bundle import Bundle, benchmark_bundle, verify_bundle
+from keras_rnn_zoo.export.bundle.records import FileRecord
 from keras_rnn_zoo.export.bundle.rows import Rows
 from keras_rnn_zoo.export.bundle.scoring import Labelled
 from keras_rnn_zoo.export.bundle.write import export_bundle
@@ -532,7 +534,7 @@ def verdict(before, after, rows, task="binary"):
     x = np.ones((rows, 4))
     labelled = Labelled(x, np.ones(rows), task, "rows", np.ones(rows), before)
     scored = {"measure": labelled.measure, "before": before, "after": after, "rows": rows}
-    entry = {"file": "model_int8.tflite", "labelled": scored, "bytes": 9, "float32_bytes": 9}
+    entry = FileRecord("model_int8.tflite", "tflite", "", 9, {}, labelled=scored, float32_bytes=9)
     return reports.verdict([entry], Rows(x, None, "rows"), labelled)
 
 
@@ -726,14 +728,10 @@ def test_places_that_hold_no_bundle_and_newer_formats_are_refused(copy, tmp_path
 
 def test_a_file_is_compared_with_the_float32_file_of_its_own_bundle():
     """The lowering that int8 takes may be larger in float32, too."""
-    entries = [
-        {"file": "model.tflite", "quantization": "none", "bytes": 10, "float32_bytes": 10},
-        {"file": "model_int8.tflite", "quantization": "int8", "bytes": 11, "float32_bytes": 12},
-    ]
-    for entry in entries:
-        entry["labelled"] = None
+    plain = FileRecord("model.tflite", "tflite", "", 10, {}, "none", float32_bytes=10)
+    int8 = FileRecord("model_int8.tflite", "tflite", "", 11, {}, "int8", float32_bytes=12)
     x = np.ones((3, 4))
-    told = reports.verdict(entries, Rows(x, None, "rows"), None)
+    told = reports.verdict([plain, int8], Rows(x, None, "rows"), None)
     assert told["text"].startswith("model_int8.tflite is larger than the same model in float32 (11")
-    entries[1]["bytes"] = 9
-    assert not reports.verdict(entries, Rows(x, None, "rows"), None)["losses"]
+    smaller = replace(int8, bytes=9)
+    assert not reports.verdict([plain, smaller], Rows(x, None, "rows"), None)["losses"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from keras_rnn_zoo.export.bundle.page import left_in_float32, page
+from keras_rnn_zoo.export.bundle.records import BundleReport, FileRecord
 
 
 def entry(name, kind="tflite", **more):
@@ -78,12 +80,12 @@ def entry(name, kind="tflite", **more):
                 "machine": "Some CPU",
             },
         }
-    return {**values, **more}
+    return FileRecord.from_dict({**values, **more})
 
 
 def report(**more):
     spec = {"name": "tokens", "shape": [None, 8], "dtype": "int32", "activation": None}
-    return {
+    values = {
         "format": 1,
         "verdict": {"passed": True, "text": "All 2 exports answer."},
         "model": {
@@ -118,8 +120,8 @@ def report(**more):
         },
         "provenance": {"keras": "3", "command": None},
         "sha256": {"model.tflite": "ab12", "saved_model/saved_model.pb": "cd34"},
-        **more,
     }
+    return BundleReport.from_dict({**values, **more})
 
 
 class Reader(HTMLParser):
@@ -176,7 +178,7 @@ def test_weights_left_in_float32_are_counted_named_and_explained():
     text = text_of(page(report(files=[quantized])))
     assert f"left in float32{small}" in text and f"left in float32{unknown}" in text
     assert "left in float32" not in text_of(page(report()))
-    nothing = left_in_float32({**quantized, "weights": {"FLOAT32": 9}})
+    nothing = left_in_float32(replace(quantized, weights={"FLOAT32": 9}))
     assert nothing[0] == "all weights: nothing in this file is quantized."
 
 
@@ -209,7 +211,7 @@ def test_everything_that_was_measured_is_on_the_page():
         "Some CPU",
         "FULLY_CONNECTED × 5, WHILE",
         "layer lstmas loop, because its activation is <relu>",
-        "5,522 kB FLOAT32",
+        "5,520 kB FLOAT32",
         "float32 & co",
         "ab12",
         "cd34",
@@ -234,15 +236,12 @@ def test_values_are_escaped():
 
 @pytest.mark.parametrize("missing", ["labelled", "preprocessing", "training"])
 def test_parts_that_are_not_known_are_left_out(missing):
-    values = report()
+    values = {missing: None}
     if missing == "training":
-        values["training"] = dict.fromkeys(values["training"])
-    else:
-        values[missing] = None
+        values["training"] = dict.fromkeys(report().training)
     if missing == "labelled":
-        for item in values["files"]:
-            item["labelled"] = None
-    text = text_of(page(values))
+        values["files"] = [entry("model.tflite", labelled=None)]
+    text = text_of(page(report(**values)))
     absent = {"labelled": "Changed answers", "preprocessing": "From raw", "training": "Training"}
     assert absent[missing] not in text and "None" not in text
 
@@ -255,14 +254,14 @@ def test_errors_of_regression_are_no_percentages():
         "rows": 10,
         "changed_answers": None,
     }
-    values = report(files=[entry("model.tflite", labelled=scored)])
-    values["labelled"] = {
+    labelled = {
         "origin": "rows",
         "rows": 10,
         "task": "regression",
         "measure": "mean_absolute_error",
         "keras": 1.25,
     }
-    text = text_of(page(values))
+    files = [entry("model.tflite", labelled=scored)]
+    text = text_of(page(report(files=files, labelled=labelled)))
     assert "Mean absolute error" in text and "1.5Keras: 1.25" in text
     assert "Changed answers" not in text

@@ -105,6 +105,6 @@ def register_engine(engine: Registered) -> Registered:
         ConfigError: The message says what it lacks.
         DuplicateNameError: Another engine has the name.
     """
-    check_plugin(engine, Engine, "register_engine")
+    check_plugin("engine", engine, Engine)
     ENGINES.register(engine.name, engine)
     return engine

@@ -101,6 +101,6 @@ def register_tuner(algorithm: Registered) -> Registered:
         ConfigError: The message says what it lacks.
         DuplicateNameError: Another tuner has the name.
     """
-    check_plugin(algorithm, Algorithm, "register_tuner")
+    check_plugin("tuner", algorithm, Algorithm)
     TUNERS.register(algorithm.name, algorithm())
     return algorithm
