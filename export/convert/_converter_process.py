@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,26 @@ def convert(saved_model: str, output: str) -> None:
     # The outputs of a loop are written into one tensor; without this the whole tensor is copied
     # at every step.
     converter._experimental_enable_dynamic_update_slice = True
-    Path(output).write_bytes(without_cell_clip(converter.convert()))
+    with _garbage_left():
+        content = converter.convert()
+    Path(output).write_bytes(without_cell_clip(content))
+
+
+@contextlib.contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Leaves what is there now to later collections of garbage.
+
+    The converter starts one. To look through all of TensorFlow takes it as long as the rest of
+    converting a small model, and longer in the process of a user who has much else.
+    """
+    if gc.get_freeze_count():  # somebody else's, who counts on it
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _first_line(error: Exception) -> str:
@@ -46,15 +67,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Answers requests until there are no more."""
-    stream = claim_stdout()
-    import tensorflow as tf
-
-    # The converter collects garbage at every conversion. What TensorFlow made when it was imported
-    # is none; looking through it takes as long as the rest of converting a small model.
-    _ = tf.lite.TFLiteConverter
-    gc.collect()
-    gc.freeze()
-    serve(stream, answer)
+    serve(claim_stdout(), answer)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -47,6 +47,7 @@ class KerasModel:
         self.notes = notes
         self.inputs: tuple[InputSpec, ...] = inputs_of(model)
         self._float32 = float32
+        self._takes: dict[tuple[tuple[int, ...], ...], bool] = {}
         self._observations: dict[tuple[InputSpec, ...], Observation] = {}
 
     @classmethod
@@ -117,6 +118,26 @@ class KerasModel:
             return self.fixed(batch_size, timesteps)
         refuse_text(self.inputs)
         return list(self.inputs)
+
+    def takes(self, x: Mapping[str, np.ndarray]) -> bool:
+        """Returns whether the model answers inputs of such sizes, which it is asked once.
+
+        A convolution, or the positions of an attention, may not take them.
+
+        Args:
+            x: Input name -> samples.
+        """
+        import tensorflow as tf
+
+        arrays = [x[spec.name] for spec in self.inputs]
+        key = tuple(array.shape[1:] for array in arrays)
+        if key not in self._takes:
+            try:
+                self([tf.constant(array[: self.inputs[0].shape[0] or 1]) for array in arrays])
+                self._takes[key] = True
+            except Exception:  # whatever a layer, or TensorFlow on its behalf, raises
+                self._takes[key] = False
+        return self._takes[key]
 
     def observed(self, specs: list[InputSpec]) -> Observation:
         """Returns what the model does with its sequences; see `observe`."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from keras_rnn_zoo.errors import ExportError, RunError
 from keras_rnn_zoo.export.keras_model.heads import head_of, last_weights
 from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.keras_model.prepare import prepare
+from keras_rnn_zoo.export.keras_model.recurrent import is_recurrent
 from keras_rnn_zoo.export.keras_model.samples import Samples, as_samples
 from keras_rnn_zoo.export.keras_model.sequences import make_lengths
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
@@ -28,6 +30,8 @@ from keras_rnn_zoo.files import PathLike
 
 # Samples that Keras answers at once.
 BATCH = 256
+# Steps of a recurrent layer, one after the other in eager mode, that take as long as tracing it.
+STEPS_WORTH_A_TRACE = 60
 # Disturbances by chance: one alone may happen to change little.
 TIMES = 2
 
@@ -261,9 +265,7 @@ def resized(model: KerasModel | Any, samples: Samples) -> list[Samples]:
         if len(found) == len(OTHER_BATCHES):
             break
         x = {name: _repeated(values, axes[name], factor) for name, values in samples.items()}
-        # A convolution, or the positions of an attention, may not take them.
-        with contextlib.suppress(Exception):
-            keras_answers(model, {name: values[:1] for name, values in x.items()})
+        if model.takes(x):
             found.append(x)
     return found + [samples] * (len(OTHER_BATCHES) - len(found))
 
@@ -303,7 +305,8 @@ def _reference_of(
     if made:
         extra = make_lengths(x, model.paddings)
         x = {name: np.concatenate([x[name], extra[name]]) for name in x}
-    probe = _Probe(model)
+    floats = [TIMES if r.by_chance else 1 for r in roundings.values() if not r.integer_products]
+    probe = _Probe(model, passes=1 + sum(floats))
     answers, logits = probe.answers(x)
     finite = np.ones(len(next(iter(x.values()))), bool)
     for name, values in answers.items():
@@ -375,15 +378,18 @@ class _Probe:
     Args:
         model: The model.
         logits: Look into its heads.
+        passes: How often it is going to answer.
 
     Attributes:
         activations: Output name -> what it ends in; see `Spec`.
     """
 
-    def __init__(self, model: KerasModel, *, logits: bool = True):
+    def __init__(self, model: KerasModel, *, logits: bool = True, passes: int = 1):
         import keras
 
         self._model = model
+        self._passes = passes
+        self._floats = [v for v in model.keras.variables if "float" in str(v.dtype)]
         self._names = model.outputs
         outputs = model.symbolic_outputs
         self._heads = [head_of(tensor) if logits else None for tensor in outputs]
@@ -414,61 +420,99 @@ class _Probe:
             rounding: What is done to the weights that it answers with, and to its float inputs.
             generator: For `rounding`.
         """
-        import keras
         import tensorflow as tf
 
-        weights = None
+        values = None
+        integers = None
         if rounding is not None:
             assert generator is not None
-            x = {name: _rounded(values, rounding, generator) for name, values in x.items()}
-            weights = [
-                (variable, tf.constant(rounding.disturbed(value, generator)))
-                for variable in self._model.keras.variables
-                if (value := keras.ops.convert_to_numpy(variable.value)).dtype.kind == "f"
+            x = {name: _rounded(given, rounding, generator) for name, given in x.items()}
+            values = [
+                tf.constant(rounding.disturbed(_numpy(variable), generator))
+                for variable in self._floats
             ]
-        integers = None
-        if rounding is not None and rounding.integer_products and weights is not None:
-            integers = IntegerProducts(
-                [value.numpy() for _, value in weights],
-                [value.numpy() for variable, value in weights if id(variable) in self._exact],
-            )
-        run = self._run
+            if rounding.integer_products:
+                integers = IntegerProducts(
+                    [value.numpy() for value in values],
+                    [
+                        value.numpy()
+                        for variable, value in zip(self._floats, values, strict=True)
+                        if id(variable) in self._exact
+                    ],
+                )
         found: dict[str, list[np.ndarray]] = {name: [] for name in self._names}
         raw: dict[str, list[np.ndarray]] = {
             name: [] for name, head in zip(self._names, self._heads, strict=True) if head
         }
-        fixed = self._model.inputs[0].shape[0]
-        order = [spec.name for spec in self._model.inputs]
-        count = len(x[order[0]])
-        if count > 4 * BATCH and integers is None:
-            # Tracing pays once there are many batches: layer by layer, each takes a second.
-            run = tf.function(run)
+        run = self._traced if integers is None and self._pays(x) else self._answer
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._model.computing())
-            if weights is not None:
-                stack.enter_context(keras.StatelessScope(state_mapping=weights))
-            batches = []
-            for start in range(0, count, fixed or BATCH):
-                rows = np.arange(start, min(count, start + BATCH) if not fixed else start + fixed)
-                inputs = [tf.constant(x[name][rows.clip(max=count - 1)]) for name in order]
-                batches.append((int((rows < count).sum()), inputs))
-                if integers is not None:
-                    with integers.seen():
-                        run(inputs)
+            batches = list(self._batches(x))
             if integers is not None:
+                for _, inputs in batches:
+                    with integers.seen():
+                        run(inputs, values)
                 stack.enter_context(integers.rounded())
             for used, inputs in batches:
-                results = run(inputs)
+                results = run(inputs, values)
                 rest = iter(results[len(self._names) :])
-                for name, head, values in zip(self._names, self._heads, results, strict=False):
-                    found[name].append(np.asarray(values)[:used])
+                for name, head, answer in zip(self._names, self._heads, results, strict=False):
+                    found[name].append(np.asarray(answer)[:used])
                     if head is not None:
-                        values = head.apply([next(rest) for _ in head.inputs])
-                        raw[name].append(np.asarray(values)[:used])
+                        answer = head.apply([next(rest) for _ in head.inputs])
+                        raw[name].append(np.asarray(answer)[:used])
         return (
             {name: np.concatenate(parts) for name, parts in found.items()},
             {name: np.concatenate(parts) for name, parts in raw.items()},
         )
+
+    def _batches(self, x: Arrays) -> Iterator[tuple[int, list[Any]]]:
+        """Yields how many rows of a batch count, and its flat inputs."""
+        import tensorflow as tf
+
+        fixed = self._model.inputs[0].shape[0]
+        order = [spec.name for spec in self._model.inputs]
+        count = len(x[order[0]])
+        for start in range(0, count, fixed or BATCH):
+            rows = np.arange(start, min(count, start + BATCH) if not fixed else start + fixed)
+            inputs = [tf.constant(x[name][rows.clip(max=count - 1)]) for name in order]
+            yield int((rows < count).sum()), inputs
+
+    def _answer(self, inputs: list[Any], values: list[Any] | None) -> list[Any]:
+        import keras
+
+        if values is None:
+            return self._run(inputs)
+        with keras.StatelessScope(state_mapping=list(zip(self._floats, values, strict=True))):
+            return self._run(inputs)
+
+    def _pays(self, x: Arrays) -> bool:
+        """Whether answering takes longer step by step than tracing all steps does."""
+        if self._model.stateful or not any(map(is_recurrent, self._model.layers)):
+            return False
+        count = len(next(iter(x.values())))
+        steps = max((array.shape[1] for array in x.values() if array.ndim > 1), default=1)
+        return self._passes * -(-count // BATCH) * steps > STEPS_WORTH_A_TRACE
+
+    def _traced(self, inputs: list[Any], values: list[Any] | None) -> list[Any]:
+        """The same in a graph, traced once for all weights."""
+        import tensorflow as tf
+
+        if values is None:
+            values = [tf.convert_to_tensor(variable.value) for variable in self._floats]
+        return list(self._graph(inputs, values))
+
+    @cached_property
+    def _graph(self) -> Callable[[list[Any], list[Any]], list[Any]]:
+        import tensorflow as tf
+
+        return tf.function(self._answer, autograph=False, reduce_retracing=True)  # type: ignore[no-any-return]
+
+
+def _numpy(variable: Any) -> np.ndarray:
+    import keras
+
+    return np.asarray(keras.ops.convert_to_numpy(variable.value))
 
 
 def _rounded(values: np.ndarray, rounding: Rounding, generator: np.random.Generator) -> np.ndarray:

@@ -226,6 +226,11 @@ ARCHITECTURES = {
 }
 
 
+# What may share a file. Of LSTMs whose states nobody sees; of the others.
+TOGETHER = {"lstms": ("bilstm", "sequential_with_convolution", "attention", "time_distributed")}
+TOGETHER["others"] = tuple(name for name in ARCHITECTURES if name not in TOGETHER["lstms"])
+
+
 def build(name: str | Callable[[], Any]) -> Any:
     """Returns the architecture with wide random weights, the same each time.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -263,7 +262,7 @@ def stand_in(good_file, monkeypatch):
             "    pathlib.Path(request['output']).write_bytes(good)\n"
             "    print('{}', flush=True)\n"
         )
-        made.append(Converter([sys.executable, "-c", program]))
+        made.append(Converter(["-c", program]))
         monkeypatch.setattr(converter, "CONVERTER", made[-1])
 
     yield put

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from tflite_files import convert_model, token_model
@@ -308,7 +306,7 @@ def test_converter_that_goes_wrong_is_got_around_as_advised(
         "    pathlib.Path(request['output']).write_bytes(good)\n"
         "    print('{}', flush=True)\n"
     )
-    process = Converter([sys.executable, "-c", program])
+    process = Converter(["-c", program])
     monkeypatch.setattr(converter, "CONVERTER", process)
     monkeypatch.setattr(converter, "DEFAULT_TIMEOUT", 2.0)
     monkeypatch.setattr("keras_rnn_zoo.export.diagnose.minimize.TRY_SECONDS", 2.0)

@@ -6,7 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from architectures import ARCHITECTURES, TIMESTEPS, build, build_together, inputs_for, two_lstms
+from architectures import (
+    ARCHITECTURES,
+    TIMESTEPS,
+    TOGETHER,
+    build,
+    build_together,
+    inputs_for,
+    two_lstms,
+)
 from lowered import Lowered, answers
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
@@ -42,11 +50,6 @@ def assert_answers(path, samples, expected, times=1):
             if not difference <= 1e-5:
                 wrong[name] = difference
         assert not wrong
-
-
-# What shares a file. Of LSTMs whose states nobody sees; of the others.
-TOGETHER = {"lstms": ("bilstm", "sequential_with_convolution", "attention", "time_distributed")}
-TOGETHER["others"] = tuple(name for name in ARCHITECTURES if name not in TOGETHER["lstms"])
 
 
 @lru_cache(maxsize=1)  # the lowerings are next to each other in the order of the tests
@@ -208,8 +211,9 @@ def test_layers_too_large_for_the_cache_answer_what_keras_answers(large, tmp_pat
     assert_answers(path, samples, answers(model, samples), times=3)
 
 
-@pytest.mark.parametrize("quantization", ["float16", "dynamic", "int8"])
-@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize(
+    "quantization, batch_size", [("float16", 1), ("dynamic", 1), ("int8", 1), ("int8", 3)]
+)
 def test_large_layers_are_quantized_too(quantization, batch_size, large, tmp_path):
     model = build_together(["bilstm", "bigru_sequence_sum", "cell_loop"])
     samples = inputs_for(model)
