@@ -21,7 +21,7 @@ def quick() -> list[str]:
             chosen.setdefault(kind, expression)
         if "helps" in known:
             chosen.setdefault(known["helps"], expression)
-    return list(dict.fromkeys([*chosen.values(), *works[:: max(1, len(works) // 15)]]))
+    return list(dict.fromkeys([*chosen.values(), *works[:: max(1, len(works) // 6)]]))
 
 
 def missing(expression: str) -> bool:
