@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from keras_rnn_zoo.errors import ConversionError
-from keras_rnn_zoo.export.convert import converter
+from keras_rnn_zoo.export.convert import _converter_process, converter
 from keras_rnn_zoo.export.convert.converter import Converter, in_this_process
 
 ANSWER_OK = "import sys\nfor line in sys.stdin: print('{\"ok\": true}', flush=True)"
@@ -80,3 +80,21 @@ def test_refusal_of_the_real_converter_is_an_error_in_one_line(tmp_path, monkeyp
         process.close()
     assert "\n" not in str(caught.value) and "Svd" in caught.value.log
     assert not (tmp_path / "model.tflite").exists()
+
+
+def test_the_short_way_writes_what_the_public_converter_writes(tmp_path, monkeypatch):
+    from architectures import build, inputs_for
+
+    from keras_rnn_zoo.export import export_tflite
+
+    model = build("stacked_cells")
+    paths = {}
+    for way in ("_direct", "_public"):
+        if way == "_public":
+            monkeypatch.setattr(_converter_process, "_direct", lambda _: None)
+        else:
+            assert callable(_converter_process._direct)
+        paths[way] = tmp_path / f"{way}.tflite"
+        with in_this_process():
+            export_tflite(model, paths[way], samples=inputs_for(model), verify=False)
+    assert paths["_direct"].read_bytes() == paths["_public"].read_bytes()
