@@ -40,11 +40,11 @@ class Range:
     high: np.ndarray
 
 
-def observe(content: bytes, places: Iterable[Place], *groups: Arrays) -> dict[Place, Range]:
+def observe(model: fb.Model, places: Iterable[Place], *groups: Arrays) -> dict[Place, Range]:
     """Runs a float32 file on inputs and returns the range of each place that it reached.
 
     Args:
-        content: The .tflite file.
+        model: The .tflite file, which is not changed.
         places: float32 tensors of at least one axis that ops of the file compute or that it takes.
         *groups: Input name -> samples `[samples, ...]`; of other sizes, where the file takes them.
 
@@ -52,20 +52,19 @@ def observe(content: bytes, places: Iterable[Place], *groups: Arrays) -> dict[Pl
         A range for each place that is in the main subgraph or in a loop that ran at least once;
         none for those in branches of an IF, and those that a loop without a step never reached.
     """
-    model = fb.unpack(content)
-    seen = _Ranges(model, {(place,) for place in places}).run(groups)
+    seen = _Ranges(fb.copied(model), {(place,) for place in places}).run(groups)
     return {
         place: Range(low, high) for (place,), (low, high) in seen.items() if (low <= high).all()
     }
 
 
 def moments_of(
-    content: bytes, inputs: Mapping[int, tuple[int, Sequence[Place]]], *groups: Arrays
+    model: fb.Model, inputs: Mapping[int, tuple[int, Sequence[Place]]], *groups: Arrays
 ) -> dict[int, np.ndarray]:
     """Runs a float32 file on inputs and returns what dense layers multiply, as second moments.
 
     Args:
-        content: The .tflite file.
+        model: The .tflite file, which is not changed.
         inputs: Key, such as the buffer of a kernel -> how many numbers a row has, `columns`, and
             the float32 tensors that hold rows, in any shape: what the kernel multiplies.
         *groups: As those of `observe`.
@@ -74,7 +73,6 @@ def moments_of(
         Key -> the sum over all rows of what each two of their numbers make multiplied, float64
         `[columns, columns]`; none for those that no row reached.
     """
-    model = fb.unpack(content)
     columns: dict[Together, int] = {}
     keys: dict[Together, list[int]] = defaultdict(list)
     for key, (size, places) in inputs.items():
@@ -84,7 +82,7 @@ def moments_of(
             if columns.setdefault(own, size) == size:
                 keys[own].append(key)
     found: dict[int, np.ndarray] = {}
-    for own, (value,) in _Moments(model, columns).run(groups).items():
+    for own, (value,) in _Moments(fb.copied(model), columns).run(groups).items():
         for key in keys[own] if value.any() else ():
             found[key] = found[key] + value if key in found else value
     return found

@@ -67,6 +67,28 @@ def unpack(content: bytes) -> Model:
     return model
 
 
+def copied(model: Model) -> Model:
+    """Returns a copy that can be changed for itself, but for the data of its buffers.
+
+    To read the file again takes ten times as long.
+    """
+    new = _copied(model)
+    for graph in new.subgraphs:
+        for operator in graph.operators:
+            operator.inputs, operator.outputs = operator.inputs.copy(), operator.outputs.copy()
+    return new
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copied(one) for one in value]
+    if type(value).__module__ != schema.ModelT.__module__:
+        return value
+    new = object.__new__(type(value))
+    vars(new).update((name, _copied(one)) for name, one in vars(value).items())
+    return new
+
+
 def pack(model: Model) -> bytes:
     """Returns the file; tensors, constants and op codes that nothing uses are left out."""
     _prune(model)

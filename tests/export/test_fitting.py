@@ -159,7 +159,7 @@ def test_moments_are_summed_over_the_steps_of_loops(tmp_path):
                 buffer = graph.tensors[operator.inputs[1]].buffer
                 places.setdefault(buffer, (columns, []))[1].append((number, operator.inputs[0]))
     x = readings(5, 0)[..., :2]
-    found = {len(value): value for value in moments_of(content, places, {"x": x}).values()}
+    found = {len(value): value for value in moments_of(file, places, {"x": x}).values()}
     rows = x.reshape(-1, 2).astype(np.float64)
     np.testing.assert_allclose(found[2], rows.T @ rows, rtol=1e-5)
     # The states before each step.
@@ -179,7 +179,7 @@ def test_kernels_that_multiply_the_same_rows_have_moments_each(tmp_path):
     export_tflite(keras.Model(inputs, layers.Concatenate()(both)), path, verify=False)
     content = path.read_bytes()
     x = readings(8, 0)[:, 0]
-    found = dynamic.moments_of_kernels(fb.unpack(content), content, [{"x": x}])
+    found = dynamic.moments_of_kernels(fb.unpack(content), [{"x": x}])
     assert len(found) == 2
     for value in found.values():
         np.testing.assert_allclose(value, x.T @ x, rtol=1e-5, atol=1e-5)

@@ -384,7 +384,7 @@ def test_ranges_are_those_of_all_steps_of_a_loop(tmp_path):
         if fb.op_name(file, operator) == "FULLY_CONNECTED"
         and fb.shape_of(graph.tensors[operator.inputs[1]])[-1] == 6
     }
-    seen = observe(content, places, {"x": x})
+    seen = observe(file, places, {"x": x})
     hidden = np.asarray(model(x))[:, :-1]  # what each step but the first multiplies
     assert len(seen) == len(places) >= 1
     low = np.min([each.low for each in seen.values()], axis=0)

@@ -64,7 +64,7 @@ class Dynamic(Quantization):
     ) -> None:
         """Stores every weight as int8."""
         sources = Sources(model)
-        moments = moments_of_kernels(model, content, calibration)
+        moments = moments_of_kernels(model, calibration)
         last = _small_last(model)
         stored: dict[object, Any] = {}
         for number, plain in enumerate(model.subgraphs):
@@ -125,14 +125,11 @@ def _halved(graph: Graph, operator: fb.Operator) -> list[fb.Operator]:
     ]
 
 
-def moments_of_kernels(
-    model: fb.Model, content: bytes, calibration: Sequence[Arrays]
-) -> dict[int, np.ndarray]:
+def moments_of_kernels(model: fb.Model, calibration: Sequence[Arrays]) -> dict[int, np.ndarray]:
     """Returns the buffer of each dense kernel -> the second moments of what it multiplies.
 
     Args:
-        model: A float32 file.
-        content: The same as it was written.
+        model: A float32 file, which is not changed.
         calibration: As for `Quantization.apply`.
     """
     places: dict[int, list[Place]] = defaultdict(list)
@@ -149,7 +146,7 @@ def moments_of_kernels(
     if not calibration or not places:
         return {}
     wanted = {buffer: (columns[buffer], every) for buffer, every in places.items()}
-    return moments_of(content, wanted, *calibration)
+    return moments_of(model, wanted, *calibration)
 
 
 def quantize_weights(

@@ -88,8 +88,8 @@ class Int8(Dynamic):
         self, model: fb.Model, content: bytes, calibration: Sequence[Arrays], integer_io: bool
     ) -> None:
         """Calibrates the file, and has every product computed in int8."""
-        ranges = _ranges(model, content, calibration)
-        moments = moments_of_kernels(model, content, calibration)
+        ranges = _ranges(model, calibration)
+        moments = moments_of_kernels(model, calibration)
         sources = Sources(model)
         answers = answers_of(model)
         stored: dict[object, Any] = {}
@@ -191,9 +191,7 @@ def _tables(graph: Graph, products: Collection[int]) -> dict[int, np.ndarray]:
     }
 
 
-def _ranges(
-    model: fb.Model, content: bytes, calibration: Sequence[Arrays]
-) -> dict[Place, tuple[Range, Range]]:
+def _ranges(model: fb.Model, calibration: Sequence[Arrays]) -> dict[Place, tuple[Range, Range]]:
     """Returns output of each product -> the ranges of its input and its output."""
     found: dict[Place, Place] = {}
     kernels: dict[Place, int] = {}
@@ -206,7 +204,7 @@ def _ranges(
                 output = number, int(operator.outputs[0])
                 found[output] = number, int(operator.inputs[0])
                 kernels[output] = plain.tensors[operator.inputs[1]].buffer
-    seen = observe(content, {*found, *found.values()}, *calibration)
+    seen = observe(model, {*found, *found.values()}, *calibration)
     # Steps of one recurrence multiply with the same kernel, and one saw what another will meet.
     alike: dict[int, list[Place]] = defaultdict(list)
     for output, kernel in kernels.items():
