@@ -177,15 +177,12 @@ def _op(cell: LSTM, weights: _Weights, inputs: Tensor) -> Tensor:
     # they are like no other constant, and what they hold is forgotten in the first step.
     generator = np.random.default_rng(zlib.crc32(cell.name.encode()))
     hidden, carry = generator.uniform(-1, 1, [2, inputs.shape[0], cell.units]).astype(np.float32)
-    _, outputs, *_ = function(
-        inputs,
-        tf.constant(hidden),
-        tf.constant(carry),
-        tf.constant(weights.kernel),
-        tf.constant(weights.recurrent_kernel),
-        tf.constant(weights.bias),
+    arguments = map(
+        tf.constant, (hidden, carry, weights.kernel, weights.recurrent_kernel, weights.bias)
     )
-    return outputs
+    # Where nothing is traced, there is nothing to replace.
+    compute = lstm if tf.executing_eagerly() else function
+    return compute(inputs, *arguments)[1]
 
 
 def _name(activation: Any) -> str:
