@@ -526,8 +526,9 @@ def test_a_subclassed_model_is_exported_as_it_is(tmp_path, case, given):
     for name, values in zip(prepare(model, x).outputs, expected, strict=True):
         np.testing.assert_allclose(found[name], values, atol=1e-5)
     assert len(model._inbound_nodes) == nodes
-    saved = export_saved_model(model, tmp_path / "saved", samples=x)
-    assert set(saved.inputs) == names
+    if given == "samples":
+        saved = export_saved_model(model, tmp_path / "saved", samples=x)
+        assert set(saved.inputs) == names
 
 
 def file_order(model, x):

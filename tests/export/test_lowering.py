@@ -211,9 +211,7 @@ def test_layers_too_large_for_the_cache_answer_what_keras_answers(large, tmp_pat
     assert_answers(path, samples, answers(model, samples), times=3)
 
 
-@pytest.mark.parametrize(
-    "quantization, batch_size", [("float16", 1), ("dynamic", 1), ("int8", 1), ("int8", 3)]
-)
+@pytest.mark.parametrize("quantization, batch_size", [("dynamic", 1), ("int8", 1), ("int8", 3)])
 def test_large_layers_are_quantized_too(quantization, batch_size, large, tmp_path):
     model = build_together(["bilstm", "bigru_sequence_sum", "cell_loop"])
     samples = inputs_for(model)
