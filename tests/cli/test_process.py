@@ -142,8 +142,8 @@ def test_a_stop_while_libraries_are_imported_shows_no_traceback(reviews, tmp_pat
     time.sleep(seconds)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    # Python ends with SIGINT where a KeyboardInterrupt, which we raise for SIGTERM too, met code that
-    # an extension module had it run.
+    # Python ends with SIGINT where a KeyboardInterrupt, which we raise for SIGTERM too, met code
+    # that an extension module had it run.
     assert process.returncode in (128 + number, -number, -signal.SIGINT)
     # Before our first line runs, Python itself answers.
     assert "Traceback" not in err or seconds < 0.4
