@@ -12,6 +12,7 @@ from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.targets import TARGETS
+from keras_rnn_zoo.export.tflite.runtimes import parse_runtime, runtime_text
 from keras_rnn_zoo.export.verify.tolerance import Tolerance
 from keras_rnn_zoo.options import (
     Options,
@@ -52,6 +53,10 @@ def _quantization(name: str, value: Any) -> str:
 
 def _timesteps(name: str, value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def _runtime(name: str, value: Any) -> str:
+    return runtime_text(parse_runtime(value))
 
 
 def _tolerance(name: str, value: Any) -> Tolerance:
@@ -96,6 +101,15 @@ class FileOptions(Options):
         metavar="SIZE",
         parse=parse_bytes,
         shown_default="4MB",
+    )
+    min_runtime: str | None = option(
+        None,
+        "The oldest runtime that has to run the file: a version of TensorFlow Lite, such as 2.14 "
+        "(tflite-runtime, TensorFlow), or of LiteRT, such as litert-1.0. A file that needs a newer "
+        "one is refused.",
+        optional(_runtime),
+        metavar="VERSION",
+        shown_default="any; the report says which runs it",
     )
     inference_type: str = option(
         "float32",

@@ -94,7 +94,7 @@ def _legend(report: BundleReport) -> str:
 
 
 def _head(report: BundleReport) -> list[str]:
-    head = ["File", "Size", "Ops", "Outputs differ by", "Of their spread", "Latency"]
+    head = ["File", "Size", "Ops", "Runs from", "Outputs differ by", "Of their spread", "Latency"]
     labelled = report.labelled
     if labelled:
         head.append(_capital(labelled["measure"]))
@@ -108,6 +108,7 @@ def _file(entry: FileRecord, report: BundleReport) -> dict[str, Any]:
     labelled, ops, latency = report.labelled, entry.ops, entry.latency
     cells = [
         [str(sum(ops.values())), f"{len(ops)} kinds"] if ops else ["–"],
+        [f"TFLite {entry.min_runtime}"] if entry.min_runtime else ["–"],
         [_number(entry.parity["max_abs_output"])],
         _shares(entry.parity),
         _latency(latency) if latency else ["–"],

@@ -68,6 +68,7 @@ class FileRecord(Record):
             None without such rows.
         float32_bytes: Size of the same file without quantization.
         ops: Op of TFLite -> how often it is there.
+        min_runtime: The oldest TensorFlow Lite that knows all of these.
         subgraphs: How many.
         weights: dtype -> bytes of constants.
         unquantized: Weights that the mode left in float32, with the reasons.
@@ -92,6 +93,7 @@ class FileRecord(Record):
     labelled: Mapping[str, Any] | None = None
     float32_bytes: int | None = None
     ops: Mapping[str, int] = field(default_factory=dict)
+    min_runtime: str | None = None
     subgraphs: int | None = None
     weights: Mapping[str, int] = field(default_factory=dict)
     unquantized: Sequence[Mapping[str, Any]] = ()

@@ -45,6 +45,7 @@ from keras_rnn_zoo.export.targets import TARGETS, Target
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, TFLiteModel
 from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
+from keras_rnn_zoo.export.tflite.runtimes import parse_runtime, runtime_text
 from keras_rnn_zoo.export.verify import compare
 from keras_rnn_zoo.export.verify.reference import (
     Reference,
@@ -95,6 +96,8 @@ class TFLiteResult:
         choice: What else was tried, and why this was taken; None where nothing else was asked for.
         inference_type: Type of the file's inputs and outputs, token ids aside.
         ops: Builtin op -> how often the file holds it.
+        min_runtime: The oldest TensorFlow Lite that knows all of these, such as `"2.9"`; None where
+            that is not known.
         unquantized: The weights that stayed in float32 in a mode that quantizes. Biases are none.
         parity: How the file's answers compare with the Keras model's; None with `verify=False`.
         synthetic: The samples were random, because none were given.
@@ -111,6 +114,7 @@ class TFLiteResult:
     ops: dict[str, int]
     float32_bytes: int
     target: str
+    min_runtime: str | None = None
     unquantized: tuple[Unquantized, ...] = ()
     parity: compare.Parity | None = None
     synthetic: bool = False
@@ -178,7 +182,8 @@ def export_tflite(
         ConversionError: The model does not convert; the message names the layer to blame and what
             to do, `log` has all that the converter said.
         OpGateError: The file holds ops outside the builtin set; the message is as helpful.
-        TargetError: The file holds what the target does not run.
+        TargetError: The file holds what the target, or the oldest runtime that was asked for, does
+            not run.
         VerificationError: The file answers something else than the model.
         OutputError: `path` cannot be written.
 
@@ -398,6 +403,8 @@ class _Writer:
         seconds = converter.DEFAULT_TIMEOUT
         made = write(self._model, planned, place, form, self._data.calibration, seconds=seconds)
         self._target.check_file(made.info, planned.fallbacks)
+        if self._options.min_runtime is not None:
+            contents.check_runtime(made.info, parse_runtime(self._options.min_runtime))
         self._made[candidate] = made
         return None
 
@@ -430,6 +437,7 @@ class _Writer:
             choice=choice,
             inference_type=self._options.inference_type,
             ops=one.info.ops,
+            min_runtime=one.info.min_runtime and runtime_text(one.info.min_runtime),
             unquantized=tuple(
                 Unquantized(weight.name, weight.shape, weight.bytes, reason)
                 for weight in one.info.float32_weights
@@ -598,6 +606,7 @@ class TFLite(Format):
             bytes=info.bytes,
             float32_bytes=written.float32_bytes,
             ops=info.ops,
+            min_runtime=info.min_runtime and runtime_text(info.min_runtime),
             subgraphs=info.subgraphs,
             weights=info.weights,
             unquantized=[asdict(weight) for weight in written.unquantized],

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnn_zoo.errors import OpGateError, RunError, listed
+from keras_rnn_zoo.errors import OpGateError, RunError, TargetError, listed
 from keras_rnn_zoo.export.tflite.file import open_interpreter, read
+from keras_rnn_zoo.export.tflite.runtimes import Runtime, newer_than, oldest_runtime, runtime_text
 from keras_rnn_zoo.files import PathLike
 
 CUSTOM = "CUSTOM"
@@ -61,6 +62,7 @@ class FileInfo:
         path: The file.
         bytes: Its size.
         ops: Op name -> how often it occurs, over all subgraphs; custom ops by their own name.
+        versions: Op name -> the highest version of it.
         custom_ops: Names of ops that a client would have to bring.
         flex_ops: Names of those that run TensorFlow itself (`Flex...`).
         unknown_ops: Op codes that the schema of this version does not name.
@@ -76,6 +78,7 @@ class FileInfo:
     path: Path
     bytes: int
     ops: dict[str, int]
+    versions: dict[str, int]
     custom_ops: tuple[str, ...]
     flex_ops: tuple[str, ...]
     unknown_ops: tuple[str, ...]
@@ -86,6 +89,13 @@ class FileInfo:
     variables: int
     uncomputed: tuple[str, ...]
     float32_weights: tuple[Weight, ...]
+
+    @property
+    def min_runtime(self) -> Runtime | None:
+        """The oldest runtime that knows all of its ops; None where that is not known."""
+        if self.custom_ops or self.unknown_ops:
+            return None
+        return oldest_runtime(self.versions)
 
     @property
     def quantized_weight_bytes(self) -> int:
@@ -162,6 +172,21 @@ def check_builtin_only(path: PathLike) -> FileInfo:
         )
     open_interpreter(info.path)
     return info
+
+
+def check_runtime(info: FileInfo, runtime: Runtime) -> None:
+    """Refuses a file that a runtime does not know the ops of.
+
+    Raises:
+        TargetError: The message says which, and what to do.
+    """
+    unknown = newer_than(info.versions, runtime)
+    if unknown:
+        raise TargetError(
+            f"The file does not run on TensorFlow Lite {runtime_text(runtime)}: it holds "
+            f"{', '.join(unknown)}. lowering='unrolled' makes files of older ops; or leave "
+            "min_runtime out."
+        )
 
 
 def logit_source(path: PathLike, output: int) -> tuple[int, list[Callable[[Any], Any]]] | None:
@@ -311,6 +336,7 @@ def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
             codes.append(("", f"op code {number}"))
         else:
             codes.append((name, name))
+    versions: dict[str, int] = {}
 
     ops: Counter[str] = Counter()
     custom_ops: set[str] = set()
@@ -328,6 +354,8 @@ def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
             operator = graph.Operators(i)
             kind, name = codes[operator.OpcodeIndex()]
             ops[name] += 1
+            version = model.OperatorCodes(operator.OpcodeIndex()).Version()
+            versions[name] = max(version, versions.get(name, 1))
             if kind == CUSTOM:
                 custom_ops.add(name)
             elif not kind:
@@ -368,6 +396,7 @@ def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
         path=path,
         bytes=len(content),
         ops=dict(sorted(ops.items())),
+        versions=dict(sorted(versions.items())),
         custom_ops=tuple(sorted(custom_ops)),
         flex_ops=tuple(sorted(op for op in custom_ops if op.startswith("Flex"))),
         unknown_ops=tuple(sorted(unknown_ops)),

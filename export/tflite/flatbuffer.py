@@ -13,6 +13,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from keras_rnn_zoo.export.tflite.runtimes import oldest_runtime, runtime_text
+
 
 class _Schema:
     """The classes of the schema, imported when one is asked for."""
@@ -92,6 +94,7 @@ def _copied(value: Any) -> Any:
 def pack(model: Model) -> bytes:
     """Returns the file; tensors, constants and op codes that nothing uses are left out."""
     _prune(model)
+    _state_runtime(model)
     builder = _Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
@@ -224,6 +227,21 @@ def quantization(scale: float | np.ndarray, zero_point: int = 0, dimension: int 
     parameters.zeroPoint = np.full(len(parameters.scale), zero_point, np.int64)
     parameters.quantizedDimension = dimension
     return parameters
+
+
+def _state_runtime(model: Model) -> None:
+    """Has the file say which runtime runs it, where it says so: ops may be others by now."""
+    ops: dict[str, int] = {}
+    for code in model.operatorCodes:
+        name = _op_names()[max(code.deprecatedBuiltinCode, code.builtinCode)]
+        ops[name] = max(code.version, ops.get(name, 1))
+    runtime = oldest_runtime(ops)
+    for entry in model.metadata or ():
+        if entry.name == b"min_runtime_version" and runtime is not None:
+            text = f"{runtime_text(runtime)}.0".encode()
+            data = np.frombuffer(text.ljust(16, b"\0"), np.uint8)
+            model.buffers[entry.buffer] = schema.BufferT()
+            model.buffers[entry.buffer].data = data
 
 
 def _moved(indices: Iterable[int], place: dict[int, int]) -> np.ndarray:

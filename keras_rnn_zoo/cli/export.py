@@ -154,7 +154,7 @@ def show(report: BundleReport) -> None:
     labelled = report.labelled
     batch = max((entry.latency or {}).get("batch_size", 1) for entry in report.files)
     latency = "latency, median" if batch == 1 else f"latency of {batch} sequences"
-    head = ["file", "size", "outputs differ by", latency]
+    head = ["file", "size", "runs from", "outputs differ by", latency]
     if labelled:
         head += [labelled["measure"].replace("_", " "), "changed answers"]
     rows = []
@@ -162,6 +162,7 @@ def show(report: BundleReport) -> None:
         row = [
             entry.file,
             out.size(entry.bytes),
+            f"TFLite {entry.min_runtime}" if entry.min_runtime else out.NOTHING,
             out.small(entry.parity["max_abs_output"]),
             out.milliseconds((entry.latency or {}).get("median_ms")),
         ]
