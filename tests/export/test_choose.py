@@ -83,7 +83,9 @@ FOLDED = [
     for architecture in ("bilstm", two_grus, "cell_loop", "simple_rnn")
     for lowering in FOLDING
     for quantization in QUANTIZATIONS.names()
-    if quantization in ("dynamic", "int8") or architecture == "bilstm"
+    if architecture == "bilstm"
+    or quantization == "int8"
+    or (quantization == "dynamic" and lowering == "loop")
 ]
 
 

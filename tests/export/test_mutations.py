@@ -19,7 +19,8 @@ QUICK = {
 }
 
 
-@pytest.mark.parametrize("mode", mutations.MODES)
+# What float16 stores differs from float32 by less than any of these.
+@pytest.mark.parametrize("mode", [mode for mode in mutations.MODES if mode != "float16"])
 def test_damaged_files_are_refused_and_the_good_one_passes(mode):
     outcomes = list(mutations.damaged("review", mode, QUICK.__contains__))
     assert outcomes[0] is None  # the good one, which raises where it is refused
