@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from architectures import build, inputs_for
+from other_runtimes import answered, contradicted, keep_answers
 
 from keras_rnn_zoo.errors import ConfigError, TargetError
-from keras_rnn_zoo.export import export_tflite
+from keras_rnn_zoo.export import QUANTIZATIONS, export_tflite
 from keras_rnn_zoo.export.options import ExportOptions
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import inspect
@@ -110,3 +113,52 @@ def test_a_file_that_needs_a_newer_runtime_is_refused(bilstm, tmp_path):
     assert advised.min_runtime == "2.3"
     versions = inspect(kept.path).versions
     assert versions["WHILE"] == 1 and set(versions) == set(kept.ops)
+
+
+RUNTIMES = os.environ.get("KERAS_RNN_ZOO_RUNTIMES", "").split()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Files in every mode, what they claim, and beside them what they answer here."""
+    directory, claims = tmp_path_factory.mktemp("files"), {}
+    for architecture in ("bilstm", "bigru_sequence_sum"):
+        model = build(architecture)
+        x = inputs_for(model)
+        for mode in QUANTIZATIONS.names():
+            for lowering in ("loop", "unrolled"):
+                path = directory / f"{architecture}-{lowering}-{mode}.tflite"
+                result = export_tflite(
+                    model,
+                    path,
+                    quantization=mode,
+                    lowering=lowering,
+                    samples=x,
+                    representative_data=x,
+                    verify=False,
+                )
+                keep_answers(path, x)
+                claims[path.name] = result.min_runtime
+    return directory, claims
+
+
+@pytest.mark.skipif(not RUNTIMES, reason="KERAS_RNN_ZOO_RUNTIMES names no other interpreters")
+@pytest.mark.parametrize("python", RUNTIMES)
+def test_other_runtimes_run_what_claims_to_run_there(files, python):
+    directory, claims = files
+    name, outcomes = answered(python, directory)
+    assert not list(contradicted(name, claims, outcomes))
+
+
+def test_a_claim_that_is_not_true_is_noticed():
+    claims = {"a-int8.tflite": "2.9", "b.tflite": "2.9", "c.tflite": "2.9", "d.tflite": "2.17"}
+    outcomes = {
+        "a-int8.tflite": ["ran", 0.01],
+        "b.tflite": ["refused", "no such op"],
+        "c.tflite": ["ran", 0.01],
+        "d.tflite": ["ran", 0.0],
+    }
+    found = [file for file, *_ in contradicted("tflite-runtime 2.14.0", claims, outcomes)]
+    assert found == ["b.tflite", "c.tflite", "d.tflite"]
+    found = [file for file, *_ in contradicted("ai-edge-litert 1.0.1", claims, outcomes)]
+    assert found == ["b.tflite", "c.tflite"]
