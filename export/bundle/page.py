@@ -94,7 +94,7 @@ def _legend(report: BundleReport) -> str:
 
 
 def _head(report: BundleReport) -> list[str]:
-    head = ["File", "Size", "Ops", "Runs from", "Outputs differ by", "Of their spread", "Latency"]
+    head = ["File", "Size", "Ops", "Outputs differ by", "Of their spread", "Latency"]
     labelled = report.labelled
     if labelled:
         head.append(_capital(labelled["measure"]))
@@ -108,7 +108,6 @@ def _file(entry: FileRecord, report: BundleReport) -> dict[str, Any]:
     labelled, ops, latency = report.labelled, entry.ops, entry.latency
     cells = [
         [str(sum(ops.values())), f"{len(ops)} kinds"] if ops else ["–"],
-        [f"TFLite {entry.min_runtime}"] if entry.min_runtime else ["–"],
         [_number(entry.parity["max_abs_output"])],
         _shares(entry.parity),
         _latency(latency) if latency else ["–"],
@@ -121,7 +120,8 @@ def _file(entry: FileRecord, report: BundleReport) -> dict[str, Any]:
             cells.append([f"{scored['changed_answers']:,}", f"of {scored['rows']:,}"])
     return {
         "name": entry.file,
-        "description": entry.description,
+        "description": entry.description
+        + (f"; from TFLite\u00a0{entry.min_runtime}" if entry.min_runtime else ""),
         "size": size(entry.bytes),
         "share": 100 * entry.bytes / max(one.bytes for one in report.files),
         "cells": cells,
