@@ -20,30 +20,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "export"))
 
 def write_files(directory: Path) -> dict[str, str]:
     """Writes every architecture in every mode and lowering; returns file -> `min_runtime`."""
-    from architectures import ARCHITECTURES, build, inputs_for
-    from other_runtimes import keep_answers
+    from architectures import ARCHITECTURES
+    from other_runtimes import write
 
-    from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, export_tflite
+    from keras_rnn_zoo.export import LOWERINGS
 
     claims = {}
     for name in ARCHITECTURES:
-        model = build(name)
-        x = inputs_for(model)
-        for mode in QUANTIZATIONS.names():
-            for lowering in LOWERINGS.names():
-                path = directory / f"{name}-{mode}-{lowering}.tflite"
-                result = export_tflite(
-                    model,
-                    path,
-                    quantization=mode,
-                    lowering=lowering,
-                    samples=x,
-                    representative_data=x,
-                    verify=False,
-                    progress=lambda _: None,
-                )
-                keep_answers(path, x)
-                claims[path.name] = str(result.min_runtime)
+        claims |= write(directory, name, LOWERINGS.names())
         print(f"{name} written", file=sys.stderr)
     return claims
 

@@ -64,10 +64,11 @@ class Bundle:
             for name in (
                 *(entry["file"] for entry in report["files"]),
                 *report["sha256"],
-                *report.get("references", [REFERENCE_FILE]),
+                *_references(report),
             ):
                 files.inside(path, name)
             _check_proof(report)
+            record = BundleReport.from_dict(report)
             preprocessing = report["preprocessing"]
             preprocessor = None
             if preprocessing is not None:
@@ -90,7 +91,7 @@ class Bundle:
             raise RunError(
                 f"{file} is damaged ({reason}). Take a complete copy, or export again."
             ) from error
-        return cls(path, BundleReport.from_dict(report), preprocessor)
+        return cls(path, record, preprocessor)
 
     @property
     def quantizations(self) -> dict[str, Path]:
@@ -274,10 +275,14 @@ def _check_report(report: Any) -> None:
     if not report["model"]["inputs"] or not report["files"]:
         raise ValueError("no inputs or no files")
     take(report["preprocessing"], dict | None)
-    for name in take(report.get("references", [REFERENCE_FILE]), list):
+    for name in take(_references(report), list):
         take(name, str)
-    if report.get("references", [REFERENCE_FILE])[:1] != [REFERENCE_FILE]:
+    if _references(report)[:1] != [REFERENCE_FILE]:
         raise ValueError("no reference")
+
+
+def _references(report: dict[str, Any]) -> Any:
+    return report.get("references", [REFERENCE_FILE])
 
 
 def _check_proof(report: dict[str, Any]) -> None:
@@ -289,7 +294,7 @@ def _check_proof(report: dict[str, Any]) -> None:
     hashed = {name.split("/")[0] for name in report["sha256"]}
     for name in (
         *(entry["file"] for entry in report["files"]),
-        *report.get("references", [REFERENCE_FILE]),
+        *_references(report),
     ):
         if name not in hashed:
             raise ValueError(f"no SHA-256 of {name!r}")

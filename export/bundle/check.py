@@ -83,7 +83,7 @@ def verify(bundle: Written, say: Progress) -> dict[str, Any]:
 
 
 def _resizable(entry: FileRecord) -> bool:
-    return any(None in spec["shape"] for spec in entry.tensors["inputs"])
+    return any(None in spec["shape"] for spec in entry.tensors.get("inputs", ()))
 
 
 def _verify(path: Path, entry: FileRecord, places: list[Path]) -> dict[str, Any]:

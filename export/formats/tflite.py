@@ -45,7 +45,7 @@ from keras_rnn_zoo.export.targets import TARGETS, Target
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, TFLiteModel
 from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
-from keras_rnn_zoo.export.tflite.runtimes import parse_runtime, runtime_text
+from keras_rnn_zoo.export.tflite.runtimes import parse_runtime
 from keras_rnn_zoo.export.verify import compare
 from keras_rnn_zoo.export.verify.reference import (
     Reference,
@@ -404,7 +404,8 @@ class _Writer:
         made = write(self._model, planned, place, form, self._data.calibration, seconds=seconds)
         self._target.check_file(made.info, planned.fallbacks)
         if self._options.min_runtime is not None:
-            contents.check_runtime(made.info, parse_runtime(self._options.min_runtime))
+            runtime = parse_runtime(self._options.min_runtime)
+            contents.check_runtime(made.info, runtime, planned.lowerings.values())
         self._made[candidate] = made
         return None
 
@@ -437,7 +438,7 @@ class _Writer:
             choice=choice,
             inference_type=self._options.inference_type,
             ops=one.info.ops,
-            min_runtime=one.info.min_runtime and runtime_text(one.info.min_runtime),
+            min_runtime=one.info.min_runtime,
             unquantized=tuple(
                 Unquantized(weight.name, weight.shape, weight.bytes, reason)
                 for weight in one.info.float32_weights
@@ -606,7 +607,7 @@ class TFLite(Format):
             bytes=info.bytes,
             float32_bytes=written.float32_bytes,
             ops=info.ops,
-            min_runtime=info.min_runtime and runtime_text(info.min_runtime),
+            min_runtime=info.min_runtime,
             subgraphs=info.subgraphs,
             weights=info.weights,
             unquantized=[asdict(weight) for weight in written.unquantized],

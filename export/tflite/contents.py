@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -91,11 +91,12 @@ class FileInfo:
     float32_weights: tuple[Weight, ...]
 
     @property
-    def min_runtime(self) -> Runtime | None:
-        """The oldest runtime that knows all of its ops; None where that is not known."""
+    def min_runtime(self) -> str | None:
+        """The oldest runtime that knows all of its ops, `"2.9"`; None where that is not known."""
         if self.custom_ops or self.unknown_ops:
             return None
-        return oldest_runtime(self.versions)
+        found = oldest_runtime(self.versions)
+        return None if found is None else runtime_text(found)
 
     @property
     def quantized_weight_bytes(self) -> int:
@@ -174,18 +175,29 @@ def check_builtin_only(path: PathLike) -> FileInfo:
     return info
 
 
-def check_runtime(info: FileInfo, runtime: Runtime) -> None:
+def check_runtime(info: FileInfo, runtime: Runtime, lowerings: Collection[str]) -> None:
     """Refuses a file that a runtime does not know the ops of.
+
+    Args:
+        info: What the file holds.
+        runtime: The runtime.
+        lowerings: Those that it was written with.
 
     Raises:
         TargetError: The message says which, and what to do.
     """
     unknown = newer_than(info.versions, runtime)
     if unknown:
+        loops = "" if set(lowerings) <= {"unrolled"} else "Try lowering='unrolled', or "
+        newer = (
+            f"pass min_runtime='{info.min_runtime}'"
+            if info.min_runtime
+            else "leave min_runtime out"
+        )
+        advice = f"{loops}{newer}."
         raise TargetError(
             f"The file does not run on TensorFlow Lite {runtime_text(runtime)}: it holds "
-            f"{', '.join(unknown)}. lowering='unrolled' makes files of older ops; or leave "
-            "min_runtime out."
+            f"{', '.join(unknown)}. {advice[0].upper()}{advice[1:]}"
         )
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from keras_rnn_zoo.errors import ConfigError, listed
+from keras_rnn_zoo.errors import ConfigError
 
 # Of TensorFlow, which TensorFlow Lite's runtimes share: (2, 14).
 Runtime: TypeAlias = tuple[int, int]
@@ -19,13 +19,12 @@ Runtime: TypeAlias = tuple[int, int]
 # What ran every version that is not named below.
 OLDEST: Runtime = (2, 3)
 
-# LiteRT -> the TensorFlow whose ops it has.
+# LiteRT from that version on -> the TensorFlow whose ops it has at least.
 LITERT: dict[Runtime, Runtime] = {
     (1, 0): (2, 17),
     (1, 2): (2, 19),
     (1, 4): (2, 20),
     (2, 0): (2, 21),
-    (2, 1): (2, 21),
 }
 
 # Op -> version -> the minor number of TensorFlow 2 that brought it.
@@ -197,10 +196,10 @@ def parse_runtime(value: Any) -> Runtime:
         if match[1] != "litert":
             if number >= OLDEST:
                 return number
-        elif number in LITERT:
-            return LITERT[number]
+        elif number >= min(LITERT):
+            return LITERT[max(first for first in LITERT if first <= number)]
     raise ConfigError(
         f"A runtime is a version of TensorFlow Lite from {runtime_text(OLDEST)} on, such as 2.14, "
-        f"or one of LiteRT: {listed(f'litert-{runtime_text(one)}' for one in LITERT)}. Received: "
+        f"or one of LiteRT from {runtime_text(min(LITERT))} on, such as litert-1.4. Received: "
         f"{value!r}"
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from architectures import build, inputs_for
 
-from keras_rnn_zoo.export import TFLiteModel
+from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
 from keras_rnn_zoo.export.tflite.runtimes import parse_runtime
 
 # In the other interpreter, which has NumPy and a runtime, and knows nothing of us. A file may end
@@ -61,12 +62,32 @@ print(json.dumps([name, version(name), found]))
 """
 
 
-def keep_answers(path: Path, x: Mapping[str, np.ndarray]) -> None:
-    """Keeps what a file answers here beside it, for `answered`."""
-    (y,) = TFLiteModel(path).answer(dict(x))
-    arrays = {f"x_{key}": values for key, values in x.items()}
-    arrays |= {f"y_{key}": values for key, values in y.items()}
-    np.savez(path.with_suffix(".npz"), **arrays)
+def write(directory: Path, architecture: str, lowerings: Iterable[str]) -> dict[str, str]:
+    """Writes an architecture in every mode, and beside each file what it answers here.
+
+    Returns:
+        File -> its `min_runtime`.
+    """
+    model, claims = build(architecture), {}
+    x = inputs_for(model)
+    for lowering in lowerings:
+        for mode in QUANTIZATIONS.names():
+            path = directory / f"{architecture}-{lowering}-{mode}.tflite"
+            result = export_tflite(
+                model,
+                path,
+                quantization=mode,
+                lowering=lowering,
+                samples=x,
+                representative_data=x,
+                verify=False,
+            )
+            (y,) = TFLiteModel(path).answer(dict(x))
+            arrays = {f"x_{key}": values for key, values in x.items()}
+            arrays |= {f"y_{key}": values for key, values in y.items()}
+            np.savez(path.with_suffix(".npz"), **arrays)
+            claims[path.name] = str(result.min_runtime)
+    return claims
 
 
 def answered(python: str, directory: str | Path) -> tuple[str, dict[str, list[Any]]]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 from architectures import build, inputs_for
-from other_runtimes import answered, contradicted, keep_answers
+from other_runtimes import answered, contradicted, write
 
 from keras_rnn_zoo.errors import ConfigError, TargetError
-from keras_rnn_zoo.export import QUANTIZATIONS, export_tflite
+from keras_rnn_zoo.export import export_tflite
 from keras_rnn_zoo.export.options import ExportOptions
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
-from keras_rnn_zoo.export.tflite.contents import inspect
+from keras_rnn_zoo.export.tflite.contents import check_runtime, inspect
 from keras_rnn_zoo.export.tflite.runtimes import (
     OLDEST,
     newer_than,
@@ -59,15 +60,17 @@ def test_the_newest_op_decides():
         ("tflite-2.14", (2, 14)),
         ("TensorFlow 2.20", (2, 20)),
         ("litert-1.0", (2, 17)),
+        ("litert-1.3", (2, 19)),
+        ("litert-2.3.0", (2, 21)),
     ],
 )
 def test_runtimes_are_named_as_people_name_them(text, runtime):
     assert parse_runtime(text) == runtime
 
 
-@pytest.mark.parametrize("text", ["", "two", "1.14", "litert-9.9", "2", "2.1"])
+@pytest.mark.parametrize("text", ["", "two", "1.14", "litert-0.9", "2", "2.1"])
 def test_what_is_no_runtime_is_refused_with_what_is(text):
-    with pytest.raises(ConfigError, match=r"such as 2\.14, or one of LiteRT: 'litert-1\.0'"):
+    with pytest.raises(ConfigError, match=r"such as 2\.14, or one of LiteRT from 1\.0 on"):
         ExportOptions(min_runtime=text)
 
 
@@ -111,8 +114,27 @@ def test_a_file_that_needs_a_newer_runtime_is_refused(bilstm, tmp_path):
         model, tmp_path / "m.tflite", samples=x, min_runtime="2.3", lowering="unrolled"
     )
     assert advised.min_runtime == "2.3"
+    # The other way out, as the message spells it.
+    again = export_tflite(
+        model, tmp_path / "m.tflite", samples=x, min_runtime=kept.min_runtime, lowering="loop"
+    )
+    assert again.min_runtime == kept.min_runtime
+
     versions = inspect(kept.path).versions
     assert versions["WHILE"] == 1 and set(versions) == set(kept.ops)
+
+
+def test_what_is_unrolled_already_is_not_told_to_be(bilstm, tmp_path):
+    model, x = bilstm
+    path = tmp_path / "m.tflite"
+    info = inspect(export_tflite(model, path, samples=x, lowering="unrolled", verify=False).path)
+    newer = replace(info, versions={"FULLY_CONNECTED": 12})
+    with pytest.raises(TargetError, match=r"12 \(2\.17\)\. Pass min_runtime='2\.17'\.$"):
+        check_runtime(newer, (2, 14), ["unrolled"])
+    check_runtime(newer, parse_runtime("2.17"), ["unrolled"])
+    unknown = replace(info, versions={"FULLY_CONNECTED": 99})
+    with pytest.raises(TargetError, match=r"99 \(newer\)\. Leave min_runtime out\.$"):
+        check_runtime(unknown, (2, 14), ["unrolled"])
 
 
 RUNTIMES = os.environ.get("KERAS_RNN_ZOO_RUNTIMES", "").split()
@@ -123,22 +145,7 @@ def files(tmp_path_factory):
     """Files in every mode, what they claim, and beside them what they answer here."""
     directory, claims = tmp_path_factory.mktemp("files"), {}
     for architecture in ("bilstm", "bigru_sequence_sum"):
-        model = build(architecture)
-        x = inputs_for(model)
-        for mode in QUANTIZATIONS.names():
-            for lowering in ("loop", "unrolled"):
-                path = directory / f"{architecture}-{lowering}-{mode}.tflite"
-                result = export_tflite(
-                    model,
-                    path,
-                    quantization=mode,
-                    lowering=lowering,
-                    samples=x,
-                    representative_data=x,
-                    verify=False,
-                )
-                keep_answers(path, x)
-                claims[path.name] = result.min_runtime
+        claims |= write(directory, architecture, ["loop", "unrolled"])
     return directory, claims
 
 

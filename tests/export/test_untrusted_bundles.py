@@ -172,6 +172,19 @@ def test_no_value_of_a_report_ends_in_a_traceback(copied, monkeypatch):
     assert min(ends.values()) > 20, ends
 
 
+@pytest.mark.parametrize("place", ["report", "file"])
+def test_a_report_that_lacks_something_is_refused_or_does_without(copied, place):
+    whole = Bundle.load(copied).report.to_dict()
+    for name in whole if place == "report" else whole["files"][0]:
+        report = copy.deepcopy(whole)
+        del (report if place == "report" else report["files"][0])[name]
+        (copied / "report.json").write_text(json.dumps(report))
+        try:
+            Bundle.load(copied)
+        except ZooError as error:
+            assert "\n" not in str(error) and len(str(error)) < 500
+
+
 def test_a_report_of_brackets_alone_is_damaged(copied):
     (copied / "report.json").write_text("[" * 100_000)
     assert "damaged" in refused(copied)
