@@ -195,6 +195,13 @@ class BundleOptions(FileOptions, ColumnOptions):
         shown_default="of none,float16,dynamic,int8 those that the target takes",
     )
     samples_count: int = option(128, "Rows to verify on.", whole(least=1), metavar="N")
+    license: str | None = option(
+        None,
+        "Licence of the model, for the metadata that targets such as mediapipe have in the file.",
+        optional(text),
+        metavar="TEXT",
+        shown_default="none is named",
+    )
     trial: str | None = option(
         None,
         "Of a search, the trial to export: one of its front.",

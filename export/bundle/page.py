@@ -165,6 +165,8 @@ def _facts(entry: FileRecord, digests: Mapping[str, str]) -> list[tuple[str, str
         facts.append(("embedding folded into", ", ".join(entry.folded)))
     if entry.choice:
         facts += _choice(entry.choice)
+    if entry.metadata:
+        facts += _metadata(entry.metadata)
     facts += [
         (
             "difference",
@@ -202,6 +204,20 @@ def _facts(entry: FileRecord, digests: Mapping[str, str]) -> list[tuple[str, str
         if name.split("/")[0] == entry.file
     ]
     return facts
+
+
+def _metadata(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a client that takes raw inputs finds in the file."""
+    return [
+        ("takes, by its metadata", metadata["takes"]),
+        ("answers", metadata["answers"]),
+        ("cuts texts at", metadata["delimiter"]),
+        *([("licence", metadata["license"])] if metadata["license"] else []),
+        *(
+            (f"{name} in it", f"{found['lines']:,} lines, {size(found['bytes'])}")
+            for name, found in metadata["files"].items()
+        ),
+    ]
 
 
 def _choice(choice: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.export.bundle.records import FORMAT, BundleReport, FileRecord
@@ -17,7 +16,7 @@ from keras_rnn_zoo.export.bundle.scoring import Labelled
 from keras_rnn_zoo.export.bundle.source import Source
 from keras_rnn_zoo.export.formats import BundleJob
 from keras_rnn_zoo.export.verify.reference import sizes_proven
-from keras_rnn_zoo.quantities import score
+from keras_rnn_zoo.quantities import score, size
 
 # Percentage points of accuracy that a file may lose before the report opens with it.
 MOST_POINTS_LOST = 0.5
@@ -35,12 +34,7 @@ def report_of(
     from keras_rnn_zoo.provenance import provenance
 
     model, reference = job.model, job.reference
-    info = source.run.info if source.run is not None else {}
-    data = dict(info.get("data") or {})
-    for key, value in data.items():
-        # A bundle is given away; where the data lay is nobody's business.
-        if isinstance(value, str) and Path(value).is_absolute():
-            data[key] = Path(value).name
+    info = source.info
     lengths = entries[0].parity["lengths"]
     return BundleReport(
         format=FORMAT,
@@ -56,11 +50,11 @@ def report_of(
         target=job.options.target,
         options=job.options.to_dict(),
         names=model.renamed,
-        notes=_notes(job),
+        notes=[*source.notes, *_notes(job), *_found(entries)],
         training={
             "hyperparameters": info.get("hyperparameters"),
             "metrics": info.get("metrics"),
-            "data": data or None,
+            "data": source.data or None,
             "provenance": info.get("provenance"),
         },
         preprocessing=source.preprocessor.to_dict() if source.preprocessor else None,
@@ -90,6 +84,18 @@ def _notes(job: BundleJob) -> list[str]:
     given = {name: values[: job.reference.given] for name, values in job.reference.x.items()}
     sizes = [sizes_proven(given, job.references[1:])] if job.references[1:] else []
     return [*job.model.notes, *sizes]
+
+
+def _found(entries: Sequence[FileRecord]) -> list[str]:
+    """What a client finds in the files that have metadata, in a sentence."""
+    known = next((entry.metadata for entry in entries if entry.metadata), None)
+    if known is None:
+        return []
+    held = ", ".join(
+        f"{name} ({found['lines']:,} lines, {size(found['bytes'])})"
+        for name, found in known["files"].items()
+    )
+    return [f"In each .tflite file, for the client: {held}. {known['takes']} {known['answers']}"]
 
 
 def verdict(

@@ -37,6 +37,7 @@ from keras_rnn_zoo.export.bundle.report import report_of
 from keras_rnn_zoo.export.bundle.rows import choose_rows, read_data, read_representative
 from keras_rnn_zoo.export.bundle.scoring import label_rows
 from keras_rnn_zoo.export.bundle.source import Source, infer_task, open_source
+from keras_rnn_zoo.export.bundle.two_labels import check_same, with_two_outputs
 from keras_rnn_zoo.export.formats import FORMATS, BundleJob
 from keras_rnn_zoo.export.formats.choose import candidates
 from keras_rnn_zoo.export.formats.tflite import (
@@ -98,15 +99,17 @@ def export_bundle(
     chosen = BundleOptions.of(options)
     modes = _modes(chosen)
     files.check_new_directory(output)
-    opened = open_source(Path(source), chosen.trial)
+    client = TARGETS.get(chosen.target)
+    opened = open_source(Path(source), chosen.trial).for_client(client)
     given = _Given.read(opened, chosen, modes, data, test_data, representative_data)
     say = teller(progress)
     say(f"Loading the model of {source}")
     keras_model = opened.load_model()
+    answering = with_two_outputs(keras_model) if opened.both else keras_model
     timesteps = chosen.timesteps
     if timesteps is None and opened.preprocessor is not None:
         timesteps = opened.preprocessor.timesteps
-    model = prepare(keras_model, given.encoded, timesteps)
+    model = prepare(answering, given.encoded, timesteps)
     with files.new_directory(output) as directory:
         if chosen.inference_type == "int8":
             check_integer_inputs(model)
@@ -115,6 +118,8 @@ def export_bundle(
         )
         samples = as_samples(model, check.x, limit=chosen.samples_count, timesteps=timesteps)
         timesteps = sizes_of(model, samples, timesteps)
+        if opened.both:
+            check_same(KerasModel.of(keras_model), model, samples)
         if "tflite" in chosen.format:
             model.fixed(chosen.batch_size, timesteps)
         say(f"Answering {chosen.samples_count} samples with Keras")
@@ -136,6 +141,8 @@ def export_bundle(
             labelled_inputs=None if labelled is None else labelled.x,
             diagnose=Path(f"{Path(output)}.failure"),
             say=say,
+            preprocessor=opened.preprocessor,
+            about=opened.about(chosen.license, command),
         )
         entries = _write_parts(directory, job)
         report = report_of(opened, check, labelled, entries, job, command)
@@ -171,12 +178,14 @@ def plan_bundle(
     """
     chosen = BundleOptions.of(options)
     modes = _modes(chosen)
-    opened = open_source(Path(source), chosen.trial)
+    opened = open_source(Path(source), chosen.trial).for_client(TARGETS.get(chosen.target))
     given = _Given.read(opened, chosen, (), None, None, representative_data)
     timesteps = chosen.timesteps
     if timesteps is None and opened.preprocessor is not None:
         timesteps = opened.preprocessor.timesteps
-    model = prepare(opened.load_model(), given.encoded, timesteps, compare=False)
+    keras_model = opened.load_model()
+    answering = with_two_outputs(keras_model) if opened.both else keras_model
+    model = prepare(answering, given.encoded, timesteps, compare=False)
     return plans(model, chosen.replace(timesteps=timesteps), modes, given.encoded)
 
 
@@ -186,6 +195,7 @@ def _modes(options: BundleOptions) -> list[Quantization]:
     names = FORMATS.get("tflite").parts(options) if "tflite" in options.format else []
     for name in names:
         client.check_quantization(name)
+    client.check_options(inference_type=options.inference_type, batch_size=options.batch_size)
     candidates(options, 1)
     modes = [QUANTIZATIONS.get(name) for name in names]
     check_inference_type(options.inference_type, modes)

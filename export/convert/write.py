@@ -34,6 +34,7 @@ class Form:
     batch_size: int = 1
     timesteps: Timesteps = None
     integer_io: bool = False
+    fallback: str | None = None
 
     def plan(self, model: KerasModel) -> Plan:
         """Returns what an export in this form does with a model.
@@ -46,6 +47,7 @@ class Form:
             return plan(
                 model,
                 lowering=self.lowering,
+                fallback=self.fallback,
                 products=self.mode.products,
                 fold=self.fold,
                 batch_size=self.batch_size,

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.keras_model.model import KerasModel
     from keras_rnn_zoo.export.options import BundleOptions
     from keras_rnn_zoo.export.progress import Progress
+    from keras_rnn_zoo.export.targets import About
     from keras_rnn_zoo.export.tflite.interpreter import Arrays
     from keras_rnn_zoo.export.verify.compare import Parity
     from keras_rnn_zoo.export.verify.reference import Reference
+    from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,8 @@ class BundleJob:
         score: Takes what a file answers to rows with labels, and returns how well it does; None
             where there are no such rows.
         labelled_inputs: Those rows, `[rows, ...]`.
+        preprocessor: Of the model's inputs and answers; None where it came without.
+        about: What there is to say of it.
         diagnose: Where to write what a bug report needs; False writes nothing.
         say: Is told what is done.
     """
@@ -45,6 +49,8 @@ class BundleJob:
     labelled_inputs: Any
     diagnose: Path | bool
     say: Progress
+    preprocessor: Preprocessor | None = None
+    about: About | None = None
 
     @property
     def reference(self) -> Reference:
@@ -81,6 +87,8 @@ class FileRecord(Record):
         plan: What becomes of the model: `Plan.to_dict`.
         notes: Remarks on its answers.
         latency: What `benchmark_tflite` measured, in ms.
+        metadata: What a client that encodes raw inputs finds in the file: what it `takes` and
+            `answers`, its `delimiter`, and name -> `lines` and `bytes` of the `files` in it.
     """
 
     file: str
@@ -106,6 +114,7 @@ class FileRecord(Record):
     plan: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
     latency: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = None
 
 
 class Format(ABC):

@@ -209,6 +209,7 @@ def export_tflite(
     choose.candidates(chosen, 1)
     client = TARGETS.get(chosen.target)
     client.check_quantization(mode.name)
+    client.check_options(inference_type=chosen.inference_type, batch_size=chosen.batch_size)
     say = teller(progress)
     given = representative_data if samples is None else samples
     ready = prepare(model, given, chosen.timesteps)
@@ -273,11 +274,15 @@ def plans(
         given = as_samples(model, samples, limit=1, timesteps=timesteps)
         timesteps = sizes_of(model, given, timesteps)
     first = choose.candidates(options, 1)[0]
-    fold = bool(options.fold_embedding)
-    return {
-        mode.name: Form(mode, first.lowering, fold, options.batch_size, timesteps).plan(model)
-        for mode in modes
-    }
+    form = Form(
+        QUANTIZATIONS.get("none"),
+        first.lowering,
+        bool(options.fold_embedding),
+        options.batch_size,
+        timesteps,
+        fallback=TARGETS.get(options.target).fallback,
+    )
+    return {mode.name: replace(form, mode=mode).plan(model) for mode in modes}
 
 
 @dataclass(frozen=True)
@@ -356,6 +361,7 @@ class _Writer:
             options.batch_size,
             data.timesteps,
             options.inference_type == "int8",
+            target.fallback,
         )
         self.chosen: Written
 
@@ -569,7 +575,7 @@ class TFLite(Format):
     def write_part(self, part: str, directory: Path, job: BundleJob) -> FileRecord:
         """Writes the file of a quantization mode, proven, timed and scored."""
         mode, options = QUANTIZATIONS.get(part), job.options
-        path = directory / mode.file_name
+        path, client = directory / mode.file_name, TARGETS.get(options.target)
         lowering, several = options.lowering, isinstance(options.lowering, tuple)
         keywords = {name: getattr(options, name) for name in FileOptions.about()}
         given = {name: values[: job.reference.given] for name, values in job.reference.x.items()}
@@ -588,6 +594,9 @@ class TFLite(Format):
                 "verify": bool(options.fold_embedding) or lowering == AUTO or several,
             },
         )
+        if client.encodes and job.preprocessor is not None and job.about is not None:
+            finished = client.finished(path.read_bytes(), job.preprocessor, job.about)
+            files.write_bytes(path, finished)
         parity = compare.compare_tflite(path, job.reference, mode.tolerance, mode=mode.name)
         file = TFLiteModel(path)
         if any(map(file.open, file.inputs)):
@@ -626,6 +635,7 @@ class TFLite(Format):
             parity=parity.to_dict(),
             latency=benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
             labelled=scored,
+            metadata=client.found(path.read_bytes()),
         )
 
 

@@ -150,6 +150,7 @@ def plan(
     model: KerasModel,
     *,
     lowering: str,
+    fallback: str | None = None,
     products: Products = FLOAT,
     fold: bool = False,
     batch_size: int = 1,
@@ -160,6 +161,7 @@ def plan(
     Args:
         model: The model, as `prepare` returns it.
         lowering: Name of the lowering for its recurrent layers.
+        fallback: Name of the one for those that it cannot express; None for that which it names.
         products: What matrix products will cost.
         fold: Put an embedding and the input projection of the recurrence behind it into one table,
             larger than the embedding's.
@@ -174,7 +176,8 @@ def plan(
     chosen = LOWERINGS.get(lowering)
     layers = _other_layers(model, chosen)
     specs = model.traced_inputs(batch_size, timesteps, chosen.open_sizes)
-    planner = _Planner(model, model.observed(specs), chosen, products, fold)
+    others = None if fallback is None else LOWERINGS.get(fallback)
+    planner = _Planner(model, model.observed(specs), chosen, others, products, fold)
     return Plan(
         model=model.name,
         lowering=lowering,
@@ -222,12 +225,14 @@ class _Planner:
         model: KerasModel,
         observation: Observation,
         chosen: Lowering,
+        others: Lowering | None,
         products: Products,
         fold: bool,
     ):
         self._model = model
         self._observation = observation
         self._chosen = chosen
+        self._others = others
         self._products = products
         self._fold = fold
         self._embeddings = {one.output: one for one in observation.embeddings}
@@ -264,7 +269,7 @@ class _Planner:
         lowering, fallback = self._chosen, None
         while (reason := lowering.refuses(own, sequence)) is not None:
             fallback = fallback or reason
-            lowering = LOWERINGS.get(lowering.fallback)
+            lowering = self._others or LOWERINGS.get(lowering.fallback)
         cell, below = own, self._below(layer, seen, own, lowering)
         if below is not None:
             cell = Chain((self._cells[below], own))

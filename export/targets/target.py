@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError, TargetError, listed
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.tflite.contents import FileInfo
+from keras_rnn_zoo.preprocessing.demands import DEMANDS, NOTHING, Demands
 from keras_rnn_zoo.registry import Registry, extends
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+
+
+@dataclass(frozen=True)
+class About:
+    """What there is to say of a model, for whoever gets its file alone.
+
+    Attributes:
+        name: Of the model.
+        description: A sentence or two.
+        license: Of the model; None where nobody said.
+        provenance: Versions, seed and commands that made it; JSON-able.
+    """
+
+    name: str
+    description: str
+    license: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Target:
@@ -22,6 +44,11 @@ class Target:
         one_subgraph: It takes no control flow: a WHILE or an IF has its branches in subgraphs.
         stateless: It takes no tensors that keep state from one call to the next.
         resizes: An app can give the inputs of a file other sizes.
+        fallback: Name of the lowering that takes what another one refuses; None for that which the
+            lowering names.
+        demands: What it asks of the data that a model is trained on.
+        encodes: It takes raw inputs and answers labels, and so needs metadata in the file, and an
+            output for each label: see `finished`.
     """
 
     name: ClassVar[str]
@@ -31,6 +58,9 @@ class Target:
     one_subgraph: ClassVar[bool] = False
     stateless: ClassVar[bool] = False
     resizes: ClassVar[bool] = False
+    fallback: ClassVar[str | None] = None
+    demands: ClassVar[Demands] = NOTHING
+    encodes: ClassVar[bool] = False
 
     @property
     def lowerings(self) -> list[str]:
@@ -74,6 +104,63 @@ class Target:
                     f"{self.description}. Choose among: {listed(self.lowerings)}, or leave the "
                     "lowering out."
                 )
+
+    def check_options(self, **options: Any) -> None:
+        """Refuses options of an export that do not go with this client, before any work.
+
+        Args:
+            **options: `inference_type` and `batch_size`; see `FileOptions`.
+
+        Raises:
+            ConfigError: The message says what to leave out.
+        """
+
+    def check_preprocessor(self, preprocessor: Preprocessor | None) -> None:
+        """Refuses a model whose inputs are not encoded as this client does it, before any work.
+
+        Args:
+            preprocessor: Of the model; None where it came without.
+
+        Raises:
+            ConfigError: The message says what is in the way, and what to do.
+        """
+        if preprocessor is None:
+            if self.encodes:
+                raise ConfigError(
+                    f"The target '{self.name}' takes raw inputs, and a bare Keras model brings no "
+                    "vocabulary and no labels. Export the run that 'train --target "
+                    f"{self.name}' leaves, or choose another target."
+                )
+            return
+        vocabulary = preprocessor.vocabulary
+        settings = {"padding": preprocessor.padding, "truncating": preprocessor.truncating}
+        if vocabulary is not None:
+            settings["tokenizer"] = vocabulary.tokenizer_name
+        self.demands.check(
+            self.name,
+            f"Train again with --target {self.name}, or export for another target",
+            kind=preprocessor.kind,
+            task=preprocessor.task,
+            **settings,
+        )
+
+    def finished(self, content: bytes, preprocessor: Preprocessor, about: About) -> bytes:
+        """Returns a file with what this client wants to find in it beside the graph.
+
+        Args:
+            content: The file, as any interpreter runs it.
+            preprocessor: Of its inputs and answers.
+            about: What else there is to say of it.
+        """
+        return content
+
+    def found(self, content: bytes) -> dict[str, Any] | None:
+        """Returns what it finds in a file that is `finished`, JSON-able; None for nothing.
+
+        Raises:
+            RunError: That is damaged.
+        """
+        return None
 
     def refuses(self, info: FileInfo) -> str | None:
         """Says what a file holds that this client does not run; None where it runs it.
@@ -122,5 +209,12 @@ TARGETS: Registry[Target] = Registry(
 
 
 def register_target(name: str) -> Callable[[type[Target]], type[Target]]:
-    """Registers a `Target` under `name`."""
-    return TARGETS.decorator(name)
+    """Registers a `Target` under `name`, and what it asks of data where the zoo looks for that."""
+    register = TARGETS.decorator(name)
+
+    def decorate(cls: type[Target]) -> type[Target]:
+        registered = register(cls)
+        DEMANDS.register(name, cls.demands)
+        return registered
+
+    return decorate

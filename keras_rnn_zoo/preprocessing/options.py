@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_rnn_zoo.options import Options, choice, one_of, option, optional, text
+from keras_rnn_zoo.preprocessing.demands import DEMANDS, USUAL, demands_of
 from keras_rnn_zoo.preprocessing.tokenizers import TOKENIZERS
 from keras_rnn_zoo.tasks import TASKS, get_task
 
@@ -18,8 +19,19 @@ def _task(name: str, value: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingOptions(Options):
-    """How inputs and labels are encoded."""
+    """How inputs and labels are encoded.
 
+    Settings that nobody chose are those that the target asks for, or else the usual ones.
+    """
+
+    target: str | None = option(
+        None,
+        "The client that the model is for: data are encoded as it does, and what it does not take "
+        "is refused.",
+        optional(one_of(DEMANDS.names, "target")),
+        metavar="NAME",
+        shown_default="any",
+    )
     task: str | None = option(
         None,
         f"What to answer: {', '.join(TASKS)}.",
@@ -28,14 +40,34 @@ class EncodingOptions(Options):
         shown_default="what the labels look like",
     )
     padding: str = option(
-        "post", "Fill short inputs on the right (post) or on the left (pre).", choice(*SIDES)
+        None,
+        "Fill short inputs on the right (post) or on the left (pre).",
+        optional(choice(*SIDES)),
+        shown_default=f"what the target asks, or {USUAL['padding']}",
     )
     truncating: str = option(
-        "pre", "Cut the beginning (pre) or the end (post) of long inputs.", choice(*SIDES)
+        None,
+        "Cut the beginning (pre) or the end (post) of long inputs.",
+        optional(choice(*SIDES)),
+        shown_default=f"what the target asks, or {USUAL['truncating']}",
     )
     tokenizer: str = option(
-        "words", "What cuts texts into tokens.", one_of(TOKENIZERS.names), metavar="NAME"
+        None,
+        "What cuts texts into tokens.",
+        optional(one_of(TOKENIZERS.names)),
+        metavar="NAME",
+        shown_default=f"what the target asks, or {USUAL['tokenizer']}",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        demands = demands_of(self.target)
+        for name in USUAL:
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, demands.default(name))
+            else:
+                advice = f"Leave {name} out, or choose another target"
+                demands.check(str(self.target), advice, **{name: getattr(self, name)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ import numpy as np
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError, nearest
 from keras_rnn_zoo.files import PathLike, inside, write_text
 from keras_rnn_zoo.options import takes
+from keras_rnn_zoo.preprocessing.demands import demands_of
 from keras_rnn_zoo.preprocessing.inputs import (
     check_texts,
     feature_rows,
@@ -116,6 +117,9 @@ class Preprocessor:
             check_size(vocabulary_size)
         x, y = dataset.train.x, dataset.train.y
         task = infer_task(dataset, chosen.task)
+        demands_of(chosen.target).check(
+            str(chosen.target), "Choose another target", kind=dataset.kind, task=task
+        )
         labels = None if task == "regression" else fit_labels(y, x, task, chosen.padding)
         if task == "regression":
             outputs = as_targets(y).shape[1]

@@ -316,7 +316,7 @@ def test_regression_outputs_decode_to_values():
     "settings",
     [
         {"padding": "left"},
-        {"truncating": None},
+        {"truncating": "both"},
         {"timesteps": 0},
         {"timesteps": 2.5},
         {"timesteps": True},
