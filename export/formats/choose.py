@@ -110,7 +110,8 @@ def candidates(options: FileOptions, timesteps: int) -> list[Candidate]:
     for name, entry in known.items():
         most = entry.auto_timesteps
         problem = None
-        if automatic and name != preferred and most is not None and timesteps > most:
+        needed = name in (preferred, client.fallback)
+        if automatic and not needed and most is not None and timesteps > most:
             problem = f"not tried above {most} time steps; name it to have it"
         for fold in folds if problem is None and entry.folds else [False]:
             wanted = fold or not fold_embedding

@@ -146,7 +146,7 @@ def test_a_typing_error_is_answered_with_what_was_probably_meant(
         ("compare lstm lstm --data digits -o x", "once"),
         ("export x --format , -o x", "at least one format"),
         ("export x --samples-count 0 -o x", "at least 1"),
-        ("export x --target mediapipe --lowering loop -o x", "Choose among: 'unrolled', 'fused'"),
+        ("export x --target mediapipe --lowering loop -o x", "Choose among: 'fused', 'unrolled'"),
         ("export x --target micro --quantization dynamic -o x", "answers NaN without an error"),
         ("export x --size-limit 3XB -o x", "'--size-limit': Unknown unit: 'XB'"),
         ("export x --size-limit 0 -o x", "'--size-limit': A size is a number above 0"),

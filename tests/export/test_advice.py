@@ -268,7 +268,7 @@ def a_lowering_that_the_target_does_not_take() -> Case:
     model = recurrent()
     yield (
         {"model": model, "lowering": "loop", "target": "mediapipe"},
-        "Choose among: 'unrolled', 'fused', or leave the lowering out",
+        "Choose among: 'fused', 'unrolled', or leave the lowering out",
         [
             {"model": model, "lowering": "unrolled", "target": "mediapipe"},
             {"model": model, "lowering": "fused", "target": "mediapipe"},
