@@ -125,4 +125,6 @@ class SearchOptions(DataOptions):
 
     def identity(self) -> dict[str, Any]:
         """Returns what decides which trials a search makes and how they are compared."""
-        return {k: v for k, v in self.to_dict().items() if k not in (*self.RUNNING, "schema")}
+        # The target is one of the budget, which is kept beside these.
+        others = (*self.RUNNING, "schema", "target")
+        return {name: value for name, value in self.to_dict().items() if name not in others}

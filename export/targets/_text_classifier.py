@@ -22,6 +22,8 @@ from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
 PROVENANCE_FILE = "provenance.json"
 # The version of the schema that has all of the fields that are used.
 PARSER = "1.2.1"
+# Bytes of provenance and metadata, and of the archive around them, at most about.
+OTHERS = 4_000
 
 
 class TextClassifier(Target):
@@ -55,6 +57,11 @@ class TextClassifier(Target):
         """Adds metadata, vocabulary, labels and provenance; see `Target.finished`."""
         files = associated_files(preprocessor, about)
         return md.with_metadata(content, _metadata(preprocessor, about), files)
+
+    def attached(self, preprocessor: Preprocessor) -> int:
+        """Counts the vocabulary and the labels; see `Target.attached`."""
+        files = associated_files(preprocessor, About("", ""))
+        return sum(map(len, files.values())) + OTHERS
 
     def found(self, content: bytes) -> dict[str, Any] | None:
         """Reads the metadata that it would read; see `Target.found`."""

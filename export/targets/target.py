@@ -154,6 +154,10 @@ class Target:
         """
         return content
 
+    def attached(self, preprocessor: Preprocessor) -> int:
+        """Returns how many bytes `finished` adds, about, before there is a file."""
+        return 0
+
     def found(self, content: bytes) -> dict[str, Any] | None:
         """Returns what it finds in a file that is `finished`, JSON-able; None for nothing.
 

@@ -80,4 +80,5 @@ def command(
     ranked = sorted(
         rows, key=lambda row: row[key] if measure == "mean_absolute_error" else -row[key]
     )
-    out.next_command("export", str(Path(output) / ranked[0]["model"]), "-o", "BUNDLE")
+    client = ["--target", arguments["target"]] if arguments["target"] else []
+    out.next_command("export", str(Path(output) / ranked[0]["model"]), *client, "-o", "BUNDLE")

@@ -28,7 +28,7 @@ SHOWN = 10
 @click.command("search", short_help="Search models and hyperparameters with KerasTuner.")
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @source_options
-@options_of(DataOptions, without=("seed", "validation_split"))
+@options_of(DataOptions, without=("target", "seed", "validation_split"))
 @options_of(SearchOptions, only=("validation_split", "tuner", "max_trials"))
 @set_option
 @options_of(SearchOptions, only=("epochs", "batch_size", "patience", "learning_rate", "objective"))

@@ -55,7 +55,8 @@ def command(
     click.echo()
     out.metrics_table(metrics)
     click.echo(f"\nRun: {output}")
-    out.next_command("export", output, "-o", "BUNDLE")
+    client = ["--target", arguments["target"]] if arguments["target"] else []
+    out.next_command("export", output, *client, "-o", "BUNDLE")
 
 
 def _epochs(count: int) -> str:

@@ -47,6 +47,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         objective: What the oracle optimizes.
         request: What the search is asked to do.
         data: Name of a model -> key of its arrays.
+        attached: Name of a model -> bytes that the target adds to its file.
         directory: Where the search is; KerasTuner's state goes to `tuner/` in it, and is taken up
             again if there is one.
 
@@ -62,12 +63,14 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         objective: Objective,
         request: Request,
         data: Mapping[str, str],
+        attached: Mapping[str, int],
         directory: Path,
     ):
         self.hypermodel: Any
         self.objective = objective
         self.request = request
         self.data = data
+        self.attached = attached
         self.on_end: Callable[[str], None] = lambda _: None
         self.on_progress: Callable[[Mapping[str, str]], None] = lambda _: None
         # KerasTuner says on stdout that it reloads; stdout belongs to the result.
@@ -165,6 +168,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             data=self.data[builder.name],
             parent=values.get("tuner/trial_id"),
             device=self.request.budget.to_dict(),
+            attached=self.attached[builder.name],
             modules=self.request.modules,
             callbacks=self.request.callbacks,
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.data import Dataset
+from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.files import PathLike, explained
 from keras_rnn_zoo.options import takes
 from keras_rnn_zoo.tasks import get_task
@@ -67,7 +69,7 @@ def search(
         SearchError: Every trial failed, the state is damaged, or the search runs already.
         ZooError: Of the type that says what is wrong: name, config or data.
     """
-    chosen = SearchOptions.of(options)
+    chosen, budget = _for_one_client(options, budget)
     request = Request.of(models, chosen, budget, callbacks, command)
     directory = SearchDirectory(Path(output))
     settings = request.settings()
@@ -79,6 +81,25 @@ def search(
     directory.check_same(settings)
     _search(directory, request, settings, dataset, progress)
     return Search.load(directory.path)
+
+
+def _for_one_client(
+    given: Mapping[str, Any], budget: DeviceBudget | None
+) -> tuple[SearchOptions, DeviceBudget]:
+    """Returns options and budget that are for the same client, whichever of them names it.
+
+    Raises:
+        ConfigError: They name two.
+    """
+    asked = given.get("target")
+    if budget is None:
+        budget = DeviceBudget() if asked is None else DeviceBudget(target=asked)
+    if asked not in (None, budget.target):
+        raise ConfigError(
+            f"The target is said twice and differently: {asked!r} and, in the budget, "
+            f"{budget.target!r}. Say one."
+        )
+    return SearchOptions.of({**given, "target": budget.target}), budget
 
 
 def _search(
@@ -135,7 +156,9 @@ def _search(
     with explained(directory.path), directory.locked():
         directory.remove_partial_files()
         keys, arrays = arrays_of(prepared)
-        tuner = ZooTuner(oracle, hypermodel, objective, request, keys, directory.path)
+        client = TARGETS.get(request.budget.target)
+        attached = {name: client.attached(data.preprocessor) for name, data in prepared.items()}
+        tuner = ZooTuner(oracle, hypermodel, objective, request, keys, attached, directory.path)
         study = Study(directory, tuner, prepared, progress)
         study.publish()
         if directory.status == "unfinished":

@@ -40,6 +40,7 @@ class Job:
         data: Key of the arrays to train and validate on.
         parent: Id of the trial whose checkpoint it starts from, or None.
         device: What to measure, and the limits: see `budget.DeviceBudget.to_dict`.
+        attached: Bytes that the target adds to the file, such as the vocabulary.
         modules: Modules whose import registers the model, where the zoo does not.
         callbacks: `"module:function"` that returns further Keras callbacks, or None.
     """
@@ -57,6 +58,7 @@ class Job:
     data: str
     parent: str | None = None
     device: dict[str, Any] = field(default_factory=dict)
+    attached: int = 0
     modules: tuple[str, ...] = ()
     callbacks: str | None = None
 

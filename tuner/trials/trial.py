@@ -145,7 +145,8 @@ class Trial:
             samples=self.arrays["x_train"][:LATENCY_ROWS],
             limit_ms=budget.max_latency,
         )
-        self.found.update(bytes=measured.bytes, latency_ms=measured.latency_ms)
+        size = measured.bytes + self.job.attached
+        self.found.update(bytes=size, latency_ms=measured.latency_ms)
 
     def _figures(self) -> dict[str, Any]:
         return {
@@ -213,7 +214,7 @@ class Trial:
                 self.job.config["task"],
             )
             self.found["metrics"] |= {f"quantized_{name}": v for name, v in figures.items()}
-            self.found["bytes"] = path.stat().st_size
+            self.found["bytes"] = path.stat().st_size + self.job.attached
             if "latency_ms" not in self.found:
                 samples = as_samples(model, self.arrays["x_train"][:LATENCY_ROWS])
                 self.found["latency_ms"] = median_latency(path, samples, seconds=0.2)
