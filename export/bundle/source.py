@@ -97,9 +97,8 @@ class Source:
         """
         from keras_rnn_zoo.provenance import provenance
 
-        info, labels = self.info, ()
-        if self.preprocessor is not None:
-            labels = self.preprocessor.labels or ()
+        info = self.info
+        labels = (self.preprocessor.labels if self.preprocessor is not None else None) or ()
         kept = {name: info.get(name) for name in ("model", "config", "hyperparameters")}
         return About(
             name=str(info.get("model", self.path.stem)),

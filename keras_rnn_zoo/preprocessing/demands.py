@@ -50,17 +50,14 @@ class Demands:
         Raises:
             ConfigError: The message says what it takes, and why.
         """
-        allowed = {name: (value,) for name, value in self.settings.items()}
-        for name, values in (("kind", self.kinds), ("task", self.tasks)):
-            if values is not None:
-                allowed[name] = values
         for name, value in found.items():
-            if name not in allowed or value in allowed[name]:
-                continue
-            raise ConfigError(
-                f"The target '{target}' takes {name} {listed(allowed[name])}: "
-                f"{self.reasons[name]}. Received: {value!r}. {advice}."
-            )
+            free = {"kind": self.kinds, "task": self.tasks}
+            allowed = free[name] if name in free else (self.settings.get(name, value),)
+            if allowed is not None and value not in allowed:
+                raise ConfigError(
+                    f"The target '{target}' takes {name} {listed(map(str, allowed))}: "
+                    f"{self.reasons[name]}. Received: {value!r}. {advice}."
+                )
 
 
 NOTHING = Demands()

@@ -1,0 +1,89 @@
+"""Holds the files of a bundle for MediaPipe against MediaPipe itself, on raw texts.
+
+    keras-rnn-zoo train bilstm --data train.csv --target mediapipe -o run
+    keras-rnn-zoo export run --target mediapipe --format tflite -o bundle
+    python benchmarks/mediapipe.py bundle --data test.csv --clients clients
+
+`clients` is a folder with one folder a client (`tests/export/text_clients.py` says which). Each of
+its TextClassifiers answers the texts as they are, and has to give the label that `predict` gives,
+and scores within 1e-4 of its scores. Files that quantize activations may differ by as much as they
+do from the Keras model: other kernels round otherwise. Prints a line for each client and file;
+exits with 1 where something is wrong, or no client is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "export"))
+
+LIMIT = 1e-4
+# Modes that compute in float32.
+EXACT = ("none", "float16")
+
+
+def compared(ours: list[dict[str, Any]], theirs: list[dict[str, float]]) -> dict[str, Any]:
+    """Returns how many labels differ, and by how much scores do at most and where."""
+    off = [
+        max(abs(one["scores"][label] - other[label]) for label in one["scores"])
+        for one, other in zip(ours, theirs, strict=True)
+    ]
+    labels = [max(other, key=lambda label: other[label]) for other in theirs]
+    flips = sum(one["label"] != label for one, label in zip(ours, labels, strict=True))
+    return {"labels": flips, "scores": max(off), "worst": off.index(max(off)) + 1}
+
+
+def main() -> None:
+    """See the top."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle")
+    parser.add_argument("--data", required=True, help="a table with a column of texts")
+    parser.add_argument("--text-column", default="text")
+    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--clients", default=os.environ.get("KERAS_RNN_ZOO_CLIENTS"))
+    parser.add_argument("-o", "--output", help="a JSON file with the figures")
+    given = parser.parse_args()
+    if given.clients:
+        os.environ["KERAS_RNN_ZOO_CLIENTS"] = given.clients
+    from text_clients import Refused, installed
+
+    from keras_rnn_zoo import load
+    from keras_rnn_zoo.data import load_inputs
+
+    clients = installed()
+    if not clients:
+        sys.exit("No client is installed: name their folder with --clients.")
+    bundle = load(given.bundle)
+    texts = list(load_inputs(given.data, text_column=given.text_column))[: given.rows]
+    found: list[dict[str, Any]] = []
+    for mode, path in bundle.quantizations.items():
+        entry = next(one for one in bundle.report.files if one.file == path.name)
+        allowed = LIMIT
+        if mode not in EXACT:
+            allowed = max(LIMIT, entry.parity["max_abs_output"])
+        ours = bundle.predict(texts, quantization=mode)
+        for name, classify in clients.items():
+            start, row = time.perf_counter(), {"file": path.name, "client": name}
+            try:
+                row |= compared(ours, classify(path.absolute(), texts))
+                row["right"] = row["labels"] == 0 and row["scores"] <= allowed
+                says = "{labels} other labels, scores differ by {scores:.2g}".format_map(row)
+            except Refused as error:
+                row |= {"refused": str(error), "right": False}
+                says = f"refused: {error}"
+            took = time.perf_counter() - start
+            found.append(row)
+            print(f"{path.name} in {name}, {len(texts):,} texts: {says} ({took:.0f} s)", flush=True)
+    if given.output:
+        Path(given.output).write_text(json.dumps(found, indent=1))
+    sys.exit(not all(row["right"] for row in found))
+
+
+if __name__ == "__main__":
+    main()
