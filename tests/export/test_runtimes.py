@@ -118,6 +118,10 @@ def test_a_file_that_needs_a_newer_runtime_is_refused(bilstm, tmp_path):
         model, tmp_path / "m.tflite", samples=x, min_runtime="2.3", lowering="unrolled"
     )
     assert advised.min_runtime == "2.3"
+    # Where no lowering is named, that is what it does by itself.
+    alone = export_tflite(model, tmp_path / "m.tflite", samples=x, min_runtime="2.3")
+    assert alone.min_runtime == "2.3" and set(alone.lowering.values()) == {"unrolled"}
+    assert "loop (The file does not run on TensorFlow Lite 2.3" in alone.choice.reason
     # The other way out, as the message spells it.
     again = export_tflite(
         model, tmp_path / "m.tflite", samples=x, min_runtime=kept.min_runtime, lowering="loop"
