@@ -4,8 +4,8 @@
     keras-rnn-zoo export run --target mediapipe --format tflite -o bundle
     python benchmarks/mediapipe.py bundle --data test.csv --clients clients
 
-`clients` is a folder with one folder a client (`tests/export/text_clients.py` says which). Each of
-its TextClassifiers answers the texts as they are, and has to give the label that `predict` gives,
+`clients` is a folder with one folder a client (`keras-rnn-zoo clients` says which there are, and how
+to install them). Each TextClassifier answers the texts as they are, and has to give the label that `predict` gives,
 and scores within 1e-4 of its scores. Files that quantize activations may differ by as much as they
 do from the Keras model: other kernels round otherwise. Prints a line for each client and file;
 exits with 1 where something is wrong, or no client is there.
@@ -21,8 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "export"))
-
+NAMES = ("mediapipe", "mediapipe_js", "task_library")
 LIMIT = 1e-4
 # Modes that compute in float32.
 EXACT = ("none", "float16")
@@ -51,12 +50,12 @@ def main() -> None:
     given = parser.parse_args()
     if given.clients:
         os.environ["KERAS_RNN_ZOO_CLIENTS"] = given.clients
-    from text_clients import Refused, installed
-
     from keras_rnn_zoo import load
     from keras_rnn_zoo.data import load_inputs
+    from keras_rnn_zoo.export import CLIENTS
+    from keras_rnn_zoo.export.clients.client import ClientRefuses, installed
 
-    clients = installed()
+    clients = [(CLIENTS.get(name), one) for name in NAMES for one in installed(CLIENTS.get(name))]
     if not clients:
         sys.exit("No client is installed: name their folder with --clients.")
     bundle = load(given.bundle)
@@ -68,18 +67,21 @@ def main() -> None:
         if mode not in EXACT:
             allowed = max(LIMIT, entry.parity["max_abs_output"])
         ours = bundle.predict(texts, quantization=mode)
-        for name, classify in clients.items():
-            start, row = time.perf_counter(), {"file": path.name, "client": name}
+        for client, place in clients:
+            start, row = time.perf_counter(), {"file": path.name, "client": place.version}
             try:
-                row |= compared(ours, classify(path.absolute(), texts))
+                row |= compared(ours, client.classify(place, path.read_bytes(), texts))
                 row["right"] = row["labels"] == 0 and row["scores"] <= allowed
                 says = "{labels} other labels, scores differ by {scores:.2g}".format_map(row)
-            except Refused as error:
+            except ClientRefuses as error:
                 row |= {"refused": str(error), "right": False}
                 says = f"refused: {error}"
             took = time.perf_counter() - start
             found.append(row)
-            print(f"{path.name} in {name}, {len(texts):,} texts: {says} ({took:.0f} s)", flush=True)
+            print(
+                f"{path.name} in {place.version}, {len(texts):,} texts: {says} ({took:.0f} s)",
+                flush=True,
+            )
     if given.output:
         Path(given.output).write_text(json.dumps(found, indent=1))
     sys.exit(not all(row["right"] for row in found))

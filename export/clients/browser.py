@@ -97,16 +97,10 @@ class BrowserClient(Client):
         files = {
             "/job.json": json.dumps(self.job(asked)).encode(),
             "/model.tflite": asked.file.read_bytes(),
-            "/page.html": self._page(),
-            "/client.js": (SCRIPTS / f"{self.script}.js").read_bytes(),
         }
         for number, values in enumerate(asked.x):
             files[f"/x_{number}"] = np.ascontiguousarray(values).tobytes()
-        with _served(files, installed.place) as (port, posted, received):
-            said = _visit(f"http://127.0.0.1:{port}/page.html", posted)
-        if "refused" in said:
-            words = " ".join(str(said["refused"]).split())[:400]
-            raise ClientRefuses(f"is refused: {words.rstrip('.')}")
+        said, received = self.visited(installed, files)
         y = [
             np.frombuffer(received[f"/y_{number}"], one.dtype).reshape(
                 len(asked.order), *(size or -1 for size in one.shape)
@@ -114,6 +108,32 @@ class BrowserClient(Client):
             for number, one in enumerate(asked.outputs)
         ]
         return Ran(y, figures=said.get("figures", {}))
+
+    def visited(
+        self, installed: Installed, files: Mapping[str, bytes]
+    ) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Runs the script in a page.
+
+        Args:
+            installed: Where the package is.
+            files: Path -> what the page finds there, beside itself and the package.
+
+        Returns:
+            What it says at the end, and path -> what it posts before.
+
+        Raises:
+            ClientRefuses: It says that it refuses, or does not come to an end.
+        """
+        page = {
+            "/page.html": self._page(),
+            "/client.js": (SCRIPTS / f"{self.script}.js").read_bytes(),
+        }
+        with _served({**files, **page}, installed.place) as (port, posted, received):
+            said = _visit(f"http://127.0.0.1:{port}/page.html", posted)
+        if "refused" in said:
+            words = " ".join(str(said["refused"]).split())[:400]
+            raise ClientRefuses(f"is refused: {words.rstrip('.')}")
+        return said, received
 
     def _page(self) -> bytes:
         imports = {name: f"/node_modules/{path}" for name, path in self.imports.items()}

@@ -25,7 +25,7 @@ import numpy as np
 from keras_rnn_zoo.errors import RunError
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite.contents import FileInfo
-from keras_rnn_zoo.export.tflite.interpreter import TensorInfo
+from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo
 from keras_rnn_zoo.registry import Registry, extends, is_line
 
 VARIABLE = "KERAS_RNN_ZOO_CLIENTS"
@@ -116,6 +116,14 @@ class Client(ABC):
             What a sentence that begins with the file's name goes on with.
         """
         return TARGETS.get(self.target).refuses(info)
+
+    def askable(self, x: Arrays) -> np.ndarray | None:
+        """Returns which samples it can be asked, bool `[samples]`; None for all.
+
+        Args:
+            x: Input name -> encoded samples.
+        """
+        return None
 
     @abstractmethod
     def run(self, installed: Installed, asked: Invokes) -> Ran:

@@ -138,6 +138,9 @@ def prove(
     reason = _refused_up_front(client, place, info, inputs, mode)
     if reason is not None:
         return outcome(NOT_FOR_IT, reason)
+    rows = client.askable(reference.x)
+    if rows is not None and not rows.all():
+        reference = reference.only(rows)
     batches = _batches(inputs, reference)
     count = len(batches[0])
     generator = np.random.default_rng(0)

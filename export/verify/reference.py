@@ -130,6 +130,28 @@ class Reference:
             },
         )
 
+    def only(self, rows: np.ndarray) -> Reference:
+        """Returns the same with some of the samples.
+
+        Args:
+            rows: bool `[samples]`.
+        """
+
+        def chosen(arrays: Arrays) -> Arrays:
+            return {name: values[rows] for name, values in arrays.items()}
+
+        return replace(
+            self,
+            x=chosen(self.x),
+            answers=chosen(self.answers),
+            logits=chosen(self.logits),
+            given=int(rows[: self.given].sum()),
+            disturbed={
+                mode: tuple(chosen(answers) for answers in every)
+                for mode, every in self.disturbed.items()
+            },
+        )
+
     def save(self, path: PathLike) -> None:
         """Writes the reference as an .npz file without pickles."""
         spec = {
