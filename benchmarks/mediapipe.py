@@ -4,11 +4,11 @@
     keras-rnn-zoo export run --target mediapipe --format tflite -o bundle
     python benchmarks/mediapipe.py bundle --data test.csv --clients clients
 
-`clients` is a folder with one folder a client (`keras-rnn-zoo clients` says which there are, and how
-to install them). Each TextClassifier answers the texts as they are, and has to give the label that `predict` gives,
-and scores within 1e-4 of its scores. Files that quantize activations may differ by as much as they
-do from the Keras model: other kernels round otherwise. Prints a line for each client and file;
-exits with 1 where something is wrong, or no client is there.
+`clients` is a folder with one folder a client (`keras-rnn-zoo clients` says which there are, and
+how to install them). Each classifier of texts answers them as they are, and has to give the label
+that `predict` gives, and scores within 1e-4 of its scores. Files that quantize activations may
+differ by as much as they do from the Keras model: other kernels round otherwise. Prints a line for
+each client and file; exits with 1 where something is wrong, or no client is there.
 """
 
 from __future__ import annotations
