@@ -112,6 +112,7 @@ def test_the_module_runs_like_the_script():
         ("export x --format savedmodel -o x", "'saved_model'"),
         ("export x --lowering lop -o x", "'loop'"),
         ("export x --target mediapip -o x", "'mediapipe'"),
+        ("train lstm --data digits --target mediapip -o x", "'mediapipe'"),
         ("models ltsm", "'lstm'"),
     ],
 )
@@ -142,6 +143,11 @@ def test_a_typing_error_is_answered_with_what_was_probably_meant(
         ("train lstm --data digits --learning-rate nan -o x", "above 0"),
         ("train lstm --data digits --learning-rate -1 -o x", "above 0"),
         ("train lstm --data digits --validation-split 1 -o x", "below 1"),
+        ("train lstm --data digits --target mediapipe -o x", "takes kind 'text': an app hands it"),
+        (
+            "train lstm --data digits --target mediapipe --truncating pre -o x",
+            "keeps the beginning of long texts. Received: 'pre'. Leave truncating out",
+        ),
         ("train lstm gru --data digits -o x", "unexpected extra argument"),
         ("compare lstm lstm --data digits -o x", "once"),
         ("export x --format , -o x", "at least one format"),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from keras_rnn_zoo.data import Dataset, Split, load_data
-from keras_rnn_zoo.errors import ConfigError, DataError, RunError
+from keras_rnn_zoo.errors import ConfigError, DataError, RunError, UnknownNameError
+from keras_rnn_zoo.preprocessing.options import EncodingOptions
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
 
@@ -370,3 +371,20 @@ def test_a_damaged_description_is_refused(texts, tmp_path):
         Preprocessor.from_dict(values, tmp_path)
     with pytest.raises(RunError, match="damaged"):
         Preprocessor.from_dict({"kind": "text"}, tmp_path)
+
+
+# ---------------------------------------------------------------------------- asked for by clients
+
+
+def test_settings_that_nobody_chose_are_those_that_the_target_asks_for():
+    usual = EncodingOptions()
+    assert (usual.padding, usual.truncating, usual.tokenizer) == ("post", "pre", "words")
+    assert EncodingOptions(target="litert") == usual.replace(target="litert")
+    asked = EncodingOptions(target="mediapipe")
+    assert (asked.padding, asked.truncating, asked.tokenizer) == ("post", "post", "cased_words")
+    assert EncodingOptions.from_dict(asked.to_dict()) == asked
+    assert EncodingOptions(target="mediapipe", truncating="post") == asked
+    with pytest.raises(ConfigError, match=r"takes truncating 'post'.*Received: 'pre'\. Leave"):
+        EncodingOptions(target="mediapipe", truncating="pre")
+    with pytest.raises(UnknownNameError, match="Did you mean 'mediapipe'"):
+        EncodingOptions(target="media_pipe")
