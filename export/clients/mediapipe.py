@@ -10,14 +10,14 @@ from typing import ClassVar
 import numpy as np
 
 from keras_rnn_zoo.export.clients.client import Installed, register_client, run_command
-from keras_rnn_zoo.export.clients.python import SCRIPTS, PythonClient
+from keras_rnn_zoo.export.clients.python import PythonClient
 from keras_rnn_zoo.export.clients.texts import TextClient
 
 
 class PythonTextClient(TextClient, PythonClient):
     """A package of Python that classifies texts."""
 
-    script: ClassVar[str] = "text_classifier"
+    script: ClassVar[str] = "_text_classifier_process"
 
     def scores(
         self, installed: Installed, content: bytes, texts: Sequence[str]
@@ -27,7 +27,7 @@ class PythonTextClient(TextClient, PythonClient):
             file = Path(scratch) / "model.tflite"
             file.write_bytes(content)
             job = {"file": str(file), "interface": self.interface, "texts": list(texts)}
-            command = [installed.place, SCRIPTS / f"{self.script}.py"]
+            command = [installed.place, Path(__file__).parent / f"{self.script}.py"]
             said, (scores,) = run_command(command, job, ())
         return scores, said["labels"]
 

@@ -108,8 +108,7 @@ def _spellings(vocabulary: str) -> dict[int, list[str]]:
     missing = "0"
     while missing in words:
         missing += "0"
-    for number, every in found.items():
-        if every[0] in (PAD, UNKNOWN):
-            # What stands for a token that is not listed is not written itself.
-            found[number] = [missing]
-    return found
+    # What stands for a word that is not listed is not written itself.
+    return {
+        one: [missing] if every[0] in (PAD, UNKNOWN) else every for one, every in found.items()
+    }
