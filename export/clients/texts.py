@@ -109,6 +109,4 @@ def _spellings(vocabulary: str) -> dict[int, list[str]]:
     while missing in words:
         missing += "0"
     # What stands for a word that is not listed is not written itself.
-    return {
-        one: [missing] if every[0] in (PAD, UNKNOWN) else every for one, every in found.items()
-    }
+    return {one: [missing] if every[0] in (PAD, UNKNOWN) else every for one, every in found.items()}
