@@ -44,6 +44,7 @@ ROOMS = [
     "keras_rnn_zoo.export.convert",
     "keras_rnn_zoo.export.diagnose",
     "keras_rnn_zoo.export.formats",
+    "keras_rnn_zoo.export.app",
     "keras_rnn_zoo.export.bundle",
     "keras_rnn_zoo.tuner",
     "keras_rnn_zoo.tuner.trials",

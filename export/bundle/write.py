@@ -6,6 +6,7 @@ saved_model/                              the same for TensorFlow
 vocab.txt, labels.txt                     for the inputs and the answers
 report.json, report.html                  what each file holds and how it compares with Keras
 reference.npz                             samples with Keras' answers, to verify again anywhere
+golden.json                               a few raw inputs with each file's answers, for unit tests
 ```
 
 A bundle predicts, verifies and benchmarks without TensorFlow (its SavedModel aside).
@@ -30,6 +31,7 @@ from keras_rnn_zoo.errors import (
     ZooError,
     listed,
 )
+from keras_rnn_zoo.export.app.golden import golden_vectors, write_golden
 from keras_rnn_zoo.export.bundle.bundle import Bundle
 from keras_rnn_zoo.export.bundle.page import PAGE_FILE, page
 from keras_rnn_zoo.export.bundle.records import REFERENCE_FILE, FileRecord
@@ -139,6 +141,14 @@ def export_bundle(
         )
         entries = _write_parts(directory, job)
         report = report_of(opened, check, labelled, entries, job, command)
+        golden = golden_vectors(
+            report.model["name"],
+            opened.preprocessor,
+            entries,
+            {name: values[: references[0].given] for name, values in references[0].x.items()},
+            directory,
+        )
+        write_golden(directory, golden)
         report = replace(
             report,
             references=names,
