@@ -5,11 +5,12 @@
 - `format`: 1; other keys may be added under the same number.
 - `model`, `task`, `labels`: as in report.json; null for a bare `.keras` file.
 - `samples`: for each, the raw input (`text`, `tokens` or `features`; neither for a bare `.keras`
-  file), and `inputs`: name of the file's input -> what goes into it, without the batch axis. A text
-  has its `tokens`, too: the ids before they are cut and padded.
-- `files`: for each .tflite file its `file`, `quantization`, `tolerance` and `answers`, one a sample:
-  `answer` as `predict` gives it, and `outputs`: name -> real values, without the batch axis. Numbers
-  of `answer` and `outputs` may differ by `tolerance`, and so may labels whose scores are that close.
+  file), and `inputs`: name of the file's input -> what goes into it, without the batch axis. A
+  text has its `tokens`, too: the ids before they are cut and padded.
+- `files`: for each .tflite file its `file`, `quantization`, `tolerance` and `answers`, one a
+  sample: `answer` as `predict` gives it, and `outputs`: name -> real values, without the batch
+  axis. Numbers of `answer` and `outputs` may differ by `tolerance`, and so may labels whose scores
+  are that close.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ saved_model/                              the same for TensorFlow
 vocab.txt, labels.txt                     for the inputs and the answers
 report.json, report.html                  what each file holds and how it compares with Keras
 reference.npz                             samples with Keras' answers, to verify again anywhere
+app/                                      code that runs them, in several languages
 golden.json                               a few raw inputs with each file's answers, for unit tests
 ```
 
@@ -32,6 +33,8 @@ from keras_rnn_zoo.errors import (
     listed,
 )
 from keras_rnn_zoo.export.app.golden import golden_vectors, write_golden
+from keras_rnn_zoo.export.app.write import write_app
+from keras_rnn_zoo.export.bundle.app import app_of
 from keras_rnn_zoo.export.bundle.bundle import Bundle
 from keras_rnn_zoo.export.bundle.page import PAGE_FILE, page
 from keras_rnn_zoo.export.bundle.records import REFERENCE_FILE, FileRecord
@@ -158,6 +161,7 @@ def export_bundle(
         )
         files.write_json(directory / BUNDLE_FILE, report.to_dict())
         files.write_text(directory / PAGE_FILE, page(report))
+        write_app(directory, app_of(report, opened.preprocessor, golden, directory))
     say(report.verdict["text"])
     return Bundle.load(output)
 
