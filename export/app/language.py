@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.export.app.app import ARRAYS, App, File
+from keras_rnn_zoo.pages import fill
 from keras_rnn_zoo.registry import Registry, extends, is_line
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -83,28 +83,6 @@ def register_language(name: str) -> Callable[[type[Language]], type[Language]]:
     return LANGUAGES.decorator(name)
 
 
-@cache
-def _environment() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {
-        "json": literal,
-        "kotlin": kotlin_literal,
-        "python": python_literal,
-        "swift": swift_literal,
-        "cpp": cpp_literal,
-        "cfloat": c_float,
-    }
-    return environment
-
-
 def rendered(template: str, app: App, **values: Any) -> str:
     """Returns code: a template filled in.
 
@@ -114,26 +92,23 @@ def rendered(template: str, app: App, **values: Any) -> str:
         **values: What else the template takes.
     """
     known = app.preprocessor
-    # The code says all that it needs: no value of a report is written outside of a literal.
-    text: str = (
-        _environment()
-        .get_template(template)
-        .render(
-            app=app,
-            title=app.title,
-            kind=app.kind,
-            takes=takes(app),
-            arrays=app.kind == ARRAYS,
-            task=known.task if known else None,
-            labels=list(known.labels) if known and known.labels else None,
-            preprocessor=known,
-            file=app.files[0],
-            input=app.files[0].inputs[0],
-            output=app.files[0].outputs[0],
-            **values,
-        )
+    # No value of a report is written outside of a literal.
+    return fill(
+        TEMPLATES / template,
+        FILTERS,
+        app=app,
+        title=app.title,
+        kind=app.kind,
+        takes=takes(app),
+        arrays=app.kind == ARRAYS,
+        task=known.task if known else None,
+        labels=list(known.labels) if known and known.labels else None,
+        preprocessor=known,
+        file=app.files[0],
+        input=app.files[0].inputs[0],
+        output=app.files[0].outputs[0],
+        **values,
     )
-    return text.rstrip("\n") + "\n"
 
 
 def takes(app: App) -> str:
@@ -194,3 +169,13 @@ def c_float(value: float) -> str:
     """Returns a number as a `float` of C, C++ and Kotlin."""
     text = repr(float(value))
     return (text if any(c in text for c in ".en") else f"{text}.0") + "f"
+
+
+FILTERS: dict[str, Callable[[Any], str]] = {
+    "json": literal,
+    "python": python_literal,
+    "kotlin": kotlin_literal,
+    "swift": swift_literal,
+    "cpp": cpp_literal,
+    "cfloat": c_float,
+}

@@ -6,6 +6,7 @@ saved_model/                              the same for TensorFlow
 vocab.txt, labels.txt                     for the inputs and the answers
 report.json, report.html                  what each file holds and how it compares with Keras
 reference.npz                             samples with Keras' answers, to verify again anywhere
+MODEL_CARD.md                             data, metrics beside baselines, limits, provenance
 app/                                      code that runs them, in several languages
 golden.json                               a few raw inputs with each file's answers, for unit tests
 ```
@@ -36,6 +37,7 @@ from keras_rnn_zoo.export.app.golden import golden_vectors, write_golden
 from keras_rnn_zoo.export.app.write import write_app
 from keras_rnn_zoo.export.bundle.app import app_of
 from keras_rnn_zoo.export.bundle.bundle import Bundle
+from keras_rnn_zoo.export.bundle.card import CARD_FILE, card
 from keras_rnn_zoo.export.bundle.page import PAGE_FILE, page
 from keras_rnn_zoo.export.bundle.records import REFERENCE_FILE, FileRecord
 from keras_rnn_zoo.export.bundle.report import report_of
@@ -161,6 +163,7 @@ def export_bundle(
         )
         files.write_json(directory / BUNDLE_FILE, report.to_dict())
         files.write_text(directory / PAGE_FILE, page(report))
+        files.write_text(directory / CARD_FILE, card(report))
         write_app(directory, app_of(report, opened.preprocessor, golden, directory))
     say(report.verdict["text"])
     return Bundle.load(output)
