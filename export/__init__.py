@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.bundle.records import BundleReport as BundleReport
     from keras_rnn_zoo.export.bundle.records import FileRecord as FileRecord
     from keras_rnn_zoo.export.bundle.write import export_bundle as export_bundle
+    from keras_rnn_zoo.export.clients import CLIENTS as CLIENTS
+    from keras_rnn_zoo.export.clients import Client as Client
+    from keras_rnn_zoo.export.clients import register_client as register_client
     from keras_rnn_zoo.export.formats import FORMATS as FORMATS
     from keras_rnn_zoo.export.formats import Format as Format
     from keras_rnn_zoo.export.formats import export as export
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "Bundle": "bundle.bundle",
     "BundleReport": "bundle.records",
+    "CLIENTS": "clients",
+    "Client": "clients",
     "FORMATS": "formats",
     "FileRecord": "bundle.records",
     "Format": "formats",
@@ -63,6 +68,7 @@ _EXPORTS = {
     "export_saved_model": "formats.saved_model",
     "export_tflite": "formats.tflite",
     "plan": "formats.tflite",
+    "register_client": "clients",
     "register_format": "formats",
     "register_lowering": "lowering",
     "register_quantization": "quantization",

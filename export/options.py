@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.export.clients.prove import chosen
 from keras_rnn_zoo.export.formats.format import FORMATS
 from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.lowering import LOWERINGS
@@ -57,6 +58,14 @@ def _timesteps(name: str, value: Any) -> Any:
 
 def _runtime(name: str, value: Any) -> str:
     return runtime_text(parse_runtime(value))
+
+
+def _clients(name: str, value: Any) -> tuple[str, ...]:
+    given = (value,) if isinstance(value, str) else tuple(value)
+    if not given:
+        raise ConfigError("Name at least one client, or 'all'. Received: none")
+    chosen(given)
+    return given
 
 
 def _tolerance(name: str, value: Any) -> Tolerance:
@@ -169,6 +178,14 @@ class VerifyOptions(ColumnOptions):
         shown_default="that of what the file holds",
     )
     samples_count: int = option(128, "How many rows to compare on, at most.", whole(least=1))
+    clients: tuple[str, ...] | None = option(
+        None,
+        "Run the files in other clients, too, each in a process of its own: names that the command "
+        "'clients' lists, or 'all' for those that are installed.",
+        optional(_clients),
+        metavar="NAMES",
+        shown_default="none but the interpreter here",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,6 +102,10 @@ class MissingExtraError(ZooError, ImportError):
         )
 
 
+class MissingClientError(ZooError, ImportError):
+    """A program that runs files is needed and not installed; the message says how to get it."""
+
+
 def nearest(received: object, allowed: Iterable[str]) -> str:
     """Returns `" Did you mean 'x'?"` for the closest allowed name, or an empty string."""
     matches = difflib.get_close_matches(str(received), list(allowed), n=1, cutoff=0.5)

@@ -39,6 +39,7 @@ ROOMS = [
     "keras_rnn_zoo.export.verify",
     "keras_rnn_zoo.export.quantization",
     "keras_rnn_zoo.export.targets",
+    "keras_rnn_zoo.export.clients",
     "keras_rnn_zoo.export.formats.format",
     "keras_rnn_zoo.export.options",
     "keras_rnn_zoo.export.convert",

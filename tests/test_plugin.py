@@ -16,14 +16,15 @@ ANNOUNCED = """
 from keras_rnn_zoo import list_models
 from keras_rnn_zoo.cli._group import cli
 from keras_rnn_zoo.data import DATASETS
-from keras_rnn_zoo.export import FORMATS, LOWERINGS, QUANTIZATIONS, TARGETS
+from keras_rnn_zoo.export import CLIENTS, FORMATS, LOWERINGS, QUANTIZATIONS, TARGETS
 from keras_rnn_zoo.preprocessing.tokenizers import TOKENIZERS
 from keras_rnn_zoo.tuner import ENGINES, TUNERS
 
 assert "conv_gru" in list_models()
 assert "json_lines" in DATASETS and "graphemes" in TOKENIZERS
 assert "stepwise" in LOWERINGS and "compressible" in QUANTIZATIONS
-assert "my_app" in TARGETS and "keras_archive" in FORMATS
+assert "my_app" in TARGETS and "reference_kernels" in CLIENTS
+assert "keras_archive" in FORMATS
 assert "defaults" in TUNERS and "inline" in ENGINES
 assert "layers" in cli.list_commands(None)
 """
@@ -72,4 +73,4 @@ def test_what_takes_no_conversion_passes_its_conformance_suite(installed):
 @pytest.mark.slow
 def test_everything_passes_its_conformance_suite(installed):
     result = conformance(installed)
-    assert result.returncode == 0 and "10 passed" in result.stdout, result.stdout
+    assert result.returncode == 0 and "11 passed" in result.stdout, result.stdout

@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_rnn_zoo.errors import DataError, ExportError, RunError, nearest
+from keras_rnn_zoo.export.clients import prove as clients
+from keras_rnn_zoo.export.clients.prove import ClientRecord, in_clients, told
 from keras_rnn_zoo.export.options import VerifyOptions
+from keras_rnn_zoo.export.progress import teller
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite.file import read as read_file
 from keras_rnn_zoo.export.tflite.isolated import Isolated
@@ -42,8 +45,9 @@ def verify_file(path: PathLike, model: Any, data: Any = None, **options: Any) ->
             the rows that a run keeps; for a model without any, random inputs.
 
     Returns:
-        `passed`, `text` (one line), `quantization`, `random` (there were no real rows) and `files`:
-        one entry with `file`, `passed`, `problem` (None or one line) and `parity`.
+        `passed`, `text`, `quantization`, `random` (there were no real rows), `files`: one entry
+        with `file`, `passed`, `problem` (None or one line) and `parity`; and `clients`: for each
+        client what `ClientRecord` holds.
 
     Raises:
         RunError: There is no such file or model.
@@ -57,7 +61,7 @@ def verify_file(path: PathLike, model: Any, data: Any = None, **options: Any) ->
     path = _tflite(path)
     mode = QUANTIZATIONS.get(chosen.quantization) if chosen.quantization is not None else None
     source, model = _open_model(model)
-    parity, problem, told, random = None, None, "", False
+    found = _Compared()
     try:
         info = contents.inspect(path)
         with Isolated() as process:
@@ -66,31 +70,50 @@ def verify_file(path: PathLike, model: Any, data: Any = None, **options: Any) ->
             ends = [*tensors["inputs"], *tensors["outputs"]]
             mode = QUANTIZATIONS.get(held_quantization(info, ends))
     except (ExportError, RunError) as error:
-        problem = str(error)
+        found.problem = str(error)
     else:
         if isinstance(data, str | os.PathLike):
             # What cannot be read is said before the model is loaded.
             data = read_representative(source, data, chosen.text_column, chosen.label_column)
         if model is None:
             model = source.load_model()
-        parity, problem, told, random = _compare(
-            path, source, model, data, mode, tensors, chosen.samples_count
-        )
-    count = parity["samples"] if parity else 0
+        _compare(path, source, model, data, mode, tensors, chosen, found)
+    count = found.parity["samples"] if found.parity else 0
     judged = f"judged as '{mode.name}'" if mode is not None else ""
-    text = problem or (
-        f"{path} answers what the Keras model answers, on {count} samples ({judged}).{told}"
-        + (" They are random: give rows like those that it will meet." if random else "")
+    text = found.problem or (
+        f"{path} answers what the Keras model answers, on {count} samples ({judged}).{found.names}"
+        + (" They are random: give rows like those that it will meet." if found.random else "")
+        + (f" {told(found.records, str(path))}" if chosen.clients else "")
     )
+    passed = found.problem is None
+    entry = {"passed": passed, "problem": found.problem, "parity": found.parity}
     return {
-        "passed": problem is None,
+        "passed": passed and all(record.passed for record in found.records),
         "text": text,
         "quantization": mode.name if mode is not None else None,
-        "random": random,
-        "files": [
-            {"file": path.name, "passed": problem is None, "problem": problem, "parity": parity}
-        ],
+        "random": found.random,
+        "files": [{"file": path.name, **entry}],
+        "clients": [record.to_dict() for record in found.records],
     }
+
+
+@dataclass
+class _Compared:
+    """How a file compares: with the Keras model, and in other clients.
+
+    Attributes:
+        parity: What `Parity.to_dict` returns; None where something is wrong.
+        problem: What is.
+        names: Says which of the file's names are which of the model's, where they differ.
+        random: There were no real rows.
+        records: What came of the file in other clients.
+    """
+
+    parity: dict[str, Any] | None = None
+    problem: str | None = None
+    names: str = ""
+    random: bool = False
+    records: Sequence[ClientRecord] = ()
 
 
 def _compare(
@@ -100,9 +123,10 @@ def _compare(
     data: Any,
     mode: Quantization,
     tensors: Mapping[str, list[dict[str, Any]]],
-    samples_count: int,
-) -> tuple[dict[str, Any] | None, str | None, str, bool]:
-    """Returns how the file compares, what is wrong, whose names it has, and if rows are random."""
+    options: VerifyOptions,
+    found: _Compared,
+) -> None:
+    """Notes how the file compares."""
     from keras_rnn_zoo.data import Dataset
     from keras_rnn_zoo.export.bundle.rows import RANDOM, Rows, choose_rows
     from keras_rnn_zoo.export.bundle.scoring import label_rows
@@ -134,27 +158,30 @@ def _compare(
                     "line --data)."
                 )
             _, rows = choose_rows(source, model, None, data, None, sizes)
-        reference = reference_of(
-            model, as_samples(model, rows.x, limit=samples_count), roundings=roundings([mode])
-        )
-        reference.renamed(takes, answers).save(place)
+        samples = as_samples(model, rows.x, limit=options.samples_count)
+        reference = reference_of(model, samples, roundings=roundings([mode]))
+        reference = reference.renamed(takes, answers)
+        reference.save(place)
         labelled = label_rows(model, rows, infer_task(source, model))
-        parity, problem = None, None
         try:
-            parity = compare_isolated(path, place, mode)
+            found.parity = compare_isolated(path, place, mode)
             if labelled is not None:
                 with Isolated() as process:
                     (answered,) = process.answer(path, {inputs[0]: labelled.x})
                 scored = labelled.compare(next(iter(answered.values())))
                 check_losses(path.name, scored["losses"], mode.tolerance)
         except (ExportError, RunError) as error:
-            problem = str(error)
-    told = "".join(
+            found.problem = str(error)
+        else:
+            found.records = in_clients(
+                path, reference, mode, clients.chosen(options.clients or ()), teller(True)
+            )
+    found.random = rows.origin == RANDOM
+    found.names = "".join(
         f" Its {kind} '{own}' is the model's '{name}'."
         for kind, names in (("input", takes), ("output", answers))
         for name, own in names.items()
     )
-    return parity, problem, told, rows.origin == RANDOM
 
 
 def _paired(names: list[str], found: list[str]) -> dict[str, str]:

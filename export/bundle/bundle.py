@@ -159,9 +159,11 @@ class Bundle:
             for row in zip(*rows.values(), strict=True)
         ]
 
-    def verify(self, *, progress: bool | Progress = False) -> dict[str, Any]:
+    def verify(
+        self, *, clients: Sequence[str] = (), progress: bool | Progress = False
+    ) -> dict[str, Any]:
         """Checks the bundle again, from its own files alone; see `verify_bundle`."""
-        return check.verify(self, teller(progress))
+        return check.verify(self, teller(progress), clients)
 
     def benchmark(
         self, quantization: Sequence[str] | None = None, **options: Any
@@ -304,7 +306,9 @@ def _check_proof(report: dict[str, Any]) -> None:
             raise ValueError(f"twice the same {key}")
 
 
-def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) -> dict[str, Any]:
+def verify_bundle(
+    path: files.PathLike, *, clients: Sequence[str] = (), progress: bool | Progress = False
+) -> dict[str, Any]:
     """Checks a bundle again, from its own files alone.
 
     Every file is compared with its SHA-256; each .tflite goes through the op check and is compared
@@ -313,17 +317,19 @@ def verify_bundle(path: files.PathLike, *, progress: bool | Progress = False) ->
 
     Args:
         path: The bundle.
+        clients: Other clients to run the .tflite files in: names of `CLIENTS`, or `"all"` for
+            those that are installed.
         progress: Print a line a file to stderr, or call this with it.
 
     Returns:
-        `passed`, `text` (one line) and `files`: for each export its `file`, `passed`, `problem`
-        (None or one line) and `parity`; for each damaged or missing file that is none of them
-        `file`, `passed` and `problem`.
+        `passed`, `text`, `files`: for each export its `file`, `passed`, `problem` (None or one
+        line) and `parity`; for each damaged or missing file that is none of them `file`, `passed`
+        and `problem`; and `clients`: for each client and file what `ClientRecord` holds.
 
     Raises:
         RunError: `path` is no bundle, or its report or reference is damaged.
     """
-    return Bundle.load(path).verify(progress=progress)
+    return Bundle.load(path).verify(clients=clients, progress=progress)
 
 
 def benchmark_bundle(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from keras_rnn_zoo.errors import (
 )
 from keras_rnn_zoo.export.bundle.any_file import compare_isolated
 from keras_rnn_zoo.export.bundle.records import REFERENCE_FILE, BundleReport, FileRecord
+from keras_rnn_zoo.export.clients.prove import chosen, in_clients, told
 from keras_rnn_zoo.export.progress import Progress
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
@@ -34,8 +36,9 @@ def samples_of(path: Path) -> Arrays:
     return {name: values[: reference.given] for name, values in reference.x.items()}
 
 
-def verify(bundle: Written, say: Progress) -> dict[str, Any]:
+def verify(bundle: Written, say: Progress, clients: Sequence[str] = ()) -> dict[str, Any]:
     """Does what `verify_bundle` says."""
+    asked = chosen(clients)
     damaged: dict[str, str] = {}
     for name, digest in bundle.report.sha256.items():
         file = bundle.path / name
@@ -67,6 +70,14 @@ def verify(bundle: Written, say: Progress) -> dict[str, Any]:
         for name, problem in damaged.items()
     ]
     failed = [item for item in checked if not item["passed"]]
+    records = [
+        record
+        for entry, item in zip(bundle.report.files, checked, strict=False)
+        if entry.format == "tflite" and item["passed"]
+        for record in in_clients(
+            bundle.path / entry.file, reference, QUANTIZATIONS.get(entry.quantization), asked, say
+        )
+    ]
     count = len(checked)
     intact = f"All {count} exports of {bundle.path} are unchanged and answer"
     if count == 1:
@@ -79,7 +90,14 @@ def verify(bundle: Written, say: Progress) -> dict[str, Any]:
         else f"{intact} what the Keras model answers, on "
         f"{len(next(iter(reference.x.values())))} samples."
     )
-    return {"passed": not failed, "text": text, "files": checked}
+    if asked and not failed:
+        text = f"{text} {told(records, str(bundle.path))}"
+    return {
+        "passed": not failed and all(record.passed for record in records),
+        "text": text,
+        "files": checked,
+        "clients": [record.to_dict() for record in records],
+    }
 
 
 def _resizable(entry: FileRecord) -> bool:

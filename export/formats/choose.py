@@ -76,7 +76,7 @@ def candidates(options: FileOptions, timesteps: int) -> list[Candidate]:
 
     Args:
         options: `lowering` is a name, `"auto"`, or several names to choose among; None for the one
-            that the target prefers. `fold_embedding` True has files that do not fold to compare
+            that the target prefers, or the first that `min_runtime` runs. `fold_embedding` True has files that do not fold to compare
             with; None tries both where there is a choice of lowerings.
         timesteps: Number of time steps of the model.
 
@@ -89,6 +89,9 @@ def candidates(options: FileOptions, timesteps: int) -> list[Candidate]:
     automatic = options.lowering == AUTO
     if automatic:
         # What lets an app size its inputs is another kind of file.
+        names = [name for name in client.lowerings if not LOWERINGS.get(name).open_sizes]
+    elif options.lowering is None and options.min_runtime is not None:
+        # The first whose ops that runtime knows.
         names = [name for name in client.lowerings if not LOWERINGS.get(name).open_sizes]
     elif options.lowering is None:
         names = [preferred]
@@ -104,7 +107,8 @@ def candidates(options: FileOptions, timesteps: int) -> list[Candidate]:
             f"({listed(able)}), or leave fold_embedding out."
         )
     folds = [False]
-    if fold_embedding or (fold_embedding is None and (automatic or len(names) > 1)):
+    several = options.lowering is not None and len(names) > 1
+    if fold_embedding or (fold_embedding is None and (automatic or several)):
         folds = [False, True]
     found = []
     for name, entry in known.items():
@@ -182,7 +186,8 @@ def explain(chosen: Candidate, considered: Sequence[Candidate]) -> Choice:
     wanted = [each for each in considered if each.median_ms is not None and each.wanted]
     rivals = [each for each in wanted if each.problem is None]
     if len(wanted) < 2:
-        why = "as asked"
+        left = any(each.problem for each in considered if each.wanted)
+        why = "what is left" if left else "as asked"
     elif any(_time(each) < _time(chosen) for each in rivals):
         why = "as fast as any here, and smaller"
     elif any(_time(each) < _time(chosen) for each in wanted):

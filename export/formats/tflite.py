@@ -369,12 +369,16 @@ class _Writer:
         failure: ConversionError | OpGateError | TargetError | None = None
         after: list[Candidate] = []
         for number, candidate in enumerate(self._considered):
+            made = {one.lowering for one in self._made}
+            if self._options.lowering is None and made and candidate.lowering not in made:
+                break  # the others were for want of this one
             problem = candidate.problem
             if problem is None:
                 try:
                     problem = self._convert(candidate, self._directory / str(number))
                 except (ConversionError, OpGateError, TargetError) as error:
-                    failure = failure or error
+                    # Of those that were not named, the last is what remains to be said.
+                    failure = failure if failure and self._options.lowering else error
                     problem = str(error)
             after.append(replace(candidate, problem=problem))
         if failure is not None and not self._made:

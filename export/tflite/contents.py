@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_rnn_zoo.errors import OpGateError, RunError, TargetError, listed
 from keras_rnn_zoo.export.tflite.file import open_interpreter, read
+from keras_rnn_zoo.export.tflite.interpreter import TensorInfo, plain_name
 from keras_rnn_zoo.export.tflite.runtimes import Runtime, newer_than, oldest_runtime, runtime_text
 from keras_rnn_zoo.files import PathLike
 
@@ -128,6 +129,51 @@ def inspect(path: PathLike) -> FileInfo:
     content = read(path)
     with _reading(path):
         return _inspect(path, content, _schema())
+
+
+def ends(path: PathLike) -> tuple[list[TensorInfo], list[TensorInfo]]:
+    """Reads the inputs and outputs of a .tflite file, without running it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The inputs and the outputs, each in the order of the file's main subgraph, by the names of
+        its signature.
+
+    Raises:
+        RunError: The file is missing, no .tflite file, or damaged.
+    """
+    path = Path(path)
+    content = read(path)
+    with _reading(path):
+        model = _schema().Model.GetRootAs(content, 0)
+        return _ends(model, "Inputs"), _ends(model, "Outputs")
+
+
+def _ends(model: Any, kind: str) -> list[TensorInfo]:
+    graph = model.Subgraphs(0)
+    names: dict[int, str] = {}
+    for signature in _all(model.SignatureDefsLength, model.SignatureDefs):
+        if signature.SubgraphIndex() == 0:
+            every = _all(getattr(signature, f"{kind}Length"), getattr(signature, kind))
+            names |= {one.TensorIndex(): one.Name().decode("utf-8") for one in every}
+    found = []
+    for index in getattr(graph, f"{kind}AsNumpy")().tolist():
+        tensor = graph.Tensors(index)
+        quantized = tensor.Quantization()
+        one_scale = quantized is not None and quantized.ScaleLength() == 1
+        found.append(
+            TensorInfo(
+                name=names.get(index, plain_name(tensor.Name().decode("utf-8"))),
+                index=index,
+                shape=tuple(None if size < 0 else size for size in _open_shape(tensor)),
+                dtype=_names("TensorType")[tensor.Type()].lower(),
+                scale=float(quantized.Scale(0)) if one_scale else 0.0,
+                zero_point=int(quantized.ZeroPoint(0)) if one_scale else 0,
+            )
+        )
+    return found
 
 
 def check_builtin_only(path: PathLike) -> FileInfo:

@@ -83,8 +83,8 @@ class TFLiteModel:
         signatures = self.interpreter.get_signature_list()
         key = SIGNATURE if SIGNATURE in signatures else next(iter(signatures), None)
         if key is None:
-            inputs = {_plain(d["name"]): d for d in self.interpreter.get_input_details()}
-            outputs = {_plain(d["name"]): d for d in self.interpreter.get_output_details()}
+            inputs = {plain_name(d["name"]): d for d in self.interpreter.get_input_details()}
+            outputs = {plain_name(d["name"]): d for d in self.interpreter.get_output_details()}
         else:
             runner = self.interpreter.get_signature_runner(key)
             inputs, outputs = runner.get_input_details(), runner.get_output_details()
@@ -222,7 +222,8 @@ def fits(shape: tuple[int | None, ...], actual: tuple[int | None, ...]) -> bool:
     )
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Returns the name of an input or output in a file without signatures."""
     return name.removeprefix(f"{SIGNATURE}_").split(":")[0]
 
 

@@ -22,6 +22,7 @@ _ORDER = (
     "search",
     "export",
     "verify",
+    "clients",
     "benchmark",
     "predict",
     "quickstart",

@@ -10,7 +10,7 @@ from keras_rnn_zoo.artifacts import BUNDLE, FILES, MISSING, TFLITE, kind_of, req
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
 from keras_rnn_zoo.cli._options import json_option, options_of
-from keras_rnn_zoo.errors import VerificationError
+from keras_rnn_zoo.errors import VerificationError, listed
 from keras_rnn_zoo.export.options import VerifyOptions
 
 
@@ -45,6 +45,7 @@ def command(
 
     \b
     keras-rnn-zoo verify bundle
+    keras-rnn-zoo verify bundle --clients all
     keras-rnn-zoo verify model.tflite --model model.keras --data rows.npz
     """
     given = {"--model": model, "--data": data}
@@ -72,7 +73,7 @@ def command(
             from keras_rnn_zoo.export.bundle.bundle import verify_bundle
 
             require(source, BUNDLE, TFLITE)
-            result = verify_bundle(source, progress=True)
+            result = verify_bundle(source, clients=options["clients"] or (), progress=True)
     if as_json:
         out.emit(result)
     else:
@@ -85,10 +86,44 @@ def command(
             "\nDifferences from Keras: the largest; the average and the 99 % quantile as shares of "
             "the answers' standard deviation / what is allowed; other decisions / allowed."
         )
+        if result["clients"]:
+            click.echo()
+            out.table(
+                ["client", "version", "file", "", "outputs differ by"],
+                [_client_row(record) for record in result["clients"]],
+                left=4,
+            )
+            _echo_remarks(result["clients"])
     if not result["passed"]:
         raise VerificationError(result["text"])
     if not as_json:
         click.echo(f"\n{result['text']}")
+
+
+def _client_row(record: dict[str, Any]) -> list[str]:
+    said = record["outcome"]
+    return [
+        record["client"],
+        record["version"],
+        record["file"],
+        said.upper() if said in ("wrong", "refused") else said,
+        out.small(record["max_abs_output"]),
+    ]
+
+
+def _echo_remarks(records: list[dict[str, Any]]) -> None:
+    """Says why files are not for clients, and what clients say of files, each once."""
+    said: dict[str, list[str]] = {}
+    for record in records:
+        if record["outcome"] == "not for it":
+            said.setdefault(f"{record['version']}: {record['problem']}", []).append(record["file"])
+        for note in record["notes"]:
+            said.setdefault(f"{record['version']}: {note}", []).append(record["file"])
+    if said:
+        click.echo()
+    for words, files in said.items():
+        client, _, what = words.partition(": ")
+        click.echo(f"{client}, {listed(files)}: {what}.")
 
 
 def _row(item: dict[str, Any], parity: dict[str, Any]) -> list[str]:

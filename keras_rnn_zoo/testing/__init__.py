@@ -21,6 +21,7 @@ from keras_rnn_zoo.lazy import lazy
 if TYPE_CHECKING:
     from keras_rnn_zoo.testing.commands import check_command as check_command
     from keras_rnn_zoo.testing.datasets import check_dataset as check_dataset
+    from keras_rnn_zoo.testing.export import check_client as check_client
     from keras_rnn_zoo.testing.export import check_format as check_format
     from keras_rnn_zoo.testing.export import check_lowering as check_lowering
     from keras_rnn_zoo.testing.export import check_quantization as check_quantization
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.testing.tokenizers import check_tokenizer as check_tokenizer
 
 _EXPORTS = {
+    "check_client": "export",
     "check_command": "commands",
     "check_dataset": "datasets",
     "check_engine": "search",

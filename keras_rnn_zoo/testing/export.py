@@ -164,6 +164,98 @@ def check_target(name: str) -> None:
                 _refuses(partial(target.check_file, other, {}), TargetError, name, "it")
 
 
+def check_client(name: str) -> None:
+    """Asserts that a client finds itself, runs a right file, and notices a wrong one.
+
+    Where it is not installed, only that it says how it would be.
+
+    Args:
+        name: A name of `CLIENTS`.
+
+    Raises:
+        AssertionError: It does not; the message says in what.
+    """
+    from keras_rnn_zoo.export import TARGETS
+    from keras_rnn_zoo.export.clients import CLIENTS
+    from keras_rnn_zoo.export.clients.client import installed
+    from keras_rnn_zoo.export.clients.prove import NOT_FOR_IT
+
+    client = CLIENTS.get(name)
+    claim(client.target in TARGETS, f"Client '{name}' has the limits of no target.")
+    with _scratch() as place:
+        claim(
+            client.found_in(place) is None,
+            f"Client '{name}' finds itself in a folder that holds nothing.",
+        )
+        places = installed(client)
+        modes = TARGETS.get(client.target).quantizations(["none", "int8"])
+        for mode in modes if places else ():
+            outcomes = [_runs_in(client, one, mode, place) for one in places]
+            if NOT_FOR_IT not in outcomes:
+                return
+        claim(not places, f"Client '{name}' takes an LSTM in none of the modes {modes}.")
+
+
+def _runs_in(client: Any, one: Any, mode: str, place: Path) -> str:
+    """Runs an LSTM, right and wrong, in an installed client; returns what came of the right one."""
+    from keras_rnn_zoo.export import QUANTIZATIONS, export_tflite
+    from keras_rnn_zoo.export.clients.prove import (
+        COMPILED,
+        NOT_FOR_IT,
+        REFUSED,
+        RIGHT,
+        WRONG,
+        prove,
+    )
+    from keras_rnn_zoo.export.quantization import roundings
+    from keras_rnn_zoo.export.verify.reference import reference_of
+
+    quantization = QUANTIZATIONS.get(mode)
+    model, x = _recurrences(few=True, masked=False)["an LSTM"](), _rows()
+    path = export_tflite(
+        model,
+        place / quantization.file_name,
+        target=client.target,
+        quantization=mode,
+        samples=x,
+        representative_data=x,
+        diagnose=False,
+        progress=False,
+    ).path
+    reference = reference_of(model, x, roundings=roundings([quantization]))
+    found = prove(client, one, path, reference, quantization)
+    where = f"In client '{client.name}' ({one.version})"
+    claim(
+        found.outcome in (RIGHT, COMPILED, NOT_FOR_IT),
+        f"{where} an LSTM is {found.outcome}: {found.problem}",
+    )
+    if found.outcome != RIGHT:
+        return found.outcome
+    reversed_ = replace(
+        reference,
+        answers={key: values[::-1].copy() for key, values in reference.answers.items()},
+        logits={key: values[::-1].copy() for key, values in reference.logits.items()},
+    )
+    wrong = prove(client, one, path, reversed_, quantization).outcome
+    claim(wrong == WRONG, f"{where} answers of other samples are {wrong}.")
+    emptied = place / "emptied.tflite"
+    emptied.write_bytes(_without_weights(path.read_bytes()))
+    wrong = prove(client, one, emptied, reference, quantization).outcome
+    claim(wrong in (WRONG, REFUSED), f"{where} a file without weights is {wrong}.")
+    return found.outcome
+
+
+def _without_weights(content: bytes) -> bytes:
+    """A file whose large constants are zeros."""
+    from keras_rnn_zoo.export.tflite import flatbuffer as fb
+
+    model = fb.unpack(content)
+    for buffer in model.buffers:
+        if buffer.data is not None and len(buffer.data) > 64:
+            buffer.data = np.zeros(len(buffer.data), np.uint8)
+    return fb.pack(model)
+
+
 def check_format(name: str) -> None:
     """Asserts that a format writes what answers as the Keras model, and sees what does not.
 

@@ -9,10 +9,13 @@ import pytest
 
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TARGETS
+from keras_rnn_zoo.export.clients import CLIENTS
+from keras_rnn_zoo.export.clients.client import installed
 from keras_rnn_zoo.export.formats import FORMATS
 from keras_rnn_zoo.export.lowering import Lowering, register_lowering
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.testing.export import (
+    check_client,
     check_format,
     check_lowering,
     check_quantization,
@@ -33,6 +36,14 @@ def test_quantization(name):
 @pytest.mark.parametrize("name", TARGETS.names())
 def test_target(name):
     check_target(name)
+
+
+@pytest.mark.parametrize("name", CLIENTS.names())
+def test_client(name):
+    if not installed(CLIENTS.get(name)):
+        check_client(name)
+        pytest.skip(f"{name} is not installed: {CLIENTS.get(name).install_line()}")
+    check_client(name)
 
 
 @pytest.mark.parametrize("name", FORMATS.names())

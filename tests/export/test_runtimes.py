@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 from dataclasses import replace
 
 import pytest
 from architectures import build, inputs_for
-from other_runtimes import answered, contradicted, write
 
 from keras_rnn_zoo.errors import ConfigError, TargetError
-from keras_rnn_zoo.export import export_tflite
+from keras_rnn_zoo.export import CLIENTS, QUANTIZATIONS, export_tflite
+from keras_rnn_zoo.export.clients.client import installed
+from keras_rnn_zoo.export.clients.prove import prove
+from keras_rnn_zoo.export.clients.python import Runtimes
 from keras_rnn_zoo.export.options import ExportOptions
+from keras_rnn_zoo.export.quantization import roundings
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import check_runtime, inspect
 from keras_rnn_zoo.export.tflite.runtimes import (
@@ -21,6 +24,7 @@ from keras_rnn_zoo.export.tflite.runtimes import (
     parse_runtime,
     runtime_of,
 )
+from keras_rnn_zoo.export.verify.reference import reference_of
 
 
 @pytest.mark.parametrize(
@@ -114,6 +118,10 @@ def test_a_file_that_needs_a_newer_runtime_is_refused(bilstm, tmp_path):
         model, tmp_path / "m.tflite", samples=x, min_runtime="2.3", lowering="unrolled"
     )
     assert advised.min_runtime == "2.3"
+    # Where no lowering is named, that is what it does by itself.
+    alone = export_tflite(model, tmp_path / "m.tflite", samples=x, min_runtime="2.3")
+    assert alone.min_runtime == "2.3" and set(alone.lowering.values()) == {"unrolled"}
+    assert "loop (The file does not run on TensorFlow Lite 2.3" in alone.choice.reason
     # The other way out, as the message spells it.
     again = export_tflite(
         model, tmp_path / "m.tflite", samples=x, min_runtime=kept.min_runtime, lowering="loop"
@@ -137,35 +145,56 @@ def test_what_is_unrolled_already_is_not_told_to_be(bilstm, tmp_path):
         check_runtime(unknown, (2, 14), ["unrolled"])
 
 
-RUNTIMES = os.environ.get("KERAS_RNN_ZOO_RUNTIMES", "").split()
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Files in every mode, what they claim, and beside them what they answer here."""
-    directory, claims = tmp_path_factory.mktemp("files"), {}
+    """Files in every mode, and what the Keras models answer."""
+    directory, found = tmp_path_factory.mktemp("files"), []
+    modes = [QUANTIZATIONS.get(name) for name in QUANTIZATIONS.names()]
     for architecture in ("bilstm", "bigru_sequence_sum"):
-        claims |= write(directory, architecture, ["loop", "unrolled"])
-    return directory, claims
+        model = build(architecture)
+        x = inputs_for(model)
+        reference = reference_of(model, x, roundings=roundings(modes))
+        for mode, lowering in itertools.product(modes, ["loop", "unrolled"]):
+            path = directory / f"{architecture}-{lowering}-{mode.name}.tflite"
+            export_tflite(
+                model,
+                path,
+                quantization=mode.name,
+                lowering=lowering,
+                samples=x,
+                representative_data=x,
+                verify=False,
+            )
+            found.append((path, reference, mode))
+    return found
 
 
-@pytest.mark.skipif(not RUNTIMES, reason="KERAS_RNN_ZOO_RUNTIMES names no other interpreters")
-@pytest.mark.parametrize("python", RUNTIMES)
-def test_other_runtimes_run_what_claims_to_run_there(files, python):
-    directory, claims = files
-    name, outcomes = answered(python, directory)
-    assert not list(contradicted(name, claims, outcomes))
+OTHERS = [
+    (client, place)
+    for client in map(CLIENTS.get, CLIENTS.names())
+    if isinstance(client, Runtimes)
+    for place in installed(client)
+    if place.label != client.name or client.name == "tflite_runtime"
+]
 
 
-def test_a_claim_that_is_not_true_is_noticed():
-    claims = {"a-int8.tflite": "2.9", "b.tflite": "2.9", "c.tflite": "2.9", "d.tflite": "2.17"}
-    outcomes = {
-        "a-int8.tflite": ["ran", 0.01],
-        "b.tflite": ["refused", "no such op"],
-        "c.tflite": ["ran", 0.01],
-        "d.tflite": ["ran", 0.0],
-    }
-    found = [file for file, *_ in contradicted("tflite-runtime 2.14.0", claims, outcomes)]
-    assert found == ["b.tflite", "c.tflite", "d.tflite"]
-    found = [file for file, *_ in contradicted("ai-edge-litert 1.0.1", claims, outcomes)]
-    assert found == ["b.tflite", "c.tflite"]
+@pytest.mark.skipif(not OTHERS, reason="no other runtimes are installed: keras-rnn-zoo clients")
+@pytest.mark.parametrize("client, place", OTHERS, ids=[place.label for _, place in OTHERS])
+def test_other_runtimes_run_what_claims_to_run_there(files, client, place):
+    for path, reference, mode in files:
+        record = prove(client, place, path, reference, mode)
+        claimed = parse_runtime(inspect(path).min_runtime) <= client.runtime(place)
+        assert record.outcome == ("right" if claimed else "not for it"), record
+
+
+def test_a_runtime_refuses_what_claims_not_to_run_there(files, monkeypatch):
+    """The versions of ops are the true reason: without the check, the runtime itself refuses."""
+    old = [(c, p) for c, p in OTHERS if c.runtime(p) < (2, 9)]
+    if not old:
+        pytest.skip("no runtime before 2.9 is installed")
+    monkeypatch.setattr(Runtimes, "refuses", lambda *_: None)
+    newer = [one for one in files if parse_runtime(inspect(one[0]).min_runtime) >= (2, 9)]
+    assert newer
+    for (client, place), (path, reference, mode) in itertools.product(old, newer):
+        record = prove(client, place, path, reference, mode)
+        assert record.outcome == "refused", record

@@ -35,6 +35,10 @@ def test_target():
     testing.check_target("my_app")
 
 
+def test_client():
+    testing.check_client("reference_kernels")
+
+
 def test_format():
     testing.check_format("keras_archive")
 

@@ -1,0 +1,259 @@
+"""Is a file right in the client that it is for? Run there, held against the Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import (
+    MissingClientError,
+    RunError,
+    UnknownNameError,
+    VerificationError,
+    listed,
+    nearest,
+)
+from keras_rnn_zoo.export.clients.client import (
+    CLIENTS,
+    Client,
+    ClientRefuses,
+    Installed,
+    Invokes,
+    installed,
+)
+from keras_rnn_zoo.export.progress import Progress
+from keras_rnn_zoo.export.quantization import Quantization
+from keras_rnn_zoo.export.targets import TARGETS
+from keras_rnn_zoo.export.tflite import contents
+from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, fits
+from keras_rnn_zoo.export.verify.compare import compare_values
+from keras_rnn_zoo.export.verify.reference import Reference
+from keras_rnn_zoo.records import Record
+
+ALL = "all"
+RIGHT, WRONG, REFUSED, COMPILED, NOT_FOR_IT = "right", "wrong", "refused", "compiled", "not for it"
+INVOKES = 3
+
+
+@dataclass(frozen=True)
+class ClientRecord(Record):
+    """What became of a file in a client.
+
+    Attributes:
+        client: A name of `CLIENTS`.
+        label: Which of its installations: the folder's name.
+        version: What ran the file, such as `"tflite-runtime 2.14.0"`.
+        file: The file's name.
+        outcome: `"right"`; `"compiled"`, by a client that runs nothing; `"not for it"`, said before
+            the client was asked; `"wrong"`: it answers something else than the Keras model; or
+            `"refused"`: the client does not take it, or ends.
+        problem: Why, where it is not right.
+        max_abs_output: Largest absolute difference from the Keras model; None where it did not run.
+        notes: What else the client says, a sentence each.
+        figures: The same as numbers, by name.
+    """
+
+    client: str
+    label: str
+    version: str
+    file: str
+    outcome: str
+    problem: str | None = None
+    max_abs_output: float | None = None
+    notes: Sequence[str] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file does there what it is said to do."""
+        return self.outcome not in (WRONG, REFUSED)
+
+
+def chosen(names: Sequence[str]) -> list[tuple[Client, Installed]]:
+    """Returns the clients that names stand for.
+
+    Args:
+        names: Names of `CLIENTS`, for all that is installed of each; labels of installations; or
+            `"all"`, for whatever is installed.
+
+    Raises:
+        UnknownNameError: No such client.
+        MissingClientError: It is not installed; the message has the line that installs it.
+    """
+    there = {name: installed(CLIENTS.get(name)) for name in CLIENTS.names()}
+    found: dict[str, tuple[Client, Installed]] = {}
+    for name in names:
+        taken = [
+            (CLIENTS.get(client), one)
+            for client, all_of_it in there.items()
+            for one in all_of_it
+            if name in (ALL, client, one.label)
+        ]
+        if not taken:
+            labels = [one.label for all_of_it in there.values() for one in all_of_it]
+            known = sorted({*there, *labels, ALL})
+            if name not in CLIENTS:
+                raise UnknownNameError(
+                    f"Unknown client: {name!r}.{nearest(name, known)} Known: {listed(known)}."
+                )
+            raise MissingClientError(
+                f"The client '{name}' is not installed. Install it: "
+                f"{CLIENTS.get(name).install_line()}"
+            )
+        found.update({f"{client.name}/{one.label}": (client, one) for client, one in taken})
+    return list(found.values())
+
+
+def prove(
+    client: Client,
+    place: Installed,
+    path: Path,
+    reference: Reference,
+    mode: Quantization,
+) -> ClientRecord:
+    """Runs a file in a client, each sample three times in mixed order.
+
+    Args:
+        client: The client.
+        place: Where it is installed.
+        path: A .tflite file, of any origin: it is run in a process of the client's own.
+        reference: What the Keras model answered.
+        mode: The quantization mode whose limits apply.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+
+    def outcome(how: str, problem: str | None = None, **known: Any) -> ClientRecord:
+        return ClientRecord(
+            client.name, place.label, place.version, path.name, how, problem, **known
+        )
+
+    info = contents.inspect(path)
+    inputs, outputs = contents.ends(path)
+    reason = _refused_up_front(client, place, info, inputs, mode)
+    if reason is not None:
+        return outcome(NOT_FOR_IT, reason)
+    batches = _batches(inputs, reference)
+    count = len(batches[0])
+    generator = np.random.default_rng(0)
+    order = np.concatenate([generator.permutation(count) for _ in range(INVOKES)])
+    try:
+        ran = client.run(place, Invokes(path, inputs, outputs, batches, order.tolist()))
+    except ClientRefuses as error:
+        return outcome(REFUSED, str(error))
+    known = {"notes": tuple(ran.notes), "figures": dict(ran.figures)}
+    if not ran.y:
+        return outcome(COMPILED, **known)
+    invokes = _answers(outputs, ran.y, order, len(next(iter(reference.x.values()))))
+    try:
+        parity = compare_values(
+            f"In {place.version}, {path.name}",
+            reference,
+            mode.tolerance,
+            invokes,
+            mode=mode.name,
+            steps={one.name: one.scale for one in outputs if one.scale},
+        )
+    except VerificationError as error:
+        off = max(
+            float(np.abs(values - reference.answers[name]).max())
+            for invoke in invokes
+            for name, values in invoke.items()
+            if name in reference.answers and values.shape == reference.answers[name].shape
+        )
+        return outcome(WRONG, str(error), max_abs_output=off, **known)
+    return outcome(RIGHT, max_abs_output=parity.max_abs_output, **known)
+
+
+def in_clients(
+    path: Path,
+    reference: Reference,
+    mode: Quantization,
+    clients: Sequence[tuple[Client, Installed]],
+    say: Progress,
+) -> list[ClientRecord]:
+    """Runs a file in several clients; see `prove`."""
+    records = []
+    for client, place in clients:
+        say(f"Running {path.name} in {place.version} ({client.name})")
+        records.append(prove(client, place, path, reference, mode))
+    return records
+
+
+def _refused_up_front(
+    client: Client,
+    place: Installed,
+    info: contents.FileInfo,
+    inputs: Sequence[TensorInfo],
+    mode: Quantization,
+) -> str | None:
+    target = TARGETS.get(client.target)
+    if mode.name in target.refused_quantizations:
+        return f"is in the mode '{mode.name}': {target.refused_quantizations[mode.name]}"
+    if not target.resizes and any(None in one.shape for one in inputs):
+        return "leaves sizes open, and it sizes no inputs"
+    return client.refuses(place, info)
+
+
+def _batches(inputs: Sequence[TensorInfo], reference: Reference) -> list[np.ndarray]:
+    """For each input, what the file stores: `[batches, batch size, ...]`; the last is filled.
+
+    Raises:
+        RunError: The file takes other inputs.
+    """
+    if {one.name for one in inputs} != set(reference.x) or not all(
+        fits(one.shape, reference.x[one.name].shape) for one in inputs
+    ):
+        raise RunError(
+            f"The file takes {_described(inputs)}, and the Keras model takes "
+            f"{ {spec.name: list(spec.shape) for spec in reference.inputs} }. Export it again."
+        )
+    size = (inputs[0].shape[0] if inputs[0].shape else None) or reference.batch_size or 1
+    count = len(next(iter(reference.x.values())))
+    rows = np.arange(-(-count // size) * size).clip(max=count - 1).reshape(-1, size)
+    return [one.quantize(reference.x[one.name][rows]) for one in inputs]
+
+
+def _described(inputs: Sequence[TensorInfo]) -> dict[str, list[int | None]]:
+    return {one.name: list(one.shape) for one in inputs}
+
+
+def _answers(
+    outputs: Sequence[TensorInfo], y: Sequence[np.ndarray], order: np.ndarray, count: int
+) -> list[Arrays]:
+    """For each invoke, output name -> real values of all samples, in the order of the samples."""
+    batches = len(order) // INVOKES
+    found: list[Arrays] = []
+    for start in range(0, len(order), batches):
+        place = np.argsort(order[start : start + batches])
+        found.append(
+            {
+                one.name: np.concatenate(list(one.dequantize(values[start:][place])))[:count]
+                for one, values in zip(outputs, y, strict=True)
+            }
+        )
+    return found
+
+
+def told(records: Sequence[ClientRecord], name: str) -> str:
+    """Says in a line what came of files in clients.
+
+    Args:
+        records: One for each file and client.
+        name: Of the bundle, or of the file.
+    """
+    wrong = [one for one in records if not one.passed]
+    if wrong:
+        return f"{name} does not do everywhere what it is said to do: " + "; ".join(
+            f"{one.file} {one.problem}" if one.outcome == REFUSED else str(one.problem).rstrip(".")
+            for one in wrong
+        )
+    ran = [one for one in records if one.outcome == RIGHT]
+    if not ran:
+        return f"No other client ran a file of {name}."
+    return f"Right as well in {', '.join(sorted({one.version for one in ran}))}."
