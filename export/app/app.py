@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +51,10 @@ class File:
         inputs: Its inputs.
         outputs: Its outputs.
         ops: Op -> how often it is there.
+        states: Where a call is one time step: what goes in and comes out under the same name.
+        resets: Its state is the app's to reset between sequences.
+        bytes: Its size.
+        arena: Bytes of tensor arena that it needs in TensorFlow Lite Micro; None where unknown.
     """
 
     name: str
@@ -59,6 +62,10 @@ class File:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     ops: Mapping[str, int] = field(default_factory=dict)
+    states: tuple[Tensor, ...] = ()
+    resets: bool = False
+    bytes: int = 0
+    arena: int | None = None
 
     @property
     def dtypes(self) -> set[str]:
@@ -90,11 +97,6 @@ class App:
     golden: Mapping[str, Any] = field(default_factory=dict)
     directory: Path = Path()
     target: str = "litert"
-
-    @property
-    def title(self) -> str:
-        """The model's name, fit for a comment in any language."""
-        return re.sub(r"[^\w .-]+", " ", self.model, flags=re.ASCII).strip() or "model"
 
     @property
     def kind(self) -> str:
@@ -150,7 +152,7 @@ class App:
 
 
 def files_of(
-    entries: Sequence[FileRecord], inputs: Sequence[str], outputs: Sequence[str]
+    entries: Sequence[FileRecord], inputs: Sequence[str], outputs: Sequence[str], target: str
 ) -> tuple[File, ...]:
     """Returns the .tflite files that take and answer what the model does.
 
@@ -158,6 +160,7 @@ def files_of(
         entries: What report.json says of the exported files.
         inputs: Names of the model's inputs.
         outputs: Names of its outputs.
+        target: The client that they are for.
     """
     found = [
         File(
@@ -166,6 +169,11 @@ def files_of(
             inputs=tuple(map(_tensor, entry.tensors.get("inputs", ()))),
             outputs=tuple(map(_tensor, entry.tensors.get("outputs", ()))),
             ops=entry.ops,
+            states=tuple(map(_tensor, entry.tensors.get("states", ()))),
+            # What other targets are given forgets its state by itself.
+            resets=target == "micro" and bool(entry.variables),
+            bytes=entry.bytes,
+            arena=getattr(entry, "arena", None),
         )
         for entry in entries
         if entry.format == "tflite"

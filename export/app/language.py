@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -49,13 +50,19 @@ class Language(ABC):
         if not self.several and (len(first.inputs) > 1 or len(first.outputs) > 1):
             return "has several inputs or outputs: set each by its name in the signature"
         if not self.usable(app):
+            if any(file.states or file.resets for file in app.files):
+                return "keeps a state that the app has to reset or to carry from call to call"
             dtypes = sorted(set.union(*(file.dtypes for file in app.files)) - self.dtypes)
             return f"takes or answers {', '.join(dtypes)}, which the client does not"
         return None
 
     def usable(self, app: App) -> list[File]:
         """Returns the files that the client can be given, the default first."""
-        return [file for file in app.files if file.dtypes <= self.dtypes]
+        return [
+            file
+            for file in app.files
+            if file.dtypes <= self.dtypes and not file.states and not file.resets
+        ]
 
     @abstractmethod
     def files(self, app: App) -> Mapping[str, str]:
@@ -97,7 +104,7 @@ def rendered(template: str, app: App, **values: Any) -> str:
         TEMPLATES / template,
         FILTERS,
         app=app,
-        title=app.title,
+        title=comment(app.model),
         kind=app.kind,
         takes=takes(app),
         arrays=app.kind == ARRAYS,
@@ -171,6 +178,11 @@ def c_float(value: float) -> str:
     return (text if any(c in text for c in ".en") else f"{text}.0") + "f"
 
 
+def comment(text: str) -> str:
+    """Returns a text that stays within a comment of any language."""
+    return re.sub(r"[^\w .-]+", " ", text, flags=re.ASCII).strip() or "model"
+
+
 FILTERS: dict[str, Callable[[Any], str]] = {
     "json": literal,
     "python": python_literal,
@@ -178,4 +190,5 @@ FILTERS: dict[str, Callable[[Any], str]] = {
     "swift": swift_literal,
     "cpp": cpp_literal,
     "cfloat": c_float,
+    "comment": comment,
 }

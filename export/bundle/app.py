@@ -28,7 +28,7 @@ def app_of(
     names = ([spec["name"] for spec in report.model[kind]] for kind in ("inputs", "outputs"))
     return App(
         model=str(report.model["name"]),
-        files=files_of(report.files, *names),
+        files=files_of(report.files, *names, report.target),
         preprocessor=preprocessor,
         golden=golden,
         directory=directory,

@@ -75,7 +75,11 @@ def verify(bundle: Written, say: Progress, clients: Sequence[str] = ()) -> dict[
         for entry, item in zip(bundle.report.files, checked, strict=False)
         if entry.format == "tflite" and item["passed"]
         for record in in_clients(
-            bundle.path / entry.file, reference, QUANTIZATIONS.get(entry.quantization), asked, say
+            bundle.path / entry.file,
+            reference,
+            QUANTIZATIONS.get(str(entry.quantization)),
+            asked,
+            say,
         )
     ]
     count = len(checked)

@@ -26,7 +26,7 @@ from keras_rnn_zoo.export.clients.client import (
     Ran,
 )
 
-SCRIPTS = Path(__file__).parent / "scripts"
+PAGES = Path(__file__).parent / "pages"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # Without what a browser does of itself: updates, look-ups, first-run pages.
 FLAGS = (
@@ -59,7 +59,7 @@ class BrowserClient(Client):
 
     Attributes:
         package: Its name on npm.
-        script: What runs in the page: a file of `scripts`. It imports the package, gets
+        script: What runs in the page: a file of `pages`. It imports the package, gets
             `/job.json`, the file `/model.tflite` and arrays `/x_0`, posts arrays to `/y_0` and, at
             the end, a JSON object to `/done`.
         imports: Names that the page imports -> paths within `node_modules`.
@@ -98,7 +98,7 @@ class BrowserClient(Client):
             "/job.json": json.dumps(self.job(asked)).encode(),
             "/model.tflite": asked.file.read_bytes(),
             "/page.html": self._page(),
-            "/client.js": (SCRIPTS / f"{self.script}.js").read_bytes(),
+            "/client.js": (PAGES / f"{self.script}.js").read_bytes(),
         }
         for number, values in enumerate(asked.x):
             files[f"/x_{number}"] = np.ascontiguousarray(values).tobytes()

@@ -16,7 +16,7 @@ class CompiledModel(Runtimes):
     description = "CompiledModel of LiteRT 2, on the CPU"
     target: ClassVar[str] = "compiled_model"
     package: ClassVar[str] = "ai-edge-litert"
-    script: ClassVar[str] = "compiled_model"
+    script: ClassVar[str] = "_compiled_model_process"
     kind: ClassVar[str] = "litert-"
     install: ClassVar[str] = "python3 -m venv {folder} && {folder}/bin/pip install ai-edge-litert"
 

@@ -15,7 +15,7 @@ class LiteRT(Runtimes):
     description = "Interpreter of LiteRT, of Android, iOS, C++ and Python"
     target: ClassVar[str] = "litert"
     package: ClassVar[str] = "ai-edge-litert"
-    script: ClassVar[str] = "interpreter"
+    script: ClassVar[str] = "_interpreter_process"
     interface: ClassVar[str] = "ai_edge_litert"
     kind: ClassVar[str] = "litert-"
     install: ClassVar[str] = (

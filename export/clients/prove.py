@@ -128,11 +128,13 @@ def prove(
         RunError: The file is missing or damaged.
     """
 
-    def outcome(how: str, problem: str | None = None, **known: Any) -> ClientRecord:
+    def outcome(how: str, problem: str | None = None, off: float | None = None) -> ClientRecord:
         return ClientRecord(
-            client.name, place.label, place.version, path.name, how, problem, **known
+            client.name, place.label, place.version, path.name, how, problem, off, notes, figures
         )
 
+    notes: Sequence[str] = ()
+    figures: Mapping[str, Any] = {}
     info = contents.inspect(path)
     inputs, outputs = contents.ends(path)
     reason = _refused_up_front(client, place, info, inputs, mode)
@@ -146,9 +148,9 @@ def prove(
         ran = client.run(place, Invokes(path, inputs, outputs, batches, order.tolist()))
     except ClientRefuses as error:
         return outcome(REFUSED, str(error))
-    known = {"notes": tuple(ran.notes), "figures": dict(ran.figures)}
+    notes, figures = tuple(ran.notes), dict(ran.figures)
     if not ran.y:
-        return outcome(COMPILED, **known)
+        return outcome(COMPILED)
     invokes = _answers(outputs, ran.y, order, len(next(iter(reference.x.values()))))
     try:
         parity = compare_values(
@@ -166,8 +168,8 @@ def prove(
             for name, values in invoke.items()
             if name in reference.answers and values.shape == reference.answers[name].shape
         )
-        return outcome(WRONG, str(error), max_abs_output=off, **known)
-    return outcome(RIGHT, max_abs_output=parity.max_abs_output, **known)
+        return outcome(WRONG, str(error), off)
+    return outcome(RIGHT, off=parity.max_abs_output)
 
 
 def in_clients(

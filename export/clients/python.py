@@ -17,16 +17,14 @@ from keras_rnn_zoo.export.clients.client import (
 from keras_rnn_zoo.export.tflite.contents import FileInfo
 from keras_rnn_zoo.export.tflite.runtimes import Runtime, newer_than, parse_runtime, runtime_text
 
-SCRIPTS = Path(__file__).parent / "scripts"
-
 
 class PythonClient(Client):
     """A package of Python that runs files.
 
     Attributes:
         package: Its name on PyPI.
-        script: What runs in that Python: a file of `scripts`, which needs NumPy and the package
-            alone.
+        script: What runs in that Python: a file beside this one, which needs NumPy and the
+            package alone.
         interface: Which of its interfaces the script is to use.
     """
 
@@ -63,7 +61,7 @@ class PythonClient(Client):
 
     def run(self, installed: Installed, asked: Invokes) -> Ran:
         """See `Client.run`."""
-        command = [installed.place, SCRIPTS / f"{self.script}.py"]
+        command = [installed.place, Path(__file__).parent / f"{self.script}.py"]
         said, y = run_command(command, self.job(installed, asked), asked.x)
         return Ran(y, said.get("notes", ()), said.get("figures", {}))
 

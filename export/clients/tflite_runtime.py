@@ -15,7 +15,7 @@ class TFLiteRuntime(Runtimes):
     description = "Interpreter of TensorFlow Lite up to 2.14, of many a Raspberry Pi"
     target: ClassVar[str] = "litert"
     package: ClassVar[str] = "tflite-runtime"
-    script: ClassVar[str] = "interpreter"
+    script: ClassVar[str] = "_interpreter_process"
     interface: ClassVar[str] = "tflite_runtime"
     install: ClassVar[str] = (
         "python3.11 -m venv {folder} && {folder}/bin/pip install tflite-runtime==2.14.0 'numpy<2'"

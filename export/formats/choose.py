@@ -76,8 +76,9 @@ def candidates(options: FileOptions, timesteps: int) -> list[Candidate]:
 
     Args:
         options: `lowering` is a name, `"auto"`, or several names to choose among; None for the one
-            that the target prefers, or the first that `min_runtime` runs. `fold_embedding` True has files that do not fold to compare
-            with; None tries both where there is a choice of lowerings.
+            that the target prefers, or the first that `min_runtime` runs. `fold_embedding` True
+            has files that do not fold to compare with; None tries both where there is a choice of
+            lowerings.
         timesteps: Number of time steps of the model.
 
     Raises:

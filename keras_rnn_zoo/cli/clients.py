@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from keras_rnn_zoo.cli import _output as out
@@ -23,7 +25,7 @@ def command(as_json: bool) -> None:
     """
     from keras_rnn_zoo.export.clients.client import CLIENTS, installed
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in CLIENTS.names():
         client = CLIENTS.get(name)
         rows.append(

@@ -87,28 +87,33 @@ def command(
             "the answers' standard deviation / what is allowed; other decisions / allowed."
         )
         if result["clients"]:
-            click.echo()
-            out.table(
-                ["client", "version", "file", "", "outputs differ by"],
-                [_client_row(record) for record in result["clients"]],
-                left=4,
-            )
-            _echo_remarks(result["clients"])
+            _echo_clients(result["clients"])
     if not result["passed"]:
         raise VerificationError(result["text"])
     if not as_json:
         click.echo(f"\n{result['text']}")
 
 
-def _client_row(record: dict[str, Any]) -> list[str]:
-    said = record["outcome"]
-    return [
-        record["client"],
-        record["version"],
-        record["file"],
-        said.upper() if said in ("wrong", "refused") else said,
-        out.small(record["max_abs_output"]),
-    ]
+def _echo_clients(records: list[dict[str, Any]]) -> None:
+    """Prints a line for each client, a column for each file; then why some are not for some."""
+    names = list(dict.fromkeys(record["file"] for record in records))
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for record in records:
+        row = rows.setdefault((record["client"], record["version"]), {})
+        row[record["file"]] = (
+            out.small(record["max_abs_output"])
+            if record["outcome"] == "right"
+            else record["outcome"].upper()
+            if record["outcome"] in ("wrong", "refused")
+            else record["outcome"]
+        )
+    click.echo("\nRun in clients; right ones differ from Keras by at most:")
+    out.table(
+        ["client", "version", *names],
+        [[*key, *(row.get(name, out.NOTHING) for name in names)] for key, row in rows.items()],
+        left=2,
+    )
+    _echo_remarks(records)
 
 
 def _echo_remarks(records: list[dict[str, Any]]) -> None:

@@ -18,8 +18,8 @@ class Python(Language):
     several: ClassVar[bool] = True
 
     def usable(self, app: App) -> list[File]:
-        """All: NumPy has every type."""
-        return list(app.files)
+        """Files of any type: NumPy has them all."""
+        return [file for file in app.files if not file.states and not file.resets]
 
     def files(self, app: App) -> Mapping[str, str]:
         """Returns `model.py`."""

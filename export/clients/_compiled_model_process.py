@@ -18,7 +18,7 @@ try:
     inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
     # Buffers come in the order of the signature, by name.
     (signature,) = model.get_signature_list().values()
-    y = {name: [] for name, _, _ in job["outputs"]}
+    y: dict[str, list[np.ndarray]] = {name: [] for name, _, _ in job["outputs"]}
     for batch in job["order"]:
         for (name, _), values in zip(job["inputs"], x, strict=True):
             buffer = inputs[signature["inputs"].index(name)]
