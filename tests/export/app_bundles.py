@@ -21,7 +21,7 @@ TEXTS = ["A wonderful, moving film!", "a moving story", "A DULL film", "boring, 
 SETTINGS: dict[str, Any] = {"padding": "post", "truncating": "pre"}
 
 
-def model(preprocessor: Preprocessor, layer: str = "GRU"):
+def model(preprocessor: Preprocessor, layer: str = "GRU", mask: bool = True):
     """An untrained model whose answers are far apart."""
     import keras
 
@@ -30,11 +30,11 @@ def model(preprocessor: Preprocessor, layer: str = "GRU"):
     per_step = preprocessor.task == "sequence_labelling"
     if preprocessor.kind == "features":
         inputs = keras.Input((preprocessor.timesteps, preprocessor.features), name="series")
-        x = keras.layers.Masking()(inputs)
+        x = keras.layers.Masking()(inputs) if mask else inputs
     else:
         inputs = keras.Input((preprocessor.timesteps,), dtype="int32", name="tokens")
         size = preprocessor.vocabulary_size
-        x = keras.layers.Embedding(size, 5, mask_zero=True, embeddings_initializer=wide)(inputs)
+        x = keras.layers.Embedding(size, 5, mask_zero=mask, embeddings_initializer=wide)(inputs)
     x = getattr(keras.layers, layer)(4, return_sequences=per_step)(x)
     activation = {"binary": "sigmoid", "regression": None}.get(preprocessor.task, "softmax")
     head = keras.layers.Dense(
@@ -43,7 +43,9 @@ def model(preprocessor: Preprocessor, layer: str = "GRU"):
     return keras.Model(inputs, head(x), name="small")
 
 
-def bundle_of(directory: Path, dataset: Dataset, settings: dict[str, Any], **options) -> Bundle:
+def bundle_of(
+    directory: Path, dataset: Dataset, settings: dict[str, Any], mask: bool = True, **options
+) -> Bundle:
     """Exports an untrained model for a data set."""
     rows = len(dataset.train)
     fitted = Preprocessor.fit(dataset, **{**SETTINGS, **settings})
@@ -52,7 +54,7 @@ def bundle_of(directory: Path, dataset: Dataset, settings: dict[str, Any], **opt
     write_run(
         directory / "run",
         **{
-            "model": model(fitted),
+            "model": model(fitted, "GRU" if mask else "LSTM", mask),
             "builder": SimpleNamespace(name="gru", schema_version=1, config={"units": 4}),
             "preprocessor": fitted,
             "history": {"loss": [0.5]},
@@ -122,6 +124,18 @@ def several(directory: Path) -> Bundle:
         format=("tflite",),
         quantization=("none",),
         samples_count=4,
+    )
+
+
+def micro(directory: Path, integers: bool = True) -> Bundle:
+    """Sensors for a microcontroller."""
+    return sensors(
+        directory,
+        {"timesteps": 5},
+        mask=False,
+        target="micro",
+        quantization=("int8" if integers else "none",),
+        inference_type="int8" if integers else "float32",
     )
 
 
