@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from keras_rnn_zoo.lazy import lazy
 
 if TYPE_CHECKING:
+    from keras_rnn_zoo.export.app.language import LANGUAGES as LANGUAGES
+    from keras_rnn_zoo.export.app.language import Language as Language
+    from keras_rnn_zoo.export.app.language import register_language as register_language
     from keras_rnn_zoo.export.bundle.any_file import benchmark_file as benchmark_file
     from keras_rnn_zoo.export.bundle.any_file import verify_file as verify_file
     from keras_rnn_zoo.export.bundle.bundle import Bundle as Bundle
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.clients import CLIENTS as CLIENTS
     from keras_rnn_zoo.export.clients import Client as Client
     from keras_rnn_zoo.export.clients import register_client as register_client
+    from keras_rnn_zoo.export.demo import open_demo as open_demo
     from keras_rnn_zoo.export.formats import FORMATS as FORMATS
     from keras_rnn_zoo.export.formats import Format as Format
     from keras_rnn_zoo.export.formats import export as export
@@ -51,7 +55,9 @@ _EXPORTS = {
     "FORMATS": "formats",
     "FileRecord": "bundle.records",
     "Format": "formats",
+    "LANGUAGES": "app.language",
     "LOWERINGS": "lowering",
+    "Language": "app.language",
     "Lowering": "lowering",
     "Plan": "lowering.plan",
     "QUANTIZATIONS": "quantization",
@@ -67,9 +73,11 @@ _EXPORTS = {
     "export_bundle": "bundle.write",
     "export_saved_model": "formats.saved_model",
     "export_tflite": "formats.tflite",
+    "open_demo": "demo",
     "plan": "formats.tflite",
     "register_client": "clients",
     "register_format": "formats",
+    "register_language": "app.language",
     "register_lowering": "lowering",
     "register_quantization": "quantization",
     "register_target": "targets",

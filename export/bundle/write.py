@@ -6,6 +6,9 @@ saved_model/                              the same for TensorFlow
 vocab.txt, labels.txt                     for the inputs and the answers
 report.json, report.html                  what each file holds and how it compares with Keras
 reference.npz                             samples with Keras' answers, to verify again anywhere
+MODEL_CARD.md                             data, metrics beside baselines, limits, provenance
+app/                                      code that runs them, in several languages
+golden.json                               a few raw inputs with each file's answers, for unit tests
 ```
 
 A bundle predicts, verifies and benchmarks without TensorFlow (its SavedModel aside).
@@ -30,7 +33,11 @@ from keras_rnn_zoo.errors import (
     ZooError,
     listed,
 )
+from keras_rnn_zoo.export.app.golden import golden_vectors, write_golden
+from keras_rnn_zoo.export.app.write import write_app
+from keras_rnn_zoo.export.bundle.app import app_of
 from keras_rnn_zoo.export.bundle.bundle import Bundle
+from keras_rnn_zoo.export.bundle.card import CARD_FILE, card
 from keras_rnn_zoo.export.bundle.page import PAGE_FILE, page
 from keras_rnn_zoo.export.bundle.records import REFERENCE_FILE, FileRecord
 from keras_rnn_zoo.export.bundle.report import report_of
@@ -146,6 +153,14 @@ def export_bundle(
         )
         entries = _write_parts(directory, job)
         report = report_of(opened, check, labelled, entries, job, command)
+        golden = golden_vectors(
+            report.model["name"],
+            opened.preprocessor,
+            entries,
+            {name: values[: references[0].given] for name, values in references[0].x.items()},
+            directory,
+        )
+        write_golden(directory, golden)
         report = replace(
             report,
             references=names,
@@ -155,6 +170,8 @@ def export_bundle(
         )
         files.write_json(directory / BUNDLE_FILE, report.to_dict())
         files.write_text(directory / PAGE_FILE, page(report))
+        files.write_text(directory / CARD_FILE, card(report))
+        write_app(directory, app_of(report, opened.preprocessor, golden, directory))
     say(report.verdict["text"])
     return Bundle.load(output)
 

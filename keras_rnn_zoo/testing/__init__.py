@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.testing.export import check_lowering as check_lowering
     from keras_rnn_zoo.testing.export import check_quantization as check_quantization
     from keras_rnn_zoo.testing.export import check_target as check_target
+    from keras_rnn_zoo.testing.languages import check_language as check_language
     from keras_rnn_zoo.testing.models import check_model as check_model
     from keras_rnn_zoo.testing.search import check_engine as check_engine
     from keras_rnn_zoo.testing.search import check_tuner as check_tuner
@@ -37,6 +38,7 @@ _EXPORTS = {
     "check_dataset": "datasets",
     "check_engine": "search",
     "check_format": "export",
+    "check_language": "languages",
     "check_lowering": "export",
     "check_model": "models",
     "check_quantization": "export",

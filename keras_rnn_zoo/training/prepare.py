@@ -16,6 +16,7 @@ from keras_rnn_zoo.options import takes
 from keras_rnn_zoo.preprocessing.options import EncodingOptions
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.preprocessing.splitting import sample_indices
+from keras_rnn_zoo.training.baseline import baseline
 from keras_rnn_zoo.training.options import DataOptions
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Prepared:
         y_validation: Like `y_train`, or None.
         x_test: Like `x_train`, or None without test data.
         y_test: Like `y_train`, or None.
-        data: JSON-able: where the data came from, and how many rows each part has.
+        data: JSON-able: where the data came from, how many rows each part has, and what always
+            giving the same answer to them is worth: see `baseline`.
     """
 
     preprocessor: Preprocessor
@@ -197,7 +199,7 @@ def prepare(
         "rows": rows,
         "held_out": "test" if x_test is not None else "validation" if validates else None,
     }
-    return Prepared(
+    prepared = Prepared(
         preprocessor=preprocessor,
         x_train=x[kept],
         y_train=y[kept],
@@ -207,6 +209,10 @@ def prepare(
         y_test=y_test,
         data=data,
     )
+    train = prepared.x_train, prepared.y_train
+    parts = {"train": train, "validation": prepared.validation, "test": prepared.test}
+    data["baseline"] = baseline(preprocessor, parts)
+    return prepared
 
 
 def _encode(preprocessor: Preprocessor, split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -120,6 +120,9 @@ def test_bundle_holds_every_file_and_the_report_describes_it(exported):
         "report.json",
         "report.html",
         "reference.npz",
+        "golden.json",
+        "MODEL_CARD.md",
+        "app",
     }
     report = bundle.report
     assert report["verdict"]["passed"] and "All 5 exports answer" in report["verdict"]["text"]

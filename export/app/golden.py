@@ -1,0 +1,226 @@
+"""Golden vectors: a few inputs as an app meets them, and what each file answers to them.
+
+`golden.json` is for unit tests in any language. It holds
+
+- `format`: 1; other keys may be added under the same number.
+- `model`, `task`, `labels`: as in report.json; null for a bare `.keras` file.
+- `samples`: for each, the raw input (`text`, `tokens` or `features`; neither for a bare `.keras`
+  file), and `inputs`: name of the file's input -> what goes into it, without the batch axis. A
+  text has its `tokens`, too: the ids before they are cut and padded.
+- `files`: for each .tflite file its `file`, `quantization`, `tolerance` and `answers`, one a
+  sample: `answer` as `predict` gives it, and `outputs`: name -> real values, without the batch
+  axis. Numbers of `answer` and `outputs` may differ by `tolerance`, and so may labels whose scores
+  are that close.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import DataError, OpGateError, RunError
+from keras_rnn_zoo.export.formats.format import FileRecord
+from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
+from keras_rnn_zoo.files import write_text
+from keras_rnn_zoo.preprocessing.inputs import real_span, strip_padding
+from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+
+GOLDEN_FILE = "golden.json"
+FORMAT = 1
+# Real rows that become samples; others are made of them.
+ROWS = 2
+# What clients may make of the same float32 file, which sum in another order: a share of the answer.
+LEAST_TOLERANCE = 1e-4
+# Whatever tokenizes a text has to get these right: capitals, accents, an apostrophe, other scripts,
+# a letter that lower-cases into two characters, a character beyond 16 bits, digits that are none.
+HARD_TEXT = "Ça N'EST pas… «ÉTÉ», naïve_İstanbul ΟΔΟΣ\t素晴らしい 😀 x² 7½ {word}!"
+
+
+def golden_vectors(
+    name: str,
+    preprocessor: Preprocessor | None,
+    entries: Sequence[FileRecord],
+    x: Arrays,
+    directory: Path,
+) -> dict[str, Any]:
+    """Returns what `golden.json` holds; see this module.
+
+    Args:
+        name: The model's.
+        preprocessor: Of its inputs and outputs; None for a bare `.keras` file.
+        entries: The exported files; those that are no .tflite file are left out, and those that
+            the installed interpreter does not run.
+        x: Input name -> real encoded samples `[samples, ...]`.
+        directory: Where the files lie.
+    """
+    if preprocessor is None:
+        samples: list[dict[str, Any]] = [{} for _ in range(min(ROWS, _count(x)))]
+        encoded = {key: values[: len(samples)] for key, values in x.items()}
+    else:
+        (key,) = x
+        samples = raw_samples(preprocessor, x[key])
+        rows = [_encoded(preprocessor, one) for one in samples]
+        encoded = {key: np.concatenate([x[key][:0], *rows])}
+    return {
+        "format": FORMAT,
+        "model": name,
+        "task": preprocessor.task if preprocessor else None,
+        "labels": list(preprocessor.labels) if preprocessor and preprocessor.labels else None,
+        "samples": [
+            {**sample, "inputs": {name: _plain(values[row]) for name, values in encoded.items()}}
+            for row, sample in enumerate(samples)
+        ],
+        "files": [
+            found
+            for entry in entries
+            if entry.format == "tflite"
+            and (found := _answers(entry, preprocessor, encoded, directory)) is not None
+        ],
+    }
+
+
+def write_golden(directory: Path, golden: Mapping[str, Any]) -> None:
+    """Writes `golden.json`: valid JSON with a sample or an answer a line, as people read it."""
+
+    def lines(values: Sequence[Any], indent: str) -> str:
+        return "[" + ",".join(f"\n{indent}{_json(value)}" for value in values) + "]"
+
+    heads = {key: value for key, value in golden.items() if key not in ("samples", "files")}
+    parts = [f"{_json(key)}: {_json(value)}" for key, value in heads.items()]
+    parts.append(f'"samples": {lines(golden["samples"], "    ")}')
+    entries = []
+    for entry in golden["files"]:
+        inner = [f"{_json(k)}: {_json(v)}" for k, v in entry.items() if k != "answers"]
+        inner.append(f'"answers": {lines(entry["answers"], "      ")}')
+        entries.append("{" + ", ".join(inner) + "}")
+    parts.append('"files": [' + ",".join(f"\n    {entry}" for entry in entries) + "]")
+    write_text(directory / GOLDEN_FILE, "{\n  " + ",\n  ".join(parts) + "\n}\n")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def raw_samples(preprocessor: Preprocessor, x: np.ndarray) -> list[dict[str, Any]]:
+    """Returns inputs as an app meets them, made of encoded rows.
+
+    The longest and the shortest row, one that is longer than the model takes, and for texts one
+    that is hard to tokenize.
+
+    Args:
+        preprocessor: That encoded them.
+        x: Encoded rows.
+    """
+    real = x != 0 if x.ndim == 2 else (x != 0).any(axis=2)
+    counts = real.sum(axis=1)
+    chosen = dict.fromkeys([int(counts.argmax()), int(counts.argmin())])
+    rows = [row for row in chosen if counts[row]] or [0]
+    if preprocessor.kind == "features":
+        found = [_features(preprocessor, x[row]) for row in rows]
+        longest = found[0]
+        repeats = 1 + math.ceil((preprocessor.timesteps + 1) / len(longest))
+        found.append((longest * repeats)[: preprocessor.timesteps + max(2, len(longest) // 2)])
+        return [{"features": value} for value in found]
+    ids = [strip_padding(x[row]) for row in rows]
+    ids.append(np.resize(ids[0], preprocessor.timesteps + 1 + len(ids[0]) // 2))
+    if preprocessor.kind == "tokens":
+        return [{"tokens": value.tolist()} for value in ids]
+    return _texts(preprocessor, ids)
+
+
+def _texts(preprocessor: Preprocessor, rows: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+    """Texts of rows of ids, each with the ids of all its words."""
+    vocabulary = preprocessor.vocabulary
+    assert vocabulary is not None
+    special = {0, vocabulary.unknown_id, vocabulary.start_id}
+    texts = [
+        " ".join(
+            vocabulary.tokens[i] if i not in special else _stranger(vocabulary.index)
+            for i in row
+            if i not in (0, vocabulary.start_id)
+        )
+        for row in rows
+    ]
+    words = (vocabulary.tokens[i] for row in rows for i in row if i not in special)
+    texts.append(HARD_TEXT.format(word=next(words, vocabulary.tokens[-1]).upper()))
+    found = []
+    for text in texts:
+        try:
+            _encoded(preprocessor, {"text": text})
+        except DataError:  # a row of unknown words alone, or a tokenizer that knows no words
+            continue
+        found.append({"text": text, "tokens": vocabulary.encode(text)})
+    return found
+
+
+def _stranger(index: Mapping[str, int]) -> str:
+    """A word that is not in a vocabulary."""
+    return next(word for n in range(len(index) + 1) if (word := f"unheardof{n}") not in index)
+
+
+def _features(preprocessor: Preprocessor, row: np.ndarray) -> list[list[float]]:
+    """The steps of an encoded row as they were measured, to six digits."""
+    start, stop = real_span((row != 0).any(axis=1), preprocessor.padding)
+    steps = row[start:stop].astype(np.float64)
+    if preprocessor.scaling is not None:
+        steps = steps * preprocessor.scaling["scale"] + preprocessor.scaling["mean"]
+    return [[float(f"{value:.6g}") for value in step] for step in steps]
+
+
+def _encoded(preprocessor: Preprocessor, sample: Mapping[str, Any]) -> np.ndarray:
+    value = next(sample[key] for key in ("text", "features", "tokens") if key in sample)
+    return preprocessor.encode_inputs([value])
+
+
+def _answers(
+    entry: FileRecord, preprocessor: Preprocessor | None, x: Arrays, directory: Path
+) -> dict[str, Any] | None:
+    """What a file answers; None where it does not run here."""
+    try:
+        (outputs,) = TFLiteModel(directory / entry.file).answer(x)
+    except (RunError, OpGateError):
+        return None
+    decoded: list[dict[str, Any]] = [{} for _ in range(_count(x))]
+    if preprocessor is not None:
+        (encoded,), (values,) = x.values(), outputs.values()
+        decoded = [{"answer": answer} for answer in preprocessor.decode(values, encoded)]
+    return {
+        "file": entry.file,
+        "quantization": entry.quantization,
+        "tolerance": _tolerance(entry, outputs),
+        "answers": [
+            {
+                **answer,
+                "outputs": {name: _plain(values[row]) for name, values in outputs.items()},
+            }
+            for row, answer in enumerate(decoded)
+        ],
+    }
+
+
+def _tolerance(entry: FileRecord, outputs: Arrays) -> float:
+    """How far another client may be off: what the file's own rounding does to its answers.
+
+    Clients round at other places and sum in another order. No right one is farther from the
+    recorded answer than the file was from the Keras model on its samples, or the least tolerance.
+    """
+    largest = max(float(np.abs(values).max(initial=0.0)) for values in outputs.values())
+    return float(f"{max(LEAST_TOLERANCE * max(1.0, largest), entry.parity['max_abs_output']):.2g}")
+
+
+def _count(x: Arrays) -> int:
+    return len(next(iter(x.values())))
+
+
+def _plain(values: np.ndarray) -> Any:
+    """A JSON value; float32 in as few digits as tell it from others."""
+    if values.dtype == np.float32:
+        if values.ndim:
+            return [_plain(value) for value in values]
+        return float(str(values))
+    return values.tolist()

@@ -1,0 +1,32 @@
+"""JavaScript in a browser, with LiteRT.js."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from keras_rnn_zoo.export.app.app import App
+from keras_rnn_zoo.export.app.language import Language, register_language, rendered
+
+
+@register_language("javascript")
+class JavaScript(Language):
+    """Two ES modules: one of plain JavaScript, and one that runs LiteRT.js."""
+
+    description = "LiteRT.js (@litertjs/core of npm) in a browser"
+    usage = 'import { Model } from "./model.js"'
+    dtypes: ClassVar[frozenset[str]] = frozenset({"float32", "int32"})
+    several: ClassVar[bool] = True
+
+    def refuses(self, app: App) -> str | None:
+        """Says what LiteRT.js lacks; see `Language.refuses`."""
+        if app.files and app.files[0].resizable:
+            return "leaves the size of its inputs open, and LiteRT.js cannot resize them"
+        return super().refuses(app)
+
+    def files(self, app: App) -> Mapping[str, str]:
+        """Returns `encoding.js` and `model.js`."""
+        files = {"model.js": rendered("model.js.jinja", app)}
+        if app.kind != "arrays":
+            files["encoding.js"] = rendered("encoding.js.jinja", app)
+        return files

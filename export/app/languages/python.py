@@ -1,0 +1,26 @@
+"""Python with numpy and ai-edge-litert alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from keras_rnn_zoo.export.app.app import App, File
+from keras_rnn_zoo.export.app.language import Language, register_language, rendered
+
+
+@register_language("python")
+class Python(Language):
+    """One module."""
+
+    description = "numpy and ai-edge-litert (or tflite-runtime)"
+    usage = "pip install numpy ai-edge-litert && python app/python/model.py INPUT.json"
+    several: ClassVar[bool] = True
+
+    def usable(self, app: App) -> list[File]:
+        """Files of any type: NumPy has them all."""
+        return [file for file in app.files if not file.states and not file.resets]
+
+    def files(self, app: App) -> Mapping[str, str]:
+        """Returns `model.py`."""
+        return {"model.py": rendered("model.py.jinja", app)}

@@ -1,0 +1,107 @@
+"""Whether a language writes the code that an app needs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from keras_rnn_zoo.testing.claims import claim, working
+
+LABELS = ("first_label", "second_label", "third_label")
+
+
+def check_language(name: str) -> None:
+    """Asserts that a language writes code for each kind of model, or says what keeps it from it.
+
+    Whether the code compiles and answers right is for tests of its own: golden.json says what.
+
+    Args:
+        name: A name of `LANGUAGES`.
+
+    Raises:
+        AssertionError: It does not; the message says in what.
+    """
+    from keras_rnn_zoo.export.app.language import LANGUAGES
+
+    language = LANGUAGES.get(name)
+    written = 0
+    with tempfile.TemporaryDirectory() as place:
+        for what, app in _apps(Path(place)):
+            who = f"Language '{name}' of {what}"
+            reason = language.refuses(app)
+            if reason is not None:
+                claim(
+                    reason and reason[0].islower() and not reason.endswith("."),
+                    f"{who} is refused with {reason!r}. Say it as a clause whose subject is the "
+                    "model, without capital or full stop.",
+                )
+                continue
+            with working(f"{who}: writing code"):
+                files = dict(language.files(app.restricted(language.usable(app))))
+            _check_files(who, files, app)
+            written += 1
+    claim(written, f"Language '{name}' writes code for no model.")
+
+
+def _check_files(who: str, files: dict[str, str], app: Any) -> None:
+    claim(files, f"{who} writes no file.")
+    for path, text in files.items():
+        parts = PurePosixPath(path).parts
+        claim(
+            parts and ".." not in parts and not path.startswith("/"),
+            f"{who} writes to {path!r}, which is not below its folder.",
+        )
+        claim(isinstance(text, str) and text.endswith("\n"), f"{who}: {path} ends in no line end.")
+        for mark in ("{{", "{%", "%}"):
+            claim(mark not in text, f"{who}: {path} holds {mark!r}, which a template left.")
+    everything = "\n".join(files.values())
+    known = app.preprocessor
+    if known is None:
+        return
+    for label in known.labels or ():
+        claim(label in everything, f"{who} lacks the label {label!r}.")
+    claim(str(known.timesteps) in everything, f"{who} does not say how many steps are taken.")
+    for number in (known.scaling or {}).get("mean", ()):
+        claim(str(number) in everything, f"{who} lacks the mean {number} of a feature.")
+
+
+def _apps(place: Path) -> Iterator[tuple[str, Any]]:
+    """Yields models of every kind, in words and as what is known of them."""
+    from keras_rnn_zoo.export.app.app import App, File, Tensor
+    from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+    from keras_rnn_zoo.preprocessing.vocabulary import PAD, UNKNOWN, Vocabulary
+
+    vocabulary = Vocabulary([PAD, UNKNOWN, "film"])
+    tokens, features = Tensor("tokens", (1, 77), "int32"), Tensor("series", (1, 77, 2), "float32")
+    scaling = {"mean": [12.5, 13.5], "scale": [2.0, 4.0]}
+    text: dict[str, Any] = {"kind": "text", "vocabulary": vocabulary, "vocabulary_size": 3}
+    series: dict[str, Any] = {"kind": "features", "features": 2, "scaling": scaling}
+    cases: list[tuple[str, dict[str, Any], Tensor, int]] = [
+        ("texts, two labels", {**text, "task": "binary", "labels": LABELS[:2]}, tokens, 1),
+        ("series, three labels", {**series, "task": "multiclass", "labels": LABELS}, features, 3),
+        ("series, two numbers", {**series, "task": "regression"}, features, 2),
+        (
+            "token ids, labels per step",
+            {"kind": "tokens", "vocabulary_size": 9, "task": "sequence_labelling"}
+            | {"labels": LABELS, "padding": "pre", "truncating": "post"},
+            tokens,
+            3,
+        ),
+    ]
+    for what, settings, taken, outputs in cases:
+        shape = (1, 77, outputs) if "per step" in what else (1, outputs)
+        known = Preprocessor(timesteps=77, outputs=outputs, **settings)
+        for quantized in (False, True):
+            scale = 0.5 if quantized and taken.dtype != "int32" else 0.0
+            given = Tensor(taken.name, taken.shape, "int8" if scale else taken.dtype, scale, 3)
+            answer = Tensor(
+                "answer", shape, *(("int8", 0.004, -128) if quantized else ("float32",))
+            )
+            file = File("model.tflite", "int8", (given,), (answer,), {"FULLY_CONNECTED": 1})
+            yield f"{what}{', in int8' if quantized else ''}", App("m", (file,), known, {}, place)
+    pair = File("model.tflite", "none", (features, tokens), (Tensor("a", (1, 2), "float32"),))
+    yield "two inputs", App("m", (pair,))
+    yield "arrays", App("m", (File("model.tflite", "none", (features,), pair.outputs),))
+    yield "no files", App("m", ())

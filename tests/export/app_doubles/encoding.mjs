@@ -1,0 +1,16 @@
+// node encoding.mjs BUNDLE REQUESTS: what app/javascript/encoding.js makes of each request.
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+const [, , bundle, file] = process.argv;
+const app = await import(pathToFileURL(`${bundle}/app/javascript/encoding.js`));
+const vocabulary = app.readVocabulary?.(readFileSync(`${bundle}/vocab.txt`, "utf8"));
+const answers = JSON.parse(readFileSync(file, "utf8")).map(({ value, output, tokenize }) => {
+  try {
+    if (tokenize) return app.tokenize(value, vocabulary);
+    const encoded = app.encode(value, vocabulary);
+    return { x: Array.from(encoded.x), answer: app.decode(Float32Array.from(output), encoded) };
+  } catch (error) {
+    return { error: error.message };
+  }
+});
+console.log(JSON.stringify(answers));

@@ -1,0 +1,459 @@
+"""The code of `app/` answers what golden.json records, in each language that can be run here.
+
+Python runs the files. JavaScript encodes and decodes in node (`test_demo.py` has it run files, in a
+browser). C++ and Kotlin are compiled against doubles of the interpreter that record what they are
+given and answer what golden.json holds: encoding and decoding run, the interpreter's own code does
+not. Swift is not compiled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from unicodedata import category
+
+import numpy as np
+import pytest
+from app_bundles import MAKERS, golden_of, python_app, raw, same, sensors
+
+from keras_rnn_zoo.errors import ConfigError, UnknownNameError
+from keras_rnn_zoo.export.app.app import App
+from keras_rnn_zoo.export.app.language import (
+    LANGUAGES,
+    Language,
+    cpp_literal,
+    kotlin_literal,
+    literal,
+    python_literal,
+    register_language,
+    swift_literal,
+)
+from keras_rnn_zoo.export.app.languages.cpp import unicode_tables
+from keras_rnn_zoo.export.app.write import code_of
+from keras_rnn_zoo.export.bundle.app import app_of
+from keras_rnn_zoo.testing import check_language
+
+DOUBLES = Path(__file__).parent / "app_doubles"
+NODE, CXX = shutil.which("node"), shutil.which("g++") or shutil.which("c++")
+needs_node = pytest.mark.skipif(NODE is None, reason="there is no node to try it in")
+needs_cxx = pytest.mark.skipif(CXX is None, reason="there is no C++ compiler to try it with")
+
+HARD = [
+    "Ça N'EST pas… «ÉTÉ», naïve_İstanbul ΟΔΟΣ\t素晴らしい 😀 x² 7½ film!",
+    "ΣΑΣ ὈΔΥΣΣΕΎΣ! ǅ ﬁlm ΑΣ",
+    "film\x85film\u2028film\u00a0film\ufefffilm e\u0301te\u0301 film",
+    "it's 'film' _film_ film-film ٣٤ Ⅷ ① ㊀ 𝒜𝔅 𐐀𐐁 ẞ K Å",
+    "ＦＩＬＭ ｆｉｌｍ",
+]
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    place = tmp_path_factory.mktemp("apps")
+    return {name: make(place / name) for name, make in MAKERS.items()}
+
+
+def recorded(bundle, file: str | None = None):
+    """Raw inputs, encoded ones, and what the first file (or another) answers."""
+    golden = golden_of(bundle)
+    entry = next(one for one in golden["files"] if file in (None, one["file"]))
+    return [
+        (sample, answer, entry["tolerance"])
+        for sample, answer in zip(golden["samples"], entry["answers"], strict=True)
+    ]
+
+
+def strings(count: int = 300) -> list[str]:
+    """Texts of characters from everywhere, and of words that a vocabulary holds."""
+    chosen = random.Random(0)
+    # Not those that this or that version of Unicode knows; a sigma is as Greek has it, in `HARD`.
+    codes = [c for c in range(0x110000) if category(chr(c)) not in ("Cn", "Co", "Cs")]
+    codes.remove(0x3A3)
+    made = []
+    for _ in range(count):
+        parts = [chr(c) for c in chosen.choices(codes, k=8)]
+        parts += [chr(chosen.randrange(0x250)) for _ in range(8)]
+        parts += chosen.choices(["film", "STORY", "la", " ", "'"], k=6)
+        chosen.shuffle(parts)
+        made.append("".join(parts).replace("\0", " ").replace("\n", " "))
+    return [*HARD, *made]
+
+
+# ---------------------------------------------------------------------- all languages
+
+
+@pytest.mark.parametrize("name", LANGUAGES.names())
+def test_language(name):
+    check_language(name)
+
+
+def test_code_that_does_not_say_what_the_model_needs_is_noticed():
+    @register_language("forgetful")
+    class Forgetful(Language):
+        description = "forgets the labels"
+        usage = "do not"
+
+        def files(self, app):
+            return {"code.txt": f"{app.preprocessor.timesteps if app.preprocessor else ''}\n"}
+
+    try:
+        with pytest.raises(AssertionError, match=r"'forgetful' .* lacks the label"):
+            check_language("forgetful")
+    finally:
+        LANGUAGES.unregister("forgetful")
+
+
+def test_what_a_language_lacks_is_said_when_it_is_registered():
+    with pytest.raises(ConfigError, match="language lacks a usage of one line"):
+
+        @register_language("unused")
+        class Unused(Language):
+            description = "d"
+
+            def files(self, app):
+                return {}
+
+    assert "unused" not in LANGUAGES
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_bundle_has_a_folder_for_each_language_or_says_why_not(bundles, name):
+    bundle = bundles[name]
+    app = app_of(bundle.report, bundle.preprocessor, golden_of(bundle), bundle.path)
+    text = (bundle.path / "app" / "README.md").read_text(encoding="utf-8")
+    for language in LANGUAGES.names():
+        reason = LANGUAGES.get(language).refuses(app)
+        assert (bundle.path / "app" / language).is_dir() == (reason is None)
+        assert (f"No `{language}/`: the model {reason}." in text) == (reason is not None)
+    assert "app/" not in "".join(bundle.report.sha256), "an app's code is there to be changed"
+
+
+def test_which_models_there_is_no_code_for(bundles):
+    def left_out(name):
+        app = app_of(bundles[name].report, bundles[name].preprocessor, {}, bundles[name].path)
+        return {one for one in LANGUAGES.names() if code_of(app, one) is None} - {"micro"}
+
+    assert left_out("texts") == left_out("sensors") == left_out("tags") == set()
+    assert left_out("several") == {"kotlin", "swift", "cpp"}
+    assert left_out("integers") == {"javascript"}
+    with pytest.raises(UnknownNameError, match="pyhton"):
+        code_of(App("m", ()), "pyhton")
+
+
+@pytest.mark.parametrize("text", ['a "b" \\ $x \\(y) </script>\n', "été 素 😀 ?\x01\f7"])
+def test_a_label_stays_within_its_literal(text):
+    assert json.loads(literal(text)) == text and "<" not in literal(text)
+    assert eval(python_literal([text])) == [text]
+    for write in (kotlin_literal, swift_literal, cpp_literal):
+        written = write(text)
+        assert written.isascii() and "\n" not in written
+        assert written[0] == written[-1] == '"'
+    assert "$x" not in kotlin_literal(text).replace("\\$x", "")
+    assert "\\f" not in kotlin_literal(text)
+
+
+# ---------------------------------------------------------------------- Python
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_python_answers_what_is_recorded(bundles, name):
+    bundle = bundles[name]
+    module = python_app(bundle)
+    for file in (entry["file"] for entry in golden_of(bundle)["files"]):
+        model = module.Model(file)
+        for sample, answer, _ in recorded(bundle, file):
+            found = model.answer(raw(sample))
+            if "answer" in answer:
+                assert same(found, answer["answer"], 1e-6)
+            else:
+                found = {key: values.tolist() for key, values in found.items()}
+                assert same(found, answer["outputs"], 1e-6)
+
+
+def test_python_tokenizes_as_we_do(bundles):
+    module, vocabulary = python_app(bundles["texts"]), bundles["texts"].preprocessor.vocabulary
+    ids = module.Model().ids
+    for text in strings():
+        assert module.tokens(text, ids) == vocabulary.encode(text)
+
+
+def test_python_needs_nothing_of_ours(bundles, tmp_path):
+    sample, answer, _ = recorded(bundles["texts"])[0]
+    program = f"""
+import runpy, sys
+sys.modules["keras_rnn_zoo"] = sys.modules["tensorflow"] = None
+sys.argv = ["model.py", {sample["text"]!r}]
+runpy.run_path({str(bundles["texts"].path / "app/python/model.py")!r}, run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert same(json.loads(done.stdout), answer["answer"], 1e-6), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("texts", "?!", "no word that the model knows"),
+        ("texts", "zzz", "no word that the model knows"),
+        ("sensors", [[1.0]], "timesteps, 2"),
+        ("sensors", [[1.0, float("nan")]], "finite"),
+        ("tags", [99], "token ids from 0 to"),
+        ("tags", [], "token ids from 0 to"),
+    ],
+)
+def test_python_refuses_what_predict_refuses(bundles, name, value, message):
+    with pytest.raises(ValueError, match=message):
+        python_app(bundles[name]).Model().answer(value)
+    with pytest.raises(Exception, match="Row 1"):
+        bundles[name].predict([value])
+
+
+@pytest.mark.parametrize("settings", [{"padding": "pre"}, {"truncating": "post", "timesteps": 4}])
+def test_python_pads_and_cuts_as_the_model_was_trained(tmp_path, settings):
+    bundle = sensors(tmp_path, settings)
+    model = python_app(bundle).Model()
+    for sample, answer, _ in recorded(bundle):
+        assert same(model.answer(raw(sample)), answer["answer"], 1e-6)
+    other = python_app(bundle)
+    other.cut = lambda steps: steps[:1]
+    sample, answer, _ = recorded(bundle)[0]
+    assert not same(other.Model().answer(raw(sample)), answer["answer"], 1e-6)
+
+
+def test_python_sizes_the_inputs_of_a_file_that_leaves_them_open(tmp_path):
+    bundle = sensors(tmp_path, lowering="resizable")
+    model = python_app(bundle).Model()
+    for sample, answer, _ in recorded(bundle):
+        assert same(model.answer(raw(sample)), answer["answer"], 1e-6)
+    assert "cannot resize" in (bundle.path / "app" / "README.md").read_text()
+
+
+# ---------------------------------------------------------------------- JavaScript
+
+
+def in_node(bundle, requests, tmp_path):
+    file = tmp_path / "requests.json"
+    file.write_text(json.dumps(requests))
+    done = subprocess.run(
+        [NODE, DOUBLES / "encoding.mjs", bundle.path, file], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@needs_node
+@pytest.mark.parametrize("name", ["texts", "sensors", "regression", "tags"])
+def test_javascript_encodes_and_decodes_what_is_recorded(bundles, name, tmp_path):
+    samples = recorded(bundles[name])
+    requests = [
+        {"value": raw(sample), "output": np.ravel(next(iter(answer["outputs"].values()))).tolist()}
+        for sample, answer, _ in samples
+    ]
+    for found, (sample, answer, _) in zip(
+        in_node(bundles[name], requests, tmp_path), samples, strict=True
+    ):
+        assert same(found["x"], np.ravel(next(iter(sample["inputs"].values()))).tolist(), 1e-6)
+        assert same(found["answer"], answer["answer"], 1e-6)
+
+
+@needs_node
+def test_javascript_tokenizes_as_we_do(bundles, tmp_path):
+    vocabulary = bundles["texts"].preprocessor.vocabulary
+    requests = [{"value": text, "tokenize": True} for text in strings()]
+    found = in_node(bundles["texts"], requests, tmp_path)
+    for text, ids in zip(strings(), found, strict=True):
+        assert ids == vocabulary.encode(text), text
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("texts", "?!", "no word that the model knows"),
+        ("sensors", [[1.0]], "2 finite numbers"),
+        ("sensors", [], "2 finite numbers"),
+        ("sensors", [[1.0, 1e39]], "2 finite numbers"),
+        ("tags", [99], "token ids from 0 to"),
+    ],
+)
+def test_javascript_refuses_what_predict_refuses(bundles, name, value, message, tmp_path):
+    (found,) = in_node(bundles[name], [{"value": value, "output": []}], tmp_path)
+    assert message in found["error"]
+
+
+# ---------------------------------------------------------------------- C++ and Kotlin
+
+
+def replayed(bundle, place: Path) -> Path:
+    """A file with the sizes that the double of the interpreter needs to know."""
+    file = app_of(bundle.report, bundle.preprocessor, {}, bundle.path).files[0]
+    lines = [
+        f"{tensor.size * np.dtype(tensor.dtype).itemsize} {tensor.scale!r} {tensor.zero_point}"
+        for tensor in (file.inputs[0], file.outputs[0])
+    ]
+    path = place / file.name
+    path.write_bytes(b"")
+    Path(f"{path}.sizes").write_text("\n".join(lines))
+    return path
+
+
+def check_replay(bundle, place: Path, ask) -> None:
+    """Asks an app for each sample, and compares what it gave to the interpreter and what it said.
+
+    Args:
+        bundle: The bundle.
+        place: Where the recorded files go.
+        ask: From the file and a raw input to the numbers and the label that the app prints.
+    """
+    path = replayed(bundle, place)
+    file = app_of(bundle.report, bundle.preprocessor, {}, bundle.path).files[0]
+    for sample, answer, _ in recorded(bundle, file.name):
+        output, tensor = np.array(answer["outputs"][file.outputs[0].name]), file.outputs[0]
+        if tensor.scale:
+            output = np.rint(output / tensor.scale) + tensor.zero_point
+        Path(f"{path}.out").write_bytes(output.astype(tensor.dtype).tobytes())
+        numbers, labels = ask(path, raw(sample))
+        given = np.frombuffer(Path(f"{path}.in").read_bytes(), file.inputs[0].dtype)
+        wanted = np.ravel(sample["inputs"][file.inputs[0].name])
+        if file.inputs[0].scale:
+            wanted = np.rint(wanted / file.inputs[0].scale) + file.inputs[0].zero_point
+        assert np.abs(given - wanted.clip(-128, None)).max() <= (1 if tensor.scale else 1e-6)
+        expected = answer["answer"]
+        scores = expected.get("values") or expected["scores"]
+        scores = list(scores.values()) if isinstance(scores, dict) else scores
+        assert same(numbers, scores, 1e-5)
+        assert labels == expected.get("labels", [expected["label"]] if "label" in expected else [])
+
+
+def printed(text: str) -> tuple[list[float], list[str]]:
+    """What `main` printed: numbers, and labels behind them or alone in the last line."""
+    numbers, labels = [], []
+    for line in text.splitlines():
+        first, _, rest = line.partition(" ")
+        try:
+            numbers.append(float(first))
+            labels += [rest] if rest else []
+        except ValueError:
+            return numbers, [line]
+    return numbers, labels
+
+
+def compiled(bundle, place: Path, main: Path | None = None) -> Path:
+    program = place / "main"
+    command = [CXX, "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{DOUBLES}"]
+    command += [f"-I{bundle.path / 'app/cpp'}", main or bundle.path / "app/cpp/main.cc"]
+    done = subprocess.run(
+        [*command, DOUBLES / "replay.cc", "-o", program], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+@needs_cxx
+@pytest.mark.parametrize("name", ["texts", "sensors", "regression", "tags", "integers"])
+def test_cpp_gives_the_interpreter_what_is_recorded(bundles, name, tmp_path):
+    program = compiled(bundles[name], tmp_path)
+
+    def ask(path, value):
+        arguments = [program, path]
+        if isinstance(value, str):
+            arguments += [bundles[name].path / "vocab.txt", value]
+        numbers = "" if isinstance(value, str) else " ".join(map(str, np.ravel(value).tolist()))
+        done = subprocess.run(arguments, input=numbers, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return printed(done.stdout)
+
+    check_replay(bundles[name], tmp_path, ask)
+
+
+TOKENS = """
+#include <iostream>
+#include "model.h"
+int main(int, char** argv) {
+  Model model(argv[1], argv[2]);
+  for (std::string line; std::getline(std::cin, line); std::cout << "\\n") {
+    for (int id : model.Tokens(line)) std::cout << id << " ";
+  }
+}
+"""
+
+
+@needs_cxx
+def test_cpp_tokenizes_as_we_do(bundles, tmp_path):
+    vocabulary = bundles["texts"].preprocessor.vocabulary
+    (tmp_path / "tokens.cc").write_text(TOKENS)
+    program = compiled(bundles["texts"], tmp_path, tmp_path / "tokens.cc")
+    path = replayed(bundles["texts"], tmp_path)
+    done = subprocess.run(
+        [program, path, bundles["texts"].path / "vocab.txt"],
+        input="\n".join(strings()).encode(),
+        capture_output=True,
+        check=True,
+    )
+    for text, line in zip(strings(), done.stdout.decode().splitlines(), strict=True):
+        assert [int(word) for word in line.split()] == vocabulary.encode(text), text
+
+
+def test_the_tables_of_letters_are_those_of_the_tokenizer():
+    words, lower = unicode_tables()
+    small = {
+        code: code + distance
+        for first, last, step, distance in lower
+        for code in range(first, last + 1, step)
+    }
+    inside = {code for first, last in words for code in range(first, last + 1)}
+    for code in range(128, sys.maxunicode + 1):
+        if 0xD800 <= code <= 0xDFFF or code == 0x130:
+            continue
+        assert chr(small.get(code, code)) == chr(code).lower()
+        assert (code in inside) == chr(code).isalnum()
+
+
+KOTLINC = os.environ.get("KOTLINC") or shutil.which("kotlinc")
+
+
+@pytest.mark.skipif(KOTLINC is None, reason="there is no kotlinc to try it with")
+def test_kotlin_gives_the_interpreter_what_is_recorded(bundles, tmp_path):
+    names = ["texts", "sensors", "regression", "tags", "integers"]
+    sources = [DOUBLES / "Interpreter.kt"]
+    for name in names:
+        text = (bundles[name].path / "app/kotlin/Model.kt").read_text(encoding="utf-8")
+        (tmp_path / f"{name}.kt").write_text(f"package {name}\n{text}", encoding="utf-8")
+        main = (DOUBLES / "main.kt").read_text().replace("PACKAGE", name)
+        known = bundles[name].preprocessor
+        # A line with a remark is for the kinds of inputs and the tasks that it names.
+        lines = [
+            line
+            for line in main.splitlines()
+            if not (tags := line.partition(" // ")[2].split())
+            or known.task in tags
+            or known.kind in tags
+        ]
+        (tmp_path / f"{name}_main.kt").write_text("\n".join(lines), encoding="utf-8")
+        sources += [tmp_path / f"{name}.kt", tmp_path / f"{name}_main.kt"]
+    jar = tmp_path / "apps.jar"
+    done = subprocess.run(
+        [KOTLINC, *sources, "-include-runtime", "-d", jar], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+    for name in names:
+        place = tmp_path / f"replay_{name}"
+        place.mkdir()
+
+        def ask(path, value, name=name):
+            arguments = ["java", "-cp", jar, f"{name}.{name.capitalize()}_mainKt", path]
+            if isinstance(value, str):
+                arguments += [bundles[name].path / "vocab.txt", value]
+            numbers = "" if isinstance(value, str) else " ".join(map(str, np.ravel(value).tolist()))
+            done = subprocess.run(arguments, input=numbers, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            return printed(done.stdout)
+
+        check_replay(bundles[name], place, ask)

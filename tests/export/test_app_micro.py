@@ -1,0 +1,191 @@
+"""The project for microcontrollers compiles, and answers what is recorded.
+
+With a double of TensorFlow Lite Micro, which keeps what it is given and answers what golden.json
+holds: encoding, quantization, ops and labels run, kernels do not. Where `TFLM_DIR` names the
+sources of tflite-micro and `TFLM_LIB` a library that was made of them, with the real one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_bundles import golden_of, micro, texts
+
+from keras_rnn_zoo.export.app.app import App, File, Tensor
+from keras_rnn_zoo.export.app.language import LANGUAGES
+from keras_rnn_zoo.export.app.languages.micro import arena, method, places
+from keras_rnn_zoo.export.app.write import code_of
+from keras_rnn_zoo.export.bundle.app import app_of
+
+DOUBLES = Path(__file__).parent / "app_doubles"
+CXX = shutil.which("g++") or shutil.which("c++")
+TFLM_DIR, TFLM_LIB = os.environ.get("TFLM_DIR"), os.environ.get("TFLM_LIB")
+needs_cxx = pytest.mark.skipif(CXX is None, reason="there is no C++ compiler to try it with")
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    place = tmp_path_factory.mktemp("micro")
+    return {kind: micro(place / kind, integers=kind == "int8") for kind in ("int8", "float32")}
+
+
+def known(bundle) -> App:
+    return app_of(bundle.report, bundle.preprocessor, golden_of(bundle), bundle.path)
+
+
+def compiled(project: Path, place: Path, *more: str) -> Path:
+    program = place / "main"
+    sources = [project / name for name in ("main.cc", "model.cc", "model_data.cc")]
+    done = subprocess.run(
+        [CXX, "-std=c++17", "-O1", f"-I{project}", *sources, *more, "-o", program],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+def replay(bundle, place: Path, change=lambda values: values) -> Path:
+    """What the double has to know of the file, and what it answers to the recorded inputs."""
+    app, golden = known(bundle), golden_of(bundle)
+    file, path = app.files[0], place / "replay"
+    tensors = [file.inputs[0], file.outputs[0]]
+    lines = [
+        f"{one.dtype} {one.size * np.dtype(one.dtype).itemsize} {one.scale!r} {one.zero_point}"
+        for one in tensors
+    ]
+    path.write_text("\n".join([*lines, *file.ops]))
+    for number, answer in enumerate(golden["files"][0]["answers"][:2]):
+        y = np.array(answer["outputs"][tensors[1].name])
+        if tensors[1].scale:
+            y = np.rint(y / tensors[1].scale) + tensors[1].zero_point
+        Path(f"{path}.{number}.out").write_bytes(change(y.astype(tensors[1].dtype)).tobytes())
+    return path
+
+
+def run(program: Path, path: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [program], env={**os.environ, "REPLAY": str(path)}, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout
+
+
+@needs_cxx
+@pytest.mark.parametrize("kind", ["int8", "float32"])
+def test_the_project_gives_the_interpreter_what_is_recorded(bundles, kind, tmp_path):
+    bundle = bundles[kind]
+    warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-reorder", f"-I{DOUBLES}"]
+    program = compiled(bundle.path / "app/micro", tmp_path, *warnings)
+    path = replay(bundle, tmp_path)
+    code, said = run(program, path)
+    assert code == 0 and said.splitlines()[-1].startswith("right; "), said
+    golden, file = golden_of(bundle), known(bundle).files[0]
+    taken = file.inputs[0]
+    for number, sample in enumerate(golden["samples"][:2]):
+        given = np.frombuffer(Path(f"{path}.{number}.in").read_bytes(), taken.dtype)
+        wanted = np.ravel(sample["inputs"][taken.name])
+        if taken.scale:
+            wanted = (np.rint(wanted / taken.scale) + taken.zero_point).clip(-128, 127)
+        assert np.abs(given - wanted).max() <= (1 if taken.scale else 1e-6)
+        label = golden["files"][0]["answers"][number]["answer"]["label"]
+        assert said.splitlines()[number].endswith(label)
+
+
+@needs_cxx
+def test_the_project_notices_another_answer(bundles, tmp_path):
+    bundle = bundles["int8"]
+    program = compiled(bundle.path / "app/micro", tmp_path, f"-I{DOUBLES}")
+    code, said = run(program, replay(bundle, tmp_path, lambda y: y[::-1]))
+    assert code == 1 and "WRONG" in said
+
+
+@needs_cxx
+def test_the_ops_are_those_of_the_file_and_no_others(bundles, tmp_path):
+    project = shutil.copytree(bundles["int8"].path / "app/micro", tmp_path / "project")
+    text = (project / "model.cc").read_text()
+    ops = known(bundles["int8"]).files[0].ops
+    assert f"MicroMutableOpResolver<{len(ops)}>" in text
+    assert all(f"resolver.{method(op)}()" in text for op in ops)
+    lines = [line for line in text.splitlines() if "AddTanh" not in line]
+    (project / "model.cc").write_text("\n".join(lines))
+    program = compiled(project, tmp_path, f"-I{DOUBLES}")
+    assert run(program, replay(bundles["int8"], tmp_path))[0] < 0, "the double misses an op"
+
+
+def test_the_array_is_the_file(bundles):
+    bundle = bundles["int8"]
+    text = (bundle.path / "app/micro/model_data.cc").read_text()
+    body = text.partition("= {")[2].partition("}")[0]
+    data = bytes(int(byte, 16) for byte in body.replace("\n", " ").replace(",", " ").split())
+    assert data == (bundle.path / "model_int8.tflite").read_bytes() and "alignas(16)" in text
+    assert places(data)["inputs"] == {"series": 0}
+
+
+@pytest.mark.parametrize(
+    ("op", "name"),
+    [
+        ("FULLY_CONNECTED", "AddFullyConnected"),
+        ("CONV_2D", "AddConv2D"),
+        ("SPLIT_V", "AddSplitV"),
+        ("UNIDIRECTIONAL_SEQUENCE_LSTM", "AddUnidirectionalSequenceLSTM"),
+        ("BATCH_MATMUL", "AddBatchMatMul"),
+        ("L2_NORMALIZATION", "AddL2Normalization"),
+    ],
+)
+def test_ops_are_added_by_the_methods_of_the_resolver(op, name):
+    assert method(op) == name
+    if TFLM_DIR:
+        header = Path(TFLM_DIR) / "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+        assert f"{name}(" in header.read_text()
+
+
+def test_the_arena_is_the_measured_one_where_it_was_measured(bundles):
+    file = File("m", "int8", (), (), bytes=20_000)
+    assert arena(replace(file, arena=7201)) == 7216 and arena(file) == 40_000
+    app = known(bundles["int8"])
+    measured = replace(app, files=(replace(app.files[0], arena=5000),))
+    text = code_of(measured, "micro")["model.cc"]
+    assert "kArenaBytes = 5008" in text and "As measured" in text
+    guessed = replace(app, files=(replace(app.files[0], arena=None),))
+    assert "A guess" in code_of(guessed, "micro")["model.cc"]
+
+
+def test_other_targets_get_no_project(tmp_path):
+    bundle = texts(tmp_path)
+    assert "with --target micro" in LANGUAGES.get("micro").refuses(known(bundle))
+    unrecorded = replace(known(bundle), target="micro", golden={})
+    assert "no recorded answers" in LANGUAGES.get("micro").refuses(unrecorded)
+
+
+def test_states_are_the_microcontrollers_to_carry(bundles):
+    app = known(bundles["float32"])
+    file = replace(app.files[0], resets=True)
+    for name in ("python", "kotlin", "cpp", "swift"):
+        assert "state" in LANGUAGES.get(name).refuses(replace(app, files=(file,)))
+    step = replace(file, states=(Tensor("h", (1, 4), "float32"),))
+    assert LANGUAGES.get("micro").refuses(replace(app, files=(step,))) is None
+
+
+@pytest.mark.skipif(
+    not (CXX and TFLM_DIR and TFLM_LIB), reason="TFLM_DIR and TFLM_LIB name no tflite-micro"
+)
+@pytest.mark.parametrize("kind", ["int8", "float32"])
+def test_the_project_answers_in_tflite_micro(bundles, kind, tmp_path):
+    downloads = Path(TFLM_DIR) / "tensorflow/lite/micro/tools/make/downloads"
+    folders = [TFLM_DIR, *(downloads / name for name in ("flatbuffers/include", "gemmlowp", "ruy"))]
+    program = compiled(
+        bundles[kind].path / "app/micro",
+        tmp_path,
+        "-DTF_LITE_STATIC_MEMORY",
+        *(f"-I{folder}" for folder in folders),
+        TFLM_LIB,
+    )
+    done = subprocess.run([program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "right; " in done.stdout
