@@ -28,7 +28,7 @@ from keras_rnn_zoo.preprocessing.options import ColumnOptions
 from keras_rnn_zoo.quantities import parse_bytes, parse_timesteps
 
 AUTO = "auto"
-INFERENCE_TYPES = ("float32", "int8")
+INFERENCE_TYPES = ("float32", "int8", "int16")
 
 
 def _lowerings(name: str, value: Any) -> str | tuple[str, ...]:
@@ -114,7 +114,8 @@ class FileOptions(Options):
     inference_type: str = option(
         "float32",
         "Type of the int8 file's inputs and outputs: 'float32', or 'int8', real value = scale * "
-        "(stored - zero point). Token ids stay int32, and the other files take and answer float32.",
+        "(stored - zero point); of the int16x8 file's, 'int16'. Token ids stay int32, and the "
+        "other files take and answer float32.",
         one_of(INFERENCE_TYPES, "inference type"),
         metavar="NAME",
     )

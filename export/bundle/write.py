@@ -108,7 +108,7 @@ def export_bundle(
         timesteps = opened.preprocessor.timesteps
     model = prepare(keras_model, given.encoded, timesteps)
     with files.new_directory(output) as directory:
-        if chosen.inference_type == "int8":
+        if chosen.inference_type != "float32":
             check_integer_inputs(model)
         calibration, check = choose_rows(
             opened, model, given.dataset, given.test, given.representative_data, timesteps

@@ -19,6 +19,7 @@ from keras_rnn_zoo.export.keras_model.sequences import make_lengths
 from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.lowering.plan import Plan, plan
 from keras_rnn_zoo.export.quantization import Quantization
+from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.verify.reference import resized
@@ -34,6 +35,7 @@ class Form:
     batch_size: int = 1
     timesteps: Timesteps = None
     integer_io: bool = False
+    target: str | None = None
 
     def plan(self, model: KerasModel) -> Plan:
         """Returns what an export in this form does with a model.
@@ -134,7 +136,10 @@ def write(
         # Lengths that the data lack have ranges too, which those of long inputs are not.
         groups = [_with_lengths(group, model.paddings) for group in groups]
         plain = written.read_bytes()
-        written.write_bytes(form.mode.quantized(plain, groups, form.integer_io))
+        quantized = form.mode.quantized(plain, groups, form.integer_io)
+        if form.target is not None:
+            plain, quantized = map(TARGETS.get(form.target).finished, (plain, quantized))
+        written.write_bytes(quantized)
         info = contents.check_builtin_only(written)
     except RunError as error:  # whose advice is for files that were damaged on their way
         reason = " ".join(str(error.__cause__ or error).split())

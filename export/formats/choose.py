@@ -13,8 +13,9 @@ from keras_rnn_zoo.errors import ConfigError, listed
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.options import AUTO, FileOptions
 from keras_rnn_zoo.export.targets import TARGETS
-from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
+from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.tflite.latency import machine, time_calls
+from keras_rnn_zoo.export.tflite.opened import open_model
 
 # Times that differ by less say nothing: the smaller file is better.
 NOISE = 1.05
@@ -128,7 +129,7 @@ def race(files: Mapping[Candidate, Path], samples: Arrays) -> dict[Candidate, fl
     Returns:
         Candidate -> median latency in milliseconds.
     """
-    models = [TFLiteModel(path) for path in files.values()]
+    models = [open_model(path) for path in files.values()]
     batches = [batch for _, batch in models[0].batches(samples)]
     times = time_calls(models, batches, warmup=3, least=20, most=ROUNDS, seconds=SECONDS)
     medians = (1e3 * float(np.median(own)) for own in times)

@@ -93,10 +93,12 @@ def measure(
     ready = KerasModel(_with_distinct_weights(model))
     data = as_samples(ready, samples, limit=SAMPLES)
     lengths = [array.shape[1] for array in data.values() if array.ndim > 1]
-    form = Form(mode, client.lowerings[0], timesteps=max(lengths, default=None))
+    form = Form(mode, client.lowerings[0], timesteps=max(lengths, default=None), target=target)
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch, in_this_process():
         calibration = data if mode.needs_representative_data else None
-        written = write(ready, form.plan(ready), Path(scratch), form, calibration)
+        planned = form.plan(ready)
+        client.check_plan(planned)
+        written = write(ready, planned, Path(scratch), form, calibration)
         client.check_file(written.info, written.plan.fallbacks)
         latency = median_latency(written.path, data, seconds=seconds, limit_ms=limit_ms)
     return Measurement(written.info.bytes, latency, int(model.count_params()))

@@ -43,8 +43,9 @@ from keras_rnn_zoo.export.quantization import (
 )
 from keras_rnn_zoo.export.targets import TARGETS, Target
 from keras_rnn_zoo.export.tflite import contents
-from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, TFLiteModel
+from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo
 from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
+from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.tflite.runtimes import parse_runtime
 from keras_rnn_zoo.export.verify import compare
 from keras_rnn_zoo.export.verify.reference import (
@@ -307,7 +308,7 @@ class _Data:
             proof = as_samples(model, given, limit=VERIFICATION_SAMPLES, timesteps=timesteps)
             timesteps = sizes_of(model, proof, timesteps)
         model.fixed(options.batch_size, timesteps)
-        if options.inference_type == "int8":
+        if options.inference_type != "float32":
             check_integer_inputs(model)
         calibration = None
         if mode.takes_representative_data and representative_data is not None:
@@ -355,7 +356,8 @@ class _Writer:
             False,
             options.batch_size,
             data.timesteps,
-            options.inference_type == "int8",
+            options.inference_type != "float32",
+            options.target,
         )
         self.chosen: Written
 
@@ -392,6 +394,7 @@ class _Writer:
         """Writes one file; returns why it need not be tried, where the plan shows that."""
         form = replace(self.form, lowering=candidate.lowering, fold=candidate.fold_embedding)
         planned = form.plan(self._model)
+        self._target.check_plan(planned)
         if candidate.fold_embedding and not planned.folded:
             return "no recurrent layer reads straight from an embedding"
         # Where there is nothing to lower, the first is as good as any.
@@ -505,11 +508,14 @@ def check_inference_type(inference_type: str, modes: Sequence[Quantization]) -> 
     Raises:
         ExportError: None of the modes computes in integers.
     """
-    if inference_type == "int8" and not any(mode.integer_io for mode in modes):
+    if inference_type != "float32" and not any(
+        mode.integer_io and mode.integer_type == inference_type for mode in modes
+    ):
+        able = "int16x8" if inference_type == "int16" else inference_type
         raise ExportError(
-            "inference_type='int8' needs quantization 'int8'. Received: "
+            f"inference_type='{inference_type}' needs quantization '{able}'. Received: "
             f"{listed(mode.name for mode in modes) or 'no .tflite file'}, which takes and answers "
-            "float32. Choose 'int8', or leave inference_type at 'float32'."
+            f"something else. Choose '{able}', or leave inference_type at 'float32'."
         )
 
 
@@ -545,14 +551,14 @@ class TFLite(Format):
 
     def compare(self, path: Path, reference: Reference) -> compare.Parity:
         """See `compare_tflite`; the mode is that of what the file holds."""
-        file = TFLiteModel(path)
+        file = open_model(path)
         ends = [asdict(one) for one in (*file.inputs.values(), *file.outputs.values())]
         mode = QUANTIZATIONS.get(held_quantization(contents.inspect(path), ends))
         return compare.compare_tflite(path, reference, mode.tolerance, mode=mode.name)
 
     def serve(self, path: Path) -> Callable[[Arrays], Arrays]:
         """Answers in the interpreter."""
-        file = TFLiteModel(path)
+        file = open_model(path)
         return lambda x: file.answer(x)[0]
 
     def described(self, part: str) -> str:
@@ -583,13 +589,13 @@ class TFLite(Format):
             **{
                 **keywords,
                 "quantization": part,
-                "inference_type": options.inference_type if mode.integer_io else "float32",
+                "inference_type": _inference_type(mode, options.inference_type),
                 # Of several candidates each has to be true; the one file is compared below.
                 "verify": bool(options.fold_embedding) or lowering == AUTO or several,
             },
         )
         parity = compare.compare_tflite(path, job.reference, mode.tolerance, mode=mode.name)
-        file = TFLiteModel(path)
+        file = open_model(path)
         if any(map(file.open, file.inputs)):
             for other in job.references[1:]:
                 compare.compare_tflite(path, other, mode.tolerance, mode=mode.name)
@@ -598,7 +604,7 @@ class TFLite(Format):
         if job.score is not None:
             scored = job.score(file.predict(job.labelled_inputs))
             check_losses(path.name, scored["losses"], mode.tolerance)
-        integers = mode.integer_io and options.inference_type == "int8"
+        integers = _inference_type(mode, options.inference_type) != "float32"
         return FileRecord(
             file=path.name,
             format=self.name,
@@ -627,6 +633,11 @@ class TFLite(Format):
             latency=benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
             labelled=scored,
         )
+
+
+def _inference_type(mode: Quantization, wanted: str) -> str:
+    """What of several files in different modes one takes and answers."""
+    return wanted if mode.integer_io and mode.integer_type == wanted else "float32"
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:

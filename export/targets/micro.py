@@ -6,20 +6,24 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from keras_rnn_zoo.export.targets.target import Target, register_target
+from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import FileInfo
+from keras_rnn_zoo.export.tflite.file import MICRO, RESET
 
 
 @register_target("micro")
 class Micro(Target):
     """TensorFlow Lite Micro, whose kernels know fewer ops and types (tflite-micro of PyPI).
 
-    It runs WHILE loops and the LSTM op, but not what our `loop` and `fused` put around them: their
-    GATHER of token ids, and the SCATTER_ND that brings the steps that count to the front. Masks
-    are truth values, which its UNPACK does not take.
+    It runs WHILE loops, but not what our `loop` puts into them: its GATHER of token ids, and the
+    SCATTER_ND that brings the steps that count to the front. Masks are truth values, which its
+    UNPACK does not take. The state of its LSTM op is reset by the client before each sequence:
+    `MicroInterpreter::Reset()`.
     """
 
     description = "TensorFlow Lite Micro: fewer ops and types"
-    accepted: ClassVar[tuple[str, ...]] = ("unrolled",)
+    accepted: ClassVar[tuple[str, ...]] = ("lstm_op", "unrolled")
+    masks: ClassVar[bool] = False
     refused_quantizations: ClassVar[Mapping[str, str]] = {
         "dynamic": "it has no products of int8 weights and float32 inputs: the LSTM op answers NaN "
         "without an error, the others do not load",
@@ -31,3 +35,11 @@ class Micro(Target):
         if "UNPACK" in info.ops and "BOOL" in info.tensors:
             return "takes its mask apart (UNPACK of BOOL), and it does not: build with mask=False"
         return super().refuses(info)
+
+    def finished(self, content: bytes) -> bytes:
+        """Leaves out what no kernel reads: names, empty buffers, metadata."""
+        model = fb.unpack(content)
+        fb.slim(model)
+        variables = any(tensor.isVariable for graph in model.subgraphs for tensor in graph.tensors)
+        model.description = RESET if variables else MICRO
+        return fb.pack(model)

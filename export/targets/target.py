@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from keras_rnn_zoo.errors import ConfigError, TargetError, listed
 from keras_rnn_zoo.export.lowering import LOWERINGS
+from keras_rnn_zoo.export.lowering.plan import Plan
 from keras_rnn_zoo.export.tflite.contents import FileInfo
 from keras_rnn_zoo.registry import Registry, extends
 
@@ -22,6 +23,7 @@ class Target:
         one_subgraph: It takes no control flow: a WHILE or an IF has its branches in subgraphs.
         stateless: It takes no tensors that keep state from one call to the next.
         resizes: An app can give the inputs of a file other sizes.
+        masks: It has the ops that find out which time steps are padding.
     """
 
     name: ClassVar[str]
@@ -31,35 +33,52 @@ class Target:
     one_subgraph: ClassVar[bool] = False
     stateless: ClassVar[bool] = False
     resizes: ClassVar[bool] = False
+    masks: ClassVar[bool] = True
 
     @property
     def lowerings(self) -> list[str]:
         """Names of the lowerings that it runs, the one to prefer first."""
         if self.accepted is not None:
             return list(self.accepted)
+        entries = {name: LOWERINGS.get(name) for name in LOWERINGS.names()}
         names = [
-            name for name in LOWERINGS.names() if self.resizes or not LOWERINGS.get(name).open_sizes
+            name
+            for name, entry in entries.items()
+            if not entry.resets and (self.resizes or not entry.open_sizes)
         ]
         return ["loop", *(name for name in names if name != "loop")]
 
     def quantizations(self, names: Iterable[str]) -> list[str]:
         """Returns the quantization modes among `names` that it runs."""
-        return [name for name in names if name not in self.refused_quantizations]
+        return [name for name in names if self._refusal(name) is None]
 
-    def check_quantization(self, name: str) -> None:
-        """Refuses a quantization mode that it does not run.
-
-        Raises:
-            ConfigError: The message says why, and what to choose.
-        """
+    def _refusal(self, name: str) -> str | None:
+        """Says why a quantization mode is of no use here; None where it is."""
         from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 
         if name in self.refused_quantizations:
+            return self.refused_quantizations[name]
+        targets = QUANTIZATIONS.get(name).targets
+        if targets is not None and self.name not in targets:
+            return f"it is for {listed(targets)} alone"
+        return None
+
+    def check_quantization(self, name: str) -> None:
+        """Refuses a quantization mode that it does not run, or that cannot be proven here.
+
+        Raises:
+            ConfigError: The message says why, and what to choose.
+            RunError: What it is proven in is not installed.
+        """
+        from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+
+        reason = self._refusal(name)
+        if reason is not None:
             raise ConfigError(
-                f"The target '{self.name}' does not take the quantization '{name}': "
-                f"{self.refused_quantizations[name]}. Choose among: "
-                f"{listed(self.quantizations(QUANTIZATIONS.names()))}."
+                f"The target '{self.name}' does not take the quantization '{name}': {reason}. "
+                f"Choose among: {listed(self.quantizations(QUANTIZATIONS.names()))}."
             )
+        QUANTIZATIONS.get(name).check_available()
 
     def check_lowerings(self, names: Iterable[str]) -> None:
         """Refuses lowerings that it does not run.
@@ -74,6 +93,24 @@ class Target:
                     f"{self.description}. Choose among: {listed(self.lowerings)}, or leave the "
                     "lowering out."
                 )
+
+    def check_plan(self, plan: Plan) -> None:
+        """Refuses what shows before anything is converted.
+
+        Raises:
+            TargetError: The message says which layer is in the way, and what to do.
+        """
+        for one in plan.recurrences:
+            if one.masked and not self.masks:
+                raise TargetError(
+                    f"Layer '{one.path}' skips padded time steps, and the target '{self.name}' "
+                    "cannot tell which they are: build and train the model with mask=False (of "
+                    "your own, without Masking and mask_zero) on sequences of full length."
+                )
+
+    def finished(self, content: bytes) -> bytes:
+        """Returns a file as this client is to get it: what it has no use for is left out."""
+        return content
 
     def refuses(self, info: FileInfo) -> str | None:
         """Says what a file holds that this client does not run; None where it runs it.

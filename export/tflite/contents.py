@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import OpGateError, RunError, TargetError, listed
-from keras_rnn_zoo.export.tflite.file import open_interpreter, read
+from keras_rnn_zoo.export.tflite.file import read
+from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.tflite.runtimes import Runtime, newer_than, oldest_runtime, runtime_text
 from keras_rnn_zoo.files import PathLike
 
@@ -171,7 +172,7 @@ def check_builtin_only(path: PathLike) -> FileInfo:
             "dropped what should compute them; check what the traced function returns.",
             info.uncomputed,
         )
-    open_interpreter(info.path)
+    open_model(info.path)
     return info
 
 

@@ -33,13 +33,14 @@ Graph = Any
 Operator = Any
 
 # Of the schema's TensorType.
-FLOAT32, FLOAT16, INT32, INT64, BOOL, INT8 = 0, 1, 2, 4, 6, 9
+FLOAT32, FLOAT16, INT32, INT64, BOOL, INT16, INT8 = 0, 1, 2, 4, 6, 7, 9
 _NUMPY: dict[int, Any] = {
     FLOAT32: np.dtype("float32"),
     FLOAT16: np.dtype("float16"),
     INT32: np.dtype("int32"),
     INT64: np.dtype("int64"),
     BOOL: np.dtype("bool"),
+    INT16: np.dtype("int16"),
     INT8: np.dtype("int8"),
 }
 _DTYPES: dict[Any, int] = {dtype: value for value, dtype in _NUMPY.items()}
@@ -63,8 +64,9 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]
 def unpack(content: bytes) -> Model:
     """Returns the objects of a whole .tflite file."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    for graph in model.subgraphs:
-        for operator in graph.operators:  # lists of NumPy views that cannot be written to
+    for graph in model.subgraphs:  # lists of NumPy views that cannot be written to
+        graph.inputs, graph.outputs = np.array(graph.inputs), np.array(graph.outputs)
+        for operator in graph.operators:
             operator.inputs, operator.outputs = operator.inputs.copy(), operator.outputs.copy()
     return model
 
@@ -98,6 +100,26 @@ def pack(model: Model) -> bytes:
     builder = _Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def slim(model: Model) -> None:
+    """Leaves out what no kernel reads; inputs and outputs keep their names in the signature.
+
+    Names of tensors and buffers without content are more than a third of a small file.
+    """
+    model.metadata = model.metadataBuffer = None
+    for graph in model.subgraphs:
+        graph.name = None
+        for tensor in graph.tensors:
+            tensor.name = tensor.shapeSignature = None
+            data = model.buffers[tensor.buffer].data
+            if data is None or not len(data):
+                tensor.buffer = 0
+            parameters = tensor.quantization
+            if parameters is not None:
+                parameters.min = parameters.max = None
+                if parameters.scale is None or not len(parameters.scale):
+                    tensor.quantization = None
 
 
 def sized(content: bytes, shapes: Mapping[str, Sequence[int | None]]) -> bytes:
@@ -183,6 +205,12 @@ def version_of(model: Model, operator: Operator) -> int:
 def shape_of(tensor: Any) -> tuple[int, ...]:
     """Returns the shape of a `TensorT`."""
     return tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
+
+
+def dtype_of(tensor: Any) -> np.dtype[Any]:
+    """Returns the dtype of a `TensorT`, of a type known here."""
+    found: np.dtype[Any] = _NUMPY[tensor.type]
+    return found
 
 
 def add_tensor(graph: Graph, shape: Iterable[int], dtype: Any, quantization: Any = None) -> int:

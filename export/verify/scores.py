@@ -106,7 +106,7 @@ def evaluate_tflite(path: PathLike, x: np.ndarray, y: np.ndarray, task: str) -> 
     Raises:
         RunError: The file is missing or damaged, or does not take such inputs.
     """
-    return score(TFLiteModel(path).predict(x), x, y, task)
+    return score(open_model(path).predict(x), x, y, task)
 
 
 @dataclass(frozen=True)

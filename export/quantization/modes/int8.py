@@ -27,6 +27,7 @@ from keras_rnn_zoo.export.quantization.weights import (
     answers_of,
     store_table,
 )
+from keras_rnn_zoo.export.quantization.whole import INT8, holds_lstm_op, in_integers
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 from keras_rnn_zoo.export.verify.tolerance import Tolerance
@@ -87,7 +88,13 @@ class Int8(Dynamic):
     def apply(
         self, model: fb.Model, content: bytes, calibration: Sequence[Arrays], integer_io: bool
     ) -> None:
-        """Calibrates the file, and has every product computed in int8."""
+        """Calibrates the file, and has every product computed in int8.
+
+        With the LSTM op, everything is: what that op computes within itself has no float form.
+        """
+        if holds_lstm_op(model):
+            in_integers(model, content, calibration, integer_io, INT8)
+            return
         ranges = _ranges(model, calibration)
         moments = moments_of_kernels(model, calibration)
         sources = Sources(model)

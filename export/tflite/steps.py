@@ -1,0 +1,78 @@
+"""Files whose call is one time step, run over whole sequences.
+
+Their signature is called `step`. An input and an output of the same name are a state before and
+after the step: zero at first, and from then on what came out goes in. What comes out after the last
+step answers the sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, TFLiteModel
+from keras_rnn_zoo.files import PathLike
+
+
+def states_of(inputs: Mapping[str, TensorInfo], outputs: Mapping[str, TensorInfo]) -> list[str]:
+    """Returns the names of the states of a step: those of inputs that are outputs, too."""
+    return [name for name in inputs if name in outputs]
+
+
+def of_sequences(tensors: Mapping[str, TensorInfo], states: list[str]) -> dict[str, TensorInfo]:
+    """Returns the inputs or outputs of a sequence of steps: no states, any number of steps."""
+    return {
+        name: replace(info, shape=(info.shape[0], None, *info.shape[2:]))
+        if len(info.shape) > 2 or (len(info.shape) == 2 and info.dtype in ("int32", "int64"))
+        else info
+        for name, info in tensors.items()
+        if name not in states
+    }
+
+
+class StepModel(TFLiteModel):
+    """A file whose call is one time step, which answers whole sequences; see `TFLiteModel`.
+
+    Attributes:
+        states: Name of each state -> what it is.
+    """
+
+    def __init__(self, file: PathLike | bytes, threads: int = 1, *, keep_tensors: bool = False):
+        super().__init__(file, threads, keep_tensors=keep_tensors)
+        names = states_of(self.inputs, self.outputs)
+        self._made = self.outputs
+        self.states = {name: self.inputs[name] for name in names}
+        self._takes = self.inputs
+        self.inputs = of_sequences(self.inputs, names)
+        self.outputs = of_sequences(self.outputs, names)
+        self._x: Arrays = {}
+
+    def open(self, name: str) -> bool:
+        """Nothing is resized: there are more calls, or fewer."""
+        return False
+
+    def set_inputs(self, values: Mapping[str, np.ndarray]) -> None:
+        """Keeps one batch of sequences."""
+        self._x = {name: info.quantize(values[name]) for name, info in self.inputs.items()}
+
+    def invoke(self) -> Arrays:
+        """Runs all steps of the sequences that are set; returns name -> real values."""
+        for info in self.states.values():
+            zeros = np.zeros([size or 1 for size in info.shape], np.float32)
+            self.interpreter.set_tensor(info.index, info.quantize(zeros))
+        found: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
+        for step in range(next(iter(self._x.values())).shape[1]):
+            for name, info in self.inputs.items():
+                self.interpreter.set_tensor(info.index, self._x[name][:, step : step + 1])
+            self.interpreter.invoke()
+            after = {n: self.interpreter.get_tensor(self._made[n].index) for n in self.states}
+            for name, info in self.states.items():
+                self.interpreter.set_tensor(info.index, after[name])
+            for name, info in self.outputs.items():
+                found[name].append(info.dequantize(self.interpreter.get_tensor(info.index)))
+        return {
+            name: np.concatenate(values, axis=1) if values[-1].ndim > 2 else values[-1]
+            for name, values in found.items()
+        }
