@@ -23,11 +23,11 @@ def write_files(directory: Path) -> dict[str, str]:
     from architectures import ARCHITECTURES
     from other_runtimes import write
 
-    from keras_rnn_zoo.export import LOWERINGS
+    from keras_rnn_zoo.export import TARGETS
 
     claims = {}
     for name in ARCHITECTURES:
-        claims |= write(directory, name, LOWERINGS.names())
+        claims |= write(directory, name, TARGETS.get("litert").lowerings)
         print(f"{name} written", file=sys.stderr)
     return claims
 

@@ -90,8 +90,8 @@ class Lowering(ABC):
         folds: It takes an embedding and the projection behind it as one table.
         both_directions: It has `run_both`.
         open_sizes: The file leaves the batch size and what else the model leaves open to the app.
-        resets: The file keeps state that its client resets before each sequence: only targets that
-            name the lowering take it.
+        by_client: The client has its part in it: it resets the state before each sequence, or
+            carries it from step to step. Only targets that name the lowering take it.
         auto_timesteps: The most time steps for which `auto` tries it; None for any number.
     """
 
@@ -101,7 +101,7 @@ class Lowering(ABC):
     folds: ClassVar[bool] = True
     both_directions: ClassVar[bool] = False
     open_sizes: ClassVar[bool] = False
-    resets: ClassVar[bool] = False
+    by_client: ClassVar[bool] = False
     auto_timesteps: ClassVar[int | None] = None
 
     def chains(self, chain: Chain) -> bool:

@@ -1,4 +1,4 @@
-"""The builtin op UNIDIRECTIONAL_SEQUENCE_LSTM: what it expresses, and how the converter makes it."""
+"""The builtin op UNIDIRECTIONAL_SEQUENCE_LSTM: what it expresses, how the converter makes it."""
 
 from __future__ import annotations
 

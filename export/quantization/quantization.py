@@ -48,7 +48,7 @@ class Quantization(ABC):
     integer_type: ClassVar[str] = "int8"
     targets: ClassVar[tuple[str, ...] | None] = None
 
-    def check_available(self) -> None:
+    def check_available(self) -> None:  # noqa: B027 most modes need nothing
         """Refuses a mode whose files cannot be proven here, as something is not installed.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Whole files in integers: nothing between two ops is float32 where a microcontroller can do without.
+"""Whole files in integers: nothing between two ops is float32 where there is another way.
 
 The LSTM op is computed as TensorFlow Lite Micro and LiteRT define it for int8: symmetric weights of
 8 bits, a cell of 16 bits whose scale is a power of two, a state of the type of the activations. For
@@ -219,9 +219,7 @@ def _lstm_weights(model: fb.Model, graph: fb.Graph, operator: fb.Operator) -> li
     return found
 
 
-def _largest_cell(
-    model: fb.Model, graph: fb.Graph, operator: fb.Operator, x: np.ndarray
-) -> float:
+def _largest_cell(model: fb.Model, graph: fb.Graph, operator: fb.Operator, x: np.ndarray) -> float:
     """Returns the size of the largest cell of an LSTM op over inputs `[samples, steps, ...]`."""
     parts = _lstm_weights(model, graph, operator)
     kernel, recurrent = (np.concatenate(parts[at : at + 4]).T for at in (0, 4))
@@ -274,26 +272,25 @@ class _Whole:
 
     def run(self) -> None:
         """Replaces all ops."""
-        before, plain = self._inputs(), list(self.graph.operators)
-        for operator in plain:
+        self._inputs()
+        for operator in list(self.graph.operators):
             form = self._forms.get(fb.op_name(self.model, operator))
             if form is None or not self._takes(operator):
                 self._in_float(operator)
             else:
                 form(operator)
         self._outputs()
-        self.graph.operators = [*before, *self.operators]
+        self.graph.operators = self.operators
 
     # ------------------------------------------------------------------ the ends
 
-    def _inputs(self) -> list[fb.Operator]:
+    def _inputs(self) -> None:
         for position, index in enumerate(map(int, self.graph.inputs)):
             if self.integer_io and self._is_float(index):
                 self._floats.discard(index)
                 twin = self._twin(index)
                 self.graph.inputs[position] = twin
                 self._renamed(index, twin)
-        return []
 
     def _outputs(self) -> None:
         for position, index in enumerate(map(int, self.graph.outputs)):
@@ -429,9 +426,8 @@ class _Whole:
         given = self._integer(x)
         inputs = [given, *map(int, operator.inputs[1:])]
         step, _ = self._parameters(given)
-        low, high = (HEADROOM * end for end in self.seen.ranges[output])
-        # Its state is the output of a step, and never beyond -1 and 1.
-        state = self.numbers.affine(max(low, -1.0), min(high, 1.0))
+        # Its state is the output of a step: what is cut off lies between this and -1 or 1.
+        state = self.numbers.affine(*self.seen.ranges[output])
         if self.numbers.symmetric:
             state = 1 / 32768, 0
         for gate in range(4):
@@ -444,9 +440,7 @@ class _Whole:
         cell.type, cell.quantization = fb.INT16, fb.quantization(self._cell_scale(output, what))
         result = self._twin(output, state)
         none = [fb.add_tensor(self.graph, [0], np.float32) for _ in range(4)]
-        effective = fb.add_tensor(
-            self.graph, [0], self.numbers.activation, fb.quantization(*state)
-        )
+        effective = fb.add_tensor(self.graph, [0], self.numbers.activation, fb.quantization(*state))
         operator.intermediates = np.array([*none, effective], np.int32)
         self._again(operator, inputs, [result])
 

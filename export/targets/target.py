@@ -44,13 +44,16 @@ class Target:
         names = [
             name
             for name, entry in entries.items()
-            if not entry.resets and (self.resizes or not entry.open_sizes)
+            if not entry.by_client and (self.resizes or not entry.open_sizes)
         ]
         return ["loop", *(name for name in names if name != "loop")]
 
-    def quantizations(self, names: Iterable[str]) -> list[str]:
-        """Returns the quantization modes among `names` that it runs."""
-        return [name for name in names if self._refusal(name) is None]
+    def quantizations(self, names: Iterable[str] | None = None) -> list[str]:
+        """Returns the quantization modes that it runs, among `names` or all."""
+        from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+
+        known = QUANTIZATIONS.names() if names is None else names
+        return [name for name in known if self._refusal(name) is None]
 
     def _refusal(self, name: str) -> str | None:
         """Says why a quantization mode is of no use here; None where it is."""
@@ -76,7 +79,7 @@ class Target:
         if reason is not None:
             raise ConfigError(
                 f"The target '{self.name}' does not take the quantization '{name}': {reason}. "
-                f"Choose among: {listed(self.quantizations(QUANTIZATIONS.names()))}."
+                f"Choose among: {listed(self.quantizations())}."
             )
         QUANTIZATIONS.get(name).check_available()
 

@@ -13,6 +13,7 @@ from keras_rnn_zoo.export.keras_model.sequences import (
     sequence_mask,
 )
 from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel as TFLiteModel
+from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.verify.problems import ValuesError
 from keras_rnn_zoo.export.verify.reference import Reference, Spec
 from keras_rnn_zoo.export.verify.tolerance import Tolerance

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from architectures import build, inputs_for
 
-from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
+from keras_rnn_zoo.export import TARGETS, TFLiteModel, export_tflite
 from keras_rnn_zoo.export.tflite.runtimes import parse_runtime
 
 # In the other interpreter, which has NumPy and a runtime, and knows nothing of us. A file may end
@@ -71,7 +71,7 @@ def write(directory: Path, architecture: str, lowerings: Iterable[str]) -> dict[
     model, claims = build(architecture), {}
     x = inputs_for(model)
     for lowering in lowerings:
-        for mode in QUANTIZATIONS.names():
+        for mode in TARGETS.get("litert").quantizations():
             path = directory / f"{architecture}-{lowering}-{mode}.tflite"
             result = export_tflite(
                 model,

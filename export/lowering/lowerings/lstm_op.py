@@ -23,7 +23,7 @@ class LstmOp(Lowering):
     description = "the op UNIDIRECTIONAL_SEQUENCE_LSTM; the client resets it before each sequence"
     fallback: ClassVar[str] = "unrolled"
     folds: ClassVar[bool] = False
-    resets: ClassVar[bool] = True
+    by_client: ClassVar[bool] = True
 
     def refuses(self, cell: Cell, sequence: Sequence) -> str | None:
         """Says what the op cannot do; see the class."""
