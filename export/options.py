@@ -111,6 +111,15 @@ class FileOptions(Options):
         metavar="VERSION",
         shown_default="any; the report says which runs it",
     )
+    max_arena: int | None = option(
+        None,
+        "The largest tensor arena that the file may need in TensorFlow Lite Micro, such as 16KB. "
+        "Measured in tflite-micro on this machine; a 32-bit one needs less.",
+        optional(whole(least=1)),
+        metavar="SIZE",
+        parse=parse_bytes,
+        shown_default="no limit",
+    )
     inference_type: str = option(
         "float32",
         "Type of the int8 file's inputs and outputs: 'float32', or 'int8', real value = scale * "

@@ -186,6 +186,7 @@ def _modes(options: BundleOptions) -> list[Quantization]:
     names = FORMATS.get("tflite").parts(options) if "tflite" in options.format else []
     for name in names:
         client.check_quantization(name)
+    client.check_arena(options.max_arena)
     candidates(options, 1)
     modes = [QUANTIZATIONS.get(name) for name in names]
     check_inference_type(options.inference_type, modes)

@@ -81,6 +81,8 @@ class FileRecord(Record):
         plan: What becomes of the model: `Plan.to_dict`.
         notes: Remarks on its answers.
         latency: What `benchmark_tflite` measured, in ms.
+        arena: Bytes of the least tensor arena in tflite-micro, for a target that has one; a 32-bit
+            machine needs less.
     """
 
     file: str
@@ -106,6 +108,7 @@ class FileRecord(Record):
     plan: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
     latency: Mapping[str, Any] | None = None
+    arena: int | None = None
 
 
 class Format(ABC):

@@ -103,6 +103,8 @@ class TFLiteResult:
         parity: How the file's answers compare with the Keras model's; None with `verify=False`.
         synthetic: The samples were random, because none were given.
         names: Keras' name of an input or output -> its name in the file, where they differ.
+        arena: Bytes of the least tensor arena in tflite-micro, where that is installed and the
+            target has one; a 32-bit machine needs less.
         notes: What differs from the Keras model as it is, one sentence each: another dtype policy,
             states that it would keep. The first says so where the float32 file would be smaller.
     """
@@ -121,6 +123,7 @@ class TFLiteResult:
     synthetic: bool = False
     choice: Choice | None = None
     names: dict[str, str] = field(default_factory=dict)
+    arena: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -210,6 +213,7 @@ def export_tflite(
     choose.candidates(chosen, 1)
     client = TARGETS.get(chosen.target)
     client.check_quantization(mode.name)
+    client.check_arena(chosen.max_arena)
     say = teller(progress)
     given = representative_data if samples is None else samples
     ready = prepare(model, given, chosen.timesteps)
@@ -409,6 +413,13 @@ class _Writer:
         if self._options.min_runtime is not None:
             runtime = parse_runtime(self._options.min_runtime)
             contents.check_runtime(made.info, runtime, planned.lowerings.values())
+        most = self._options.max_arena
+        if most is not None and (arena := self._target.arena_of(made.path) or 0) > most:
+            raise TargetError(
+                f"The file needs an arena of {arena:,} bytes in tflite-micro, and {most:,} are "
+                "allowed. Take fewer units or time steps, or a quantization of fewer bits (none, "
+                "int16x8, int8)."
+            )
         self._made[candidate] = made
         return None
 
@@ -451,12 +462,13 @@ class _Writer:
             synthetic=self._data.synthetic,
             target=self._target.name,
             names=self._model.renamed,
+            arena=self._target.arena_of(one.path),
             notes=self._notes(path.name, one, parity),
             float32_bytes=one.float32_bytes,
         )
 
     def _notes(self, name: str, made: Written, parity: compare.Parity | None) -> tuple[str, ...]:
-        notes = [*self._model.notes]
+        notes = [*self._model.notes, *self._target.notes(made.info)]
         if self.form.integer_io and parity is not None:
             notes += compare.integer_answers(parity)
         if larger := larger_than_float32(name, made.info.bytes, made.float32_bytes):
@@ -628,9 +640,13 @@ class TFLite(Format):
             choice=None if written.choice is None else written.choice.to_dict(),
             fallbacks=written.fallbacks,
             plan=written.plan.to_dict(),
-            notes=compare.integer_answers(parity) if integers else [],
+            notes=[
+                *TARGETS.get(options.target).notes(info),
+                *(compare.integer_answers(parity) if integers else ()),
+            ],
             parity=parity.to_dict(),
             latency=benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
+            arena=written.arena,
             labelled=scored,
         )
 

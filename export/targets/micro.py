@@ -23,6 +23,7 @@ class Micro(Target):
 
     description = "TensorFlow Lite Micro: fewer ops and types"
     accepted: ClassVar[tuple[str, ...]] = ("lstm_op", "unrolled")
+    arena: ClassVar[bool] = True
     masks: ClassVar[bool] = False
     refused_quantizations: ClassVar[Mapping[str, str]] = {
         "dynamic": "it has no products of int8 weights and float32 inputs: the LSTM op answers NaN "
@@ -35,6 +36,15 @@ class Micro(Target):
         if "UNPACK" in info.ops and "BOOL" in info.tensors:
             return "takes its mask apart (UNPACK of BOOL), and it does not: build with mask=False"
         return super().refuses(info)
+
+    def notes(self, info: FileInfo) -> list[str]:
+        """Says who resets the state of the LSTM op."""
+        if not info.variables:
+            return []
+        return [
+            "It keeps its state from one call to the next: call Reset() of the interpreter before "
+            "each sequence."
+        ]
 
     def finished(self, content: bytes) -> bytes:
         """Leaves out what no kernel reads: names, empty buffers, metadata."""

@@ -8,7 +8,9 @@ from typing import ClassVar
 from keras_rnn_zoo.errors import ConfigError, TargetError, listed
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.lowering.plan import Plan
+from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.export.tflite.contents import FileInfo
+from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.registry import Registry, extends
 
 
@@ -23,6 +25,7 @@ class Target:
         one_subgraph: It takes no control flow: a WHILE or an IF has its branches in subgraphs.
         stateless: It takes no tensors that keep state from one call to the next.
         resizes: An app can give the inputs of a file other sizes.
+        arena: It runs a file in an arena of fixed size, which is measured in tflite-micro.
         masks: It has the ops that find out which time steps are padding.
     """
 
@@ -33,6 +36,7 @@ class Target:
     one_subgraph: ClassVar[bool] = False
     stateless: ClassVar[bool] = False
     resizes: ClassVar[bool] = False
+    arena: ClassVar[bool] = False
     masks: ClassVar[bool] = True
 
     @property
@@ -97,6 +101,27 @@ class Target:
                     "lowering out."
                 )
 
+    def check_arena(self, most: int | None) -> None:
+        """Refuses a limit of the arena where there is none, or where it cannot be measured.
+
+        Raises:
+            ConfigError: This client has no arena.
+            RunError: What measures it is not installed.
+        """
+        if most is None:
+            return
+        if not self.arena:
+            able = [name for name in TARGETS.names() if TARGETS.get(name).arena]
+            raise ConfigError(
+                f"max_arena limits the RAM of a microcontroller. Received: target '{self.name}', "
+                f"which has no arena. Choose the target {listed(able)}, or leave max_arena out."
+            )
+        micro.needed("max_arena")
+
+    def arena_of(self, path: PathLike) -> int | None:
+        """Returns the least arena that a file needs, in bytes; None where that is not known."""
+        return micro.least_arena(path) if self.arena and micro.find() is not None else None
+
     def check_plan(self, plan: Plan) -> None:
         """Refuses what shows before anything is converted.
 
@@ -110,6 +135,10 @@ class Target:
                     "cannot tell which they are: build and train the model with mask=False (of "
                     "your own, without Masking and mask_zero) on sequences of full length."
                 )
+
+    def notes(self, info: FileInfo) -> list[str]:
+        """Says what whoever calls a file has to do, a sentence each."""
+        return []
 
     def finished(self, content: bytes) -> bytes:
         """Returns a file as this client is to get it: what it has no use for is left out."""
