@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_rnn_zoo.errors import ConversionError, RunError, ZooError
 from keras_rnn_zoo.export.convert import converter
-from keras_rnn_zoo.export.convert.trace import trace, untraceable
+from keras_rnn_zoo.export.convert.trace import STATE_IN, STATE_OUT, trace, untraceable
 from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.keras_model.samples import Samples, synthetic_samples
 from keras_rnn_zoo.export.keras_model.sequences import make_lengths
@@ -22,6 +22,8 @@ from keras_rnn_zoo.export.quantization import Quantization
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
+from keras_rnn_zoo.export.tflite.file import STEP
+from keras_rnn_zoo.export.tflite.steps import StepModel
 from keras_rnn_zoo.export.verify.reference import resized
 
 
@@ -128,6 +130,13 @@ def write(
     if plan.open_sizes:
         sizes = model.fixed(form.batch_size, form.timesteps)
         written.write_bytes(fb.sized(written.read_bytes(), {s.name: s.shape for s in sizes}))
+    if plan.states:
+        names = {
+            f"{prefix}{number}": state.name
+            for prefix in (STATE_IN, STATE_OUT)
+            for number, state in enumerate(plan.states)
+        }
+        written.write_bytes(fb.renamed(written.read_bytes(), STEP, names))
     try:
         contents.check_builtin_only(written)
         groups = [] if calibration is None else [calibration]
@@ -136,6 +145,8 @@ def write(
         # Lengths that the data lack have ranges too, which those of long inputs are not.
         groups = [_with_lengths(group, model.paddings) for group in groups]
         plain = written.read_bytes()
+        if plan.states:
+            groups = [StepModel(plain).each_step(group) for group in groups]
         quantized = form.mode.quantized(plain, groups, form.integer_io)
         if form.target is not None:
             plain, quantized = map(TARGETS.get(form.target).finished, (plain, quantized))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError, listed
+from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.options import AUTO, FileOptions
 from keras_rnn_zoo.export.targets import TARGETS
@@ -72,7 +73,9 @@ class Choice:
         return asdict(self)
 
 
-def candidates(options: FileOptions, timesteps: int) -> list[Candidate]:
+def candidates(
+    options: FileOptions, timesteps: int, model: KerasModel | None = None
+) -> list[Candidate]:
     """Returns what is to be tried, and what is not, with the reason.
 
     Args:
@@ -80,17 +83,20 @@ def candidates(options: FileOptions, timesteps: int) -> list[Candidate]:
             that the target prefers. `fold_embedding` True has files that do not fold to compare
             with; None tries both where there is a choice of lowerings.
         timesteps: Number of time steps of the model.
+        model: The model; None where it is not known yet.
 
     Raises:
         ConfigError: A lowering that the target does not take, or none that folds where folding was
             asked for.
     """
     client, fold_embedding = TARGETS.get(options.target), options.fold_embedding
-    preferred = client.lowerings[0]
+    preferred = client.preferred(model)
     automatic = options.lowering == AUTO
     if automatic:
-        # What lets an app size its inputs is another kind of file.
-        names = [name for name in client.lowerings if not LOWERINGS.get(name).open_sizes]
+        # What lets an app size its inputs is another kind of file, and so is one of a step.
+        entries = {name: LOWERINGS.get(name) for name in client.lowerings}
+        kind = LOWERINGS.get(preferred).steps
+        names = [n for n, one in entries.items() if not one.open_sizes and one.steps == kind]
     elif options.lowering is None:
         names = [preferred]
     else:

@@ -277,7 +277,7 @@ def plans(
     if samples is not None:
         given = as_samples(model, samples, limit=1, timesteps=timesteps)
         timesteps = sizes_of(model, given, timesteps)
-    first = choose.candidates(options, 1)[0]
+    first = choose.candidates(options, 1, model)[0]
     fold = bool(options.fold_embedding)
     return {
         mode.name: Form(mode, first.lowering, fold, options.batch_size, timesteps).plan(model)
@@ -352,7 +352,7 @@ class _Writer:
         self._mode = QUANTIZATIONS.get(options.quantization)
         specs = model.fixed(options.batch_size, data.timesteps)
         longest = max((int(spec.shape[1] or 1) for spec in specs if len(spec.shape) > 1), default=1)
-        self._considered = choose.candidates(options, longest)
+        self._considered = choose.candidates(options, longest, model)
         self._made: dict[Candidate, Written] = {}
         self.form = Form(
             self._mode,
@@ -632,8 +632,7 @@ class TFLite(Format):
             variables=info.variables,
             signatures=info.signatures,
             tensors={
-                kind: [_tensor(info) for info in tensors.values()]
-                for kind, tensors in (("inputs", file.inputs), ("outputs", file.outputs))
+                kind: [_tensor(info) for info in tensors] for kind, tensors in file.tensors.items()
             },
             lowering=written.lowering,
             folded=written.folded,

@@ -92,6 +92,7 @@ class Lowering(ABC):
         open_sizes: The file leaves the batch size and what else the model leaves open to the app.
         by_client: The client has its part in it: it resets the state before each sequence, or
             carries it from step to step. Only targets that name the lowering take it.
+        steps: A call of the file is one time step: states are inputs and outputs of it.
         auto_timesteps: The most time steps for which `auto` tries it; None for any number.
     """
 
@@ -102,6 +103,7 @@ class Lowering(ABC):
     both_directions: ClassVar[bool] = False
     open_sizes: ClassVar[bool] = False
     by_client: ClassVar[bool] = False
+    steps: ClassVar[bool] = False
     auto_timesteps: ClassVar[int | None] = None
 
     def chains(self, chain: Chain) -> bool:

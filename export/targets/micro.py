@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from keras_rnn_zoo.export.keras_model.recurrent import is_recurrent
+from keras_rnn_zoo.export.lowering.streaming import why_not
 from keras_rnn_zoo.export.targets.target import Target, register_target
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import FileInfo
-from keras_rnn_zoo.export.tflite.file import MICRO, RESET
+from keras_rnn_zoo.export.tflite.file import MICRO, RESET, STEP
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.export.keras_model.model import KerasModel
 
 
 @register_target("micro")
@@ -22,7 +27,7 @@ class Micro(Target):
     """
 
     description = "TensorFlow Lite Micro: fewer ops and types"
-    accepted: ClassVar[tuple[str, ...]] = ("lstm_op", "unrolled")
+    accepted: ClassVar[tuple[str, ...]] = ("lstm_op", "step", "unrolled")
     arena: ClassVar[bool] = True
     masks: ClassVar[bool] = False
     refused_quantizations: ClassVar[Mapping[str, str]] = {
@@ -31,6 +36,15 @@ class Micro(Target):
         "float16": "it does not read float16 weights",
     }
 
+    def preferred(self, model: KerasModel | None) -> str:
+        """Prefers the LSTM op; for models that it does not express, one step a call."""
+        from keras import layers
+
+        if model is None:
+            return self.lowerings[0]
+        others = [one for one in model.layers if is_recurrent(one) and type(one) is not layers.LSTM]
+        return "step" if others and why_not(model) is None else self.lowerings[0]
+
     def refuses(self, info: FileInfo) -> str | None:
         """Says what its kernels lack; see `Target.refuses`."""
         if "UNPACK" in info.ops and "BOOL" in info.tensors:
@@ -38,7 +52,13 @@ class Micro(Target):
         return super().refuses(info)
 
     def notes(self, info: FileInfo) -> list[str]:
-        """Says who resets the state of the LSTM op."""
+        """Says who resets the state of the LSTM op, or carries that of a step."""
+        if STEP in info.signatures:
+            return [
+                "A call is one time step: set its states to zero before each sequence, and from "
+                "then on to what came out under the same names (copy all outputs before an input "
+                "is set: they share memory). The answer is that of the last step."
+            ]
         if not info.variables:
             return []
         return [
@@ -52,4 +72,4 @@ class Micro(Target):
         fb.slim(model)
         variables = any(tensor.isVariable for graph in model.subgraphs for tensor in graph.tensors)
         model.description = RESET if variables else MICRO
-        return fb.pack(model)
+        return fb.pack(model, shared=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError, TargetError, listed
 from keras_rnn_zoo.export.lowering import LOWERINGS
@@ -12,6 +12,9 @@ from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.export.tflite.contents import FileInfo
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.registry import Registry, extends
+
+if TYPE_CHECKING:
+    from keras_rnn_zoo.export.keras_model.model import KerasModel
 
 
 class Target:
@@ -69,6 +72,10 @@ class Target:
         if targets is not None and self.name not in targets:
             return f"it is for {listed(targets)} alone"
         return None
+
+    def preferred(self, model: KerasModel | None) -> str:
+        """Returns the lowering that a model gets where none is named."""
+        return self.lowerings[0]
 
     def check_quantization(self, name: str) -> None:
         """Refuses a quantization mode that it does not run, or that cannot be proven here.

@@ -51,7 +51,19 @@ ALIGNMENT = 16
 class _Builder(flatbuffers.Builder):  # type: ignore[misc]
     """Aligns the data of buffers, as `force_align` of the schema asks, which Python leaves out."""
 
+    def __init__(self, size: int, shared: bool):
+        super().__init__(size)
+        self._made: dict[tuple[Any, bytes], Any] | None = {} if shared else None
+
     def CreateNumpyVector(self, x: Any) -> Any:
+        if self._made is None:
+            return self._vector(x)
+        key = (x.dtype, x.tobytes())
+        if key not in self._made:
+            self._made[key] = self._vector(x)
+        return self._made[key]
+
+    def _vector(self, x: Any) -> Any:
         if x.dtype != np.uint8:
             return super().CreateNumpyVector(x)
         self.StartVector(1, x.size, ALIGNMENT)
@@ -93,11 +105,31 @@ def _copied(value: Any) -> Any:
     return new
 
 
-def pack(model: Model) -> bytes:
-    """Returns the file; tensors, constants and op codes that nothing uses are left out."""
+class _Once:
+    """The parameters of several tensors, written once."""
+
+    def __init__(self, parameters: Any):
+        self._parameters = parameters
+        self._offset: Any = None
+
+    def Pack(self, builder: Any) -> Any:
+        if self._offset is None:
+            self._offset = self._parameters.Pack(builder)
+        return self._offset
+
+
+def pack(model: Model, *, shared: bool = False) -> bytes:
+    """Returns the file; tensors, constants and op codes that nothing uses are left out.
+
+    Args:
+        model: The file, which is of no further use with `shared`.
+        shared: What several tensors say in the same words, such as their shape, is written once.
+    """
     _prune(model)
     _state_runtime(model)
-    builder = _Builder(1 << 20)
+    if shared:
+        _share(model)
+    builder = _Builder(1 << 20, shared)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
@@ -120,6 +152,33 @@ def slim(model: Model) -> None:
                 parameters.min = parameters.max = None
                 if parameters.scale is None or not len(parameters.scale):
                     tensor.quantization = None
+
+
+def renamed(content: bytes, signature: str, names: Mapping[str, str]) -> bytes:
+    """Returns a file whose one signature, and some of its inputs and outputs, are called anew.
+
+    Args:
+        content: A file with one signature.
+        signature: What it is to be called.
+        names: Of an input or output -> what it is to be called.
+    """
+    model = unpack(content)
+    (entry,) = model.signatureDefs
+    entry.signatureKey = signature
+    for one in (*entry.inputs, *entry.outputs):
+        name = one.name.decode() if isinstance(one.name, bytes) else one.name
+        one.name = names.get(name, name)
+    return pack(model)
+
+
+def _share(model: Model) -> None:
+    found: dict[Any, _Once] = {}
+    for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
+        own = tensor.quantization
+        if own is not None:
+            arrays = (own.min, own.max, own.scale, own.zeroPoint)
+            key = (*(None if a is None else bytes(a) for a in arrays), own.quantizedDimension)
+            tensor.quantization = found.setdefault(key, _Once(own))
 
 
 def sized(content: bytes, shapes: Mapping[str, Sequence[int | None]]) -> bytes:

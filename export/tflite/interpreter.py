@@ -101,6 +101,11 @@ class TFLiteModel:
             name: tuple(details["shape"]) for name, details in inputs.items() if self.open(name)
         }
 
+    @property
+    def tensors(self) -> dict[str, list[TensorInfo]]:
+        """What a call takes and makes: `inputs` and `outputs`."""
+        return {"inputs": list(self.inputs.values()), "outputs": list(self.outputs.values())}
+
     def open(self, name: str) -> bool:
         """Returns whether an input can be resized."""
         return None in self.inputs[name].shape

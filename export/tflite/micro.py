@@ -101,11 +101,21 @@ class MicroModel(TFLiteModel):
         self._states = {list(inputs).index(name): list(outputs).index(name) for name in states}
         self._zeros = {list(inputs).index(name): inputs[name].zero_point for name in states}
         self._count = len(outputs)
+        self._tensors = {
+            "inputs": [info for name, info in inputs.items() if name not in states],
+            "outputs": [info for name, info in outputs.items() if name not in states],
+            **({"states": [inputs[name] for name in states]} if states else {}),
+        }
         self.inputs = of_sequences(inputs, states) if states else inputs
         self.outputs = of_sequences(outputs, states) if states else outputs
         first = next(iter(self.inputs.values()))
         self.batch_size = first.shape[0] or 1
         self._set: dict[str, np.ndarray] = {}
+
+    @property
+    def tensors(self) -> dict[str, list[TensorInfo]]:
+        """What a call takes and makes; of a time step, `states`, too."""
+        return self._tensors
 
     def open(self, name: str) -> bool:
         """Nothing is resized."""

@@ -15,6 +15,9 @@ import numpy as np
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, TFLiteModel
 from keras_rnn_zoo.files import PathLike
 
+# Of calibration: more show nothing new.
+MOST_STEPS = 4096
+
 
 def states_of(inputs: Mapping[str, TensorInfo], outputs: Mapping[str, TensorInfo]) -> list[str]:
     """Returns the names of the states of a step: those of inputs that are outputs, too."""
@@ -48,6 +51,39 @@ class StepModel(TFLiteModel):
         self.inputs = of_sequences(self.inputs, names)
         self.outputs = of_sequences(self.outputs, names)
         self._x: Arrays = {}
+        # Where not None, what each step takes is noted there.
+        self._each: dict[str, list[np.ndarray]] | None = None
+
+    @property
+    def tensors(self) -> dict[str, list[TensorInfo]]:
+        """What a call takes and makes."""
+        own = [
+            {n: i for n, i in t.items() if n not in self.states} for t in (self._takes, self._made)
+        ]
+        return {
+            "inputs": list(own[0].values()),
+            "outputs": list(own[1].values()),
+            "states": list(self.states.values()),
+        }
+
+    def each_step(self, x: Arrays, most: int = MOST_STEPS) -> Arrays:
+        """Returns what the steps of sequences take: inputs and states, `[samples * steps, ...]`.
+
+        Args:
+            x: Input name -> sequences `[samples, steps, ...]`.
+            most: Steps to return; where there are more, of some of the sequences.
+        """
+        found: dict[str, list[np.ndarray]] = {name: [] for name in self._takes}
+        count = 0
+        for used, batch in self.batches(x):
+            self.set_inputs(batch)
+            self._each = found
+            self.invoke()
+            count += used * next(iter(batch.values())).shape[1]
+            if count >= most:
+                break
+        self._each = None
+        return {name: np.concatenate(values) for name, values in found.items()}
 
     def open(self, name: str) -> bool:
         """Nothing is resized: there are more calls, or fewer."""
@@ -66,6 +102,8 @@ class StepModel(TFLiteModel):
         for step in range(next(iter(self._x.values())).shape[1]):
             for name, info in self.inputs.items():
                 self.interpreter.set_tensor(info.index, self._x[name][:, step : step + 1])
+            for name, values in (self._each or {}).items():
+                values.append(self.interpreter.get_tensor(self._takes[name].index).copy())
             self.interpreter.invoke()
             after = {n: self.interpreter.get_tensor(self._made[n].index) for n in self.states}
             for name, info in self.states.items():

@@ -38,8 +38,7 @@ class TrialRecord(Record):
         latency_ms: Milliseconds of a call of it: median, batch 1, one thread.
         arena: Bytes of the least tensor arena of it in tflite-micro, for the target micro.
         parameters: Of the Keras model.
-        excess: Limit (`"size"`, `"latency"`, `"parameters"` or `"arena"`) -> by what factor it exceeds
-            that.
+        excess: `"size"`, `"latency"`, ... -> by what factor it exceeds that limit.
         seconds: Of training.
         epochs: Trained.
         history: Measure -> a value per epoch.
