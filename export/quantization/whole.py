@@ -118,6 +118,30 @@ INT16X8 = Numbers(
 )
 
 
+def states_of(model: fb.Model) -> dict[str, tuple[int, int]]:
+    """Returns the states of a file whose call is one time step: name -> its input, its output."""
+    found: dict[str, tuple[int, int]] = {}
+    for signature in model.signatureDefs or ():
+        outputs = {entry.name: int(entry.tensorIndex) for entry in signature.outputs}
+        for entry in signature.inputs:
+            if entry.name in outputs:
+                name = entry.name.decode() if isinstance(entry.name, bytes) else entry.name
+                found[name] = int(entry.tensorIndex), outputs[entry.name]
+    return found
+
+
+def better_whole(model: fb.Model) -> bool:
+    """Whether int8 is better throughout than in products alone.
+
+    So it is for the LSTM op, whose inside has no float form, and for a time step: what lies
+    between its products is most of its RAM. But of the cell of an LSTM 8 bits would lose what small
+    updates add.
+    """
+    states = states_of(model)
+    cells = any(name.endswith("/c") for name in states)
+    return holds_lstm_op(model) or (bool(states) and not cells)
+
+
 def holds_lstm_op(model: fb.Model) -> bool:
     """Whether a file computes in the LSTM op, whose inside only whole integers can express."""
     return any(fb.op_name(model, one) == LSTM_OP for g in model.subgraphs for one in g.operators)
@@ -253,6 +277,7 @@ class _Whole:
         self.integer_io = integer_io
         self.graph = model.subgraphs[0]
         self.operators: list[fb.Operator] = []
+        self._states = self._state_parameters()
         # Tensor of the float32 file -> the same in integers, and those that are there in float32.
         self._twins: dict[int, int] = {}
         self._floats = {int(index) for index in self.graph.inputs}
@@ -286,7 +311,7 @@ class _Whole:
 
     def _inputs(self) -> None:
         for position, index in enumerate(map(int, self.graph.inputs)):
-            if self.integer_io and self._is_float(index):
+            if self._is_float(index) and (self.integer_io or index in self._states):
                 self._floats.discard(index)
                 twin = self._twin(index)
                 self.graph.inputs[position] = twin
@@ -296,12 +321,41 @@ class _Whole:
         for position, index in enumerate(map(int, self.graph.outputs)):
             if not self._is_float(index):
                 continue
-            if self.integer_io:
+            if self.integer_io or index in self._states:
                 twin = self._integer(index)
                 self.graph.outputs[position] = twin
                 self._renamed(index, twin)
             else:
                 self._in_floats(index)
+
+    def _state_parameters(self) -> dict[int, tuple[float, int]]:
+        """Returns the input and the output of each state -> scale and zero point: one for both.
+
+        A client hands on what came out as it is, so states are integers in any case.
+        """
+        makers = {
+            int(out): fb.op_name(self.model, one)
+            for one in self.graph.operators
+            for out in one.outputs
+        }
+        found: dict[int, tuple[float, int]] = {}
+        for before, after in states_of(self.model).values():
+            parameters = self._fixed(makers.get(after, ""))
+            if parameters is None:
+                ends = [*self.seen.ranges[before], *self.seen.ranges[after]]
+                # Zero, which they start from, is stored as zero.
+                largest = max(map(abs, ends)) or 1.0
+                parameters = HEADROOM * largest / self.numbers.limits[1], 0
+            found |= {before: parameters, after: parameters}
+        return found
+
+    def _fixed(self, name: str) -> tuple[float, int] | None:
+        """Returns the parameters that the kernel of an op answers in; None where any will do."""
+        if name not in ("SOFTMAX", "LOGISTIC", "TANH"):
+            return None
+        if self.numbers.symmetric:
+            return 1 / 32768, 0
+        return (1 / 128, 0) if name == "TANH" else (1 / 256, -128)
 
     def _renamed(self, index: int, twin: int) -> None:
         """Calls an input or output in integers what it was called in float32."""
@@ -319,6 +373,7 @@ class _Whole:
     def _twin(self, index: int, parameters: tuple[float, int] | None = None) -> int:
         """Returns the integer tensor of a float32 one, which is to be computed."""
         if index not in self._twins:
+            parameters = parameters or self._states.get(index)
             if parameters is None:
                 low, high = self.seen.ranges[index]
                 fed = index in map(int, self.graph.inputs)
@@ -385,7 +440,7 @@ class _Whole:
         if name == "FULLY_CONNECTED":
             weights = [self.graph.tensors[index] for index in operator.inputs[1:] if index >= 0]
             return all(fb.constant(self.model, one) is not None for one in weights)
-        last = set(outputs) & set(map(int, self.graph.outputs))
+        last = set(outputs) & set(map(int, self.graph.outputs)) - set(self._states)
         # What a file answers in float32 anyway need not be rounded first.
         return not (last and not self.integer_io and name in ("SOFTMAX", "LOGISTIC", "TANH"))
 
@@ -471,13 +526,8 @@ class _Whole:
         return moments if moments is not None and len(moments) == columns else None
 
     def _activation(self, operator: fb.Operator) -> None:
-        name = fb.op_name(self.model, operator)
+        fixed = self._fixed(fb.op_name(self.model, operator))
         given = self._integer(int(operator.inputs[0]))
-        fixed: tuple[float, int]
-        if self.numbers.symmetric:
-            fixed = 1 / 32768, 0
-        else:
-            fixed = (1 / 128, 0) if name == "TANH" else (1 / 256, -128)
         self._again(operator, [given], [self._twin(int(operator.outputs[0]), fixed)])
 
     def _arithmetic(self, operator: fb.Operator) -> None:

@@ -27,7 +27,7 @@ from keras_rnn_zoo.export.quantization.weights import (
     answers_of,
     store_table,
 )
-from keras_rnn_zoo.export.quantization.whole import INT8, holds_lstm_op, in_integers
+from keras_rnn_zoo.export.quantization.whole import INT8, better_whole, in_integers, states_of
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 from keras_rnn_zoo.export.verify.tolerance import Tolerance
@@ -90,9 +90,9 @@ class Int8(Dynamic):
     ) -> None:
         """Calibrates the file, and has every product computed in int8.
 
-        With the LSTM op, everything is: what that op computes within itself has no float form.
+        With the LSTM op, and in a time step, everything is: see `whole`.
         """
-        if holds_lstm_op(model):
+        if better_whole(model):
             in_integers(model, content, calibration, integer_io, INT8)
             return
         ranges = _ranges(model, calibration)
@@ -511,10 +511,12 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Sequence[Arrays]
     answers = [answer for x in calibration for answer in file.answer(x)]
     made = Graph(model, 0, {})
     first, last = [], []
+    # States of a time step stay as they are: what comes out has to go in again.
+    states = {index for pair in states_of(model).values() for index in pair}
     for signature in model.signatureDefs:
         for entry in signature.inputs:
             index = entry.tensorIndex
-            if graph.tensors[index].type != fb.FLOAT32:
+            if graph.tensors[index].type != fb.FLOAT32 or index in states:
                 continue
             name = _text(entry.name)
             padding = _paddings(model, graph, index)
@@ -534,7 +536,7 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Sequence[Arrays]
             entry.tensorIndex = end
         for entry in signature.outputs:
             index = entry.tensorIndex
-            if graph.tensors[index].type != fb.FLOAT32:
+            if graph.tensors[index].type != fb.FLOAT32 or index in states:
                 continue
             values = [each[_text(entry.name)] for each in answers]
             low = HEADROOM * min(0.0, *(each.min() for each in values))
