@@ -203,17 +203,18 @@ def export_tflite(
     path = Path(path)
     if path.is_dir():
         raise ExportError(f"Cannot write {path}: it is a directory. Name a file, model.tflite say.")
-    if mode.needs_representative_data and representative_data is None:
-        raise ExportError(
-            f"Quantization '{mode.name}' calibrates on real inputs and there are none. Pass "
-            "representative_data=..., a few hundred inputs like those the model will meet, or "
-            "choose 'dynamic', which needs none."
-        )
     # Refuses what the target does not take before any work.
     choose.candidates(chosen, 1)
     client = TARGETS.get(chosen.target)
     client.check_quantization(mode.name)
     client.check_arena(chosen.max_arena)
+    if mode.needs_representative_data and representative_data is None:
+        other = "dynamic" if client.quantizations(["dynamic"]) else "none"
+        raise ExportError(
+            f"Quantization '{mode.name}' calibrates on real inputs and there are none. Pass "
+            "representative_data=..., a few hundred inputs like those the model will meet, or "
+            f"choose '{other}', which needs none."
+        )
     say = teller(progress)
     given = representative_data if samples is None else samples
     ready = prepare(model, given, chosen.timesteps)

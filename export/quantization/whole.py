@@ -19,10 +19,10 @@ import numpy as np
 from keras_rnn_zoo.errors import ExportError
 from keras_rnn_zoo.export.quantization.weights import Graph
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
+from keras_rnn_zoo.export.tflite.contents import LSTM_OP
 from keras_rnn_zoo.export.tflite.file import RESET
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 
-LSTM_OP = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 # Room beyond what a few hundred inputs showed.
 HEADROOM = 1.1
 # The kernels hold cells with scales of these powers of two, from 1 to 64 in size.
@@ -38,7 +38,13 @@ LAYOUT = {
     "SLICE": 0,
     "SPLIT": 1,
     "UNPACK": 0,
+    "MAX_POOL_2D": 0,
 }
+# Convolutions -> the axis of their kernels that has a scale for each slice.
+CONVOLUTIONS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
+
+# What is computed in integers whatever its input is there in.
+PRODUCTS = {LSTM_OP, "FULLY_CONNECTED", "GATHER", *CONVOLUTIONS}
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,10 @@ INT8 = Numbers(
     False,
     {
         "FULLY_CONNECTED": 4,
+        "CONV_2D": 3,
+        "DEPTHWISE_CONV_2D": 3,
+        "MAX_POOL_2D": 2,
+        "GATHER": 2,
         "SOFTMAX": 2,
         "LOGISTIC": 2,
         "TANH": 2,
@@ -101,6 +111,10 @@ INT16X8 = Numbers(
     True,
     {
         "FULLY_CONNECTED": 7,
+        "CONV_2D": 4,
+        "DEPTHWISE_CONV_2D": 5,
+        "MAX_POOL_2D": 3,
+        "GATHER": 2,
         "SOFTMAX": 3,
         "LOGISTIC": 3,
         "TANH": 3,
@@ -286,6 +300,8 @@ class _Whole:
         self._forms: dict[str, Callable[[fb.Operator], None]] = {
             LSTM_OP: self._lstm,
             "FULLY_CONNECTED": self._dense,
+            "GATHER": self._lookup,
+            **dict.fromkeys(CONVOLUTIONS, self._convolution),
             "SOFTMAX": self._activation,
             "LOGISTIC": self._activation,
             "TANH": self._activation,
@@ -437,7 +453,13 @@ class _Whole:
         name, outputs = fb.op_name(self.model, operator), list(map(int, operator.outputs))
         if not self._is_float(outputs[0]) or any(i not in self.seen.ranges for i in outputs):
             return False
-        if name == "FULLY_CONNECTED":
+        inputs = [int(index) for index in operator.inputs if self._is_float(int(index))]
+        if name not in PRODUCTS and not any(index in self._twins for index in inputs):
+            return False  # all of it is there in float32
+        if name == "GATHER":
+            table = fb.constant(self.model, self.graph.tensors[operator.inputs[0]])
+            return table is not None
+        if name == "FULLY_CONNECTED" or name in CONVOLUTIONS:
             weights = [self.graph.tensors[index] for index in operator.inputs[1:] if index >= 0]
             return all(fb.constant(self.model, one) is not None for one in weights)
         last = set(outputs) & set(map(int, self.graph.outputs)) - set(self._states)
@@ -460,7 +482,7 @@ class _Whole:
         key = (tensor.buffer, "int8")
         return self._stored.constant(key, whole, fb.quantization(scale)), float(scale[0])
 
-    def _bias(self, index: int, step: float, what: str) -> int:
+    def _bias(self, index: int, step: float | np.ndarray, what: str) -> int:
         """Returns a bias in steps of a product."""
         values = fb.constant(self.model, self.graph.tensors[index])
         assert values is not None
@@ -519,6 +541,33 @@ class _Whole:
             step = self._parameters(given)[0] * scale
             inputs.append(self._bias(int(operator.inputs[2]), step, "a dense layer"))
         self._again(operator, inputs, [self._twin(output)])
+
+    def _convolution(self, operator: fb.Operator) -> None:
+        axis = CONVOLUTIONS[fb.op_name(self.model, operator)]
+        given = self._integer(int(operator.inputs[0]))
+        kernel = self.graph.tensors[operator.inputs[1]]
+        values = fb.constant(self.model, kernel)
+        assert values is not None
+        whole, scales = self._stored.rounded((kernel.buffer, "whole"), values, axis)
+        parameters = fb.quantization(scales, dimension=axis)
+        inputs = [given, self._stored.constant((kernel.buffer, "int8"), whole, parameters)]
+        if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
+            step = self._parameters(given)[0] * scales.astype(np.float64)
+            inputs.append(self._bias(int(operator.inputs[2]), step, "a convolution"))
+        self._again(operator, inputs, [self._twin(int(operator.outputs[0]))])
+
+    def _lookup(self, operator: fb.Operator) -> None:
+        """Looks rows of an int8 table up, which is what the kernels have beside float32."""
+        table, output = int(operator.inputs[0]), int(operator.outputs[0])
+        rows, scale = self._kernel(table, None)
+        if self.numbers.activation is np.int8:
+            result = self._twin(output, (scale, 0))
+        else:
+            result = self._stored.tensor(output, np.int8, fb.quantization(scale))
+        self._again(operator, [rows, *map(int, operator.inputs[1:])], [result])
+        if result not in self._twins.values():
+            self._add("DEQUANTIZE", [result], [output], fb.schema.DequantizeOptionsT())
+            self._floats.add(output)
 
     def _rows(self, x: int, operator: fb.Operator) -> np.ndarray | None:
         moments = self.seen.moments.get(x)

@@ -34,12 +34,16 @@ SECONDS = 600.0
 NOTE = "measured on a 64-bit machine: a 32-bit one needs less"
 
 
+def clients() -> Path:
+    """Returns the directory with an environment for each client."""
+    return Path(os.environ.get(CLIENTS) or "~/.keras-rnn-zoo/clients").expanduser()
+
+
 def find() -> str | None:
     """Returns the Python interpreter that has tflite-micro; None where there is none."""
     if importlib.util.find_spec("tflite_micro") is not None:
         return sys.executable
-    place = os.environ.get(CLIENTS) or Path("~/.keras-rnn-zoo/clients").expanduser()
-    python = Path(place) / "tflite_micro" / "bin" / "python"
+    python = clients() / "tflite_micro" / "bin" / "python"
     return str(python) if python.is_file() else None
 
 
