@@ -593,4 +593,4 @@ class _Whole:
 
 
 def _type(dtype: type) -> int:
-    return {np.int8: fb.INT8, np.int16: fb.INT16}[dtype]
+    return fb.INT8 if dtype is np.int8 else fb.INT16

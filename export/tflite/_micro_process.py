@@ -5,11 +5,14 @@ a JSON object, a line on stdin; an answer is one on stdout. tflite-micro is C++ 
 process, so what is only tried is tried in a fork.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,18 +20,18 @@ import numpy as np
 STEP = 64
 
 
-def _interpreter(path, arena):
-    from tflite_micro.python.tflite_micro import runtime
+def _interpreter(path: str, arena: int) -> Any:
+    from tflite_micro.python.tflite_micro import runtime  # type: ignore[import-not-found]
 
     return runtime.Interpreter.from_file(path, arena_size=arena)
 
 
-def _given(file, prefix):
+def _given(file: str) -> list[np.ndarray]:
     with np.load(file, allow_pickle=False) as stored:
-        return [stored[f"{prefix}{number}"] for number in range(len(stored.files))]
+        return [stored[f"x{number}"] for number in range(len(stored.files))]
 
 
-def answer(request):
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `[calls, ...]` for each input of a file, as it stores them, and times each call.
 
     `states` pairs the input and the output of each state of a file whose call is one time step: a
@@ -36,19 +39,20 @@ def answer(request):
     that of the last step, or of all steps where the file gives them an axis.
     """
     interpreter = _interpreter(request["file"], request["arena"])
-    inputs = _given(request["inputs"], "x")
+    inputs = _given(request["inputs"])
     states = {int(place): number for place, number in request["states"].items()}
     sequences = [place for place in range(len(inputs) + len(states)) if place not in states]
     outputs = [number for number in range(request["outputs"]) if number not in states.values()]
     steps = inputs[0].shape[2] if states else 1
-    found, seconds = [[] for _ in outputs], []
+    found: list[list[np.ndarray]] = [[] for _ in outputs]
+    seconds = []
     for call in range(len(inputs[0])):
         start = time.perf_counter()
         interpreter.reset()
         for place, values in request["zeros"].items():
             details = interpreter.get_input_details(int(place))
             interpreter.set_input(np.full(details["shape"], values, details["dtype"]), int(place))
-        each = [[] for _ in outputs]
+        each: list[list[np.ndarray]] = [[] for _ in outputs]
         for step in range(steps):
             for place, values in zip(sequences, inputs):  # noqa: B905 Python 3.9 has no strict
                 one = values[call][:, step : step + 1] if states else values[call]
@@ -65,11 +69,11 @@ def answer(request):
             values.append(np.concatenate(own, axis=1) if own[-1].ndim > 2 else own[-1])
     arrays = {f"y{k}": np.stack(values) for k, values in enumerate(found)}
     with Path(request["answers"]).open("wb") as stream:
-        np.savez(stream, **arrays)
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
     return {"seconds": seconds}
 
 
-def _runs(path, arena):
+def _runs(path: str, arena: int) -> bool:
     """Whether a file runs in so many bytes."""
     child = os.fork()
     if child == 0:
@@ -93,7 +97,7 @@ def _runs(path, arena):
     return os.waitpid(child, 0)[1] == 0
 
 
-def arena(request):
+def arena(request: dict[str, Any]) -> dict[str, Any]:
     """Returns the least arena in which a file runs, `{"bytes": n}`, by bisection."""
     path, most = request["file"], request["arena"]
     high = 1024
@@ -111,14 +115,15 @@ def arena(request):
     return {"bytes": high}
 
 
-def respond(request):
+def respond(request: dict[str, Any]) -> dict[str, Any]:
+    """Does what a request says; returns the answer to it."""
     try:
         return {"answer": answer, "arena": arena}[request["action"]](request)
     except Exception as error:
         return {"error": " ".join(str(error).split()) or type(error).__name__}
 
 
-def main():
+def main() -> None:
     """Answers requests until there are no more."""
     stream = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

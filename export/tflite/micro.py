@@ -207,7 +207,8 @@ def _ends(model: fb.Model) -> tuple[str, dict[str, TensorInfo], dict[str, Tensor
 
 def _info(name: str, index: int, tensor: Any) -> TensorInfo:
     quantization = tensor.quantization
-    scales = () if quantization is None or quantization.scale is None else quantization.scale
+    scales: Any = () if quantization is None else quantization.scale
+    scales = () if scales is None else scales
     scale, zero = (float(scales[0]), int(quantization.zeroPoint[0])) if len(scales) else (0.0, 0)
     return TensorInfo(name, index, fb.shape_of(tensor), fb.dtype_of(tensor).name, scale, zero)
 
