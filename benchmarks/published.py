@@ -24,7 +24,7 @@ import numpy as np
 from published import PUBLISHED
 
 from keras_rnn_zoo import files
-from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, export_tflite
+from keras_rnn_zoo.export import TARGETS, export_tflite
 from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
 from keras_rnn_zoo.provenance import provenance
 
@@ -33,7 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--models", nargs="*", choices=list(PUBLISHED), default=list(PUBLISHED))
-    parser.add_argument("--lowerings", nargs="*", choices=LOWERINGS.names(), default=["loop"])
+    parser.add_argument(
+        "--lowerings", nargs="*", choices=TARGETS.get("litert").lowerings, default=["loop"]
+    )
     parser.add_argument("--samples", type=int, default=32)
     options = parser.parse_args()
     form = "{:20}{:10}{:10}{:>11}{:>11}{:>11}{:>9}"
@@ -44,7 +46,7 @@ def main() -> None:
         model, x = published.build(), published.inputs(options.samples)
         largest = float(np.abs(np.asarray(model(x))).max())
         for lowering in options.lowerings:
-            for mode in QUANTIZATIONS.names():
+            for mode in TARGETS.get("litert").quantizations():
                 with tempfile.TemporaryDirectory() as scratch:
                     result = export_tflite(
                         model,

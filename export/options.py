@@ -29,7 +29,7 @@ from keras_rnn_zoo.preprocessing.options import ColumnOptions
 from keras_rnn_zoo.quantities import parse_bytes, parse_timesteps
 
 AUTO = "auto"
-INFERENCE_TYPES = ("float32", "int8")
+INFERENCE_TYPES = ("float32", "int8", "int16")
 
 
 def _lowerings(name: str, value: Any) -> str | tuple[str, ...]:
@@ -120,10 +120,20 @@ class FileOptions(Options):
         metavar="VERSION",
         shown_default="any; the report says which runs it",
     )
+    max_arena: int | None = option(
+        None,
+        "The largest tensor arena that the file may need in TensorFlow Lite Micro, such as 16KB. "
+        "Measured in tflite-micro on this machine; a 32-bit one needs less.",
+        optional(whole(least=1)),
+        metavar="SIZE",
+        parse=parse_bytes,
+        shown_default="no limit",
+    )
     inference_type: str = option(
         "float32",
         "Type of the int8 file's inputs and outputs: 'float32', or 'int8', real value = scale * "
-        "(stored - zero point). Token ids stay int32, and the other files take and answer float32.",
+        "(stored - zero point); of the int16x8 file's, 'int16'. Token ids stay int32, and the "
+        "other files take and answer float32.",
         one_of(INFERENCE_TYPES, "inference type"),
         metavar="NAME",
     )

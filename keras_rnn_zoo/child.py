@@ -59,6 +59,7 @@ class Child:
         command: What to start: arguments of the Python interpreter that runs this.
         environment: Variables that it has beside those of this process.
         grace: Seconds in which it may end by itself when its stdin does; then it is killed.
+        python: Another interpreter, whose packages are its own.
     """
 
     def __init__(
@@ -66,16 +67,17 @@ class Child:
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
         grace: float = 0.0,
+        python: str | None = None,
     ):
         self._pending = b""
         self._said: IO[bytes] = tempfile.TemporaryFile(prefix="keras-rnn-zoo-")  # noqa: SIM115
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
-            [sys.executable, *command],
+            [python or sys.executable, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
             env=os.environ
-            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            | {"PYTHONPATH": "" if python else os.pathsep.join(filter(None, sys.path))}
             | dict(environment or {}),
             start_new_session=True,
         )

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from keras_rnn_zoo import get_builder, list_models
-from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_saved_model, export_tflite
+from keras_rnn_zoo.export import (
+    TARGETS,
+    TFLiteModel,
+    export_saved_model,
+    export_tflite,
+)
 from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.testing import check_model
 
@@ -112,7 +117,7 @@ def test_a_saved_model_answers_the_same_in_a_new_process(
 @pytest.mark.parametrize(
     "kind, quantization",
     [
-        *(("tokens", mode) for mode in QUANTIZATIONS.names()),
+        *(("tokens", mode) for mode in TARGETS.get("litert").quantizations()),
         # The modes that look at features.
         ("features", "dynamic"),
         ("features", "int8"),

@@ -20,7 +20,8 @@ from keras_rnn_zoo.export.clients import prove as clients
 from keras_rnn_zoo.export.clients.prove import ClientRecord, in_clients, told
 from keras_rnn_zoo.export.options import VerifyOptions
 from keras_rnn_zoo.export.progress import teller
-from keras_rnn_zoo.export.tflite import contents
+from keras_rnn_zoo.export.tflite import contents, micro
+from keras_rnn_zoo.export.tflite.file import MICRO, description
 from keras_rnn_zoo.export.tflite.file import read as read_file
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.export.verify.scores import check_losses
@@ -250,6 +251,8 @@ def benchmark_file(
 ) -> dict[str, Any]:
     """Measures the latency of a .tflite file of any origin; see `benchmark_tflite`.
 
+    Of one for TensorFlow Lite Micro, the least tensor arena as well, where tflite-micro is at hand.
+
     Args:
         path: The file.
         samples: Encoded inputs `[samples, ...]` (name -> array for several inputs), or a `.npy` or
@@ -276,7 +279,8 @@ def benchmark_file(
         result, _ = process.ask(
             "benchmark", path, samples, threads=threads, repeats=repeats, seconds=seconds
         )
-        return dict(result)
+    for_micro = description(read_file(path)).startswith(MICRO) and micro.find() is not None
+    return {**result, "arena": micro.least_arena(path)} if for_micro else dict(result)
 
 
 def _encoded(file: PathLike) -> Any:

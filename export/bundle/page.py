@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.export.bundle.records import BundleReport, FileRecord
+from keras_rnn_zoo.export.tflite.micro import NOTE
 from keras_rnn_zoo.pages import plain, render, text_of
 from keras_rnn_zoo.quantities import score, size
 
@@ -179,7 +180,7 @@ def _facts(entry: FileRecord, digests: Mapping[str, str]) -> list[tuple[str, str
             ),
         ),
         *((f"as '{output['name']}'", _output(output)) for output in parity["each"]),
-        *(("int8 answers", text) for text in entry.notes),
+        *(("note", text) for text in entry.notes),
         (
             "limits",
             f"{_number(tolerance['average'])} of the spread on average, "
@@ -189,6 +190,8 @@ def _facts(entry: FileRecord, digests: Mapping[str, str]) -> list[tuple[str, str
         ),
         ("between invokes", f"{_number(parity['max_abs_repeat'])} at most"),
     ]
+    if entry.arena:
+        facts.append(("arena", f"{entry.arena:,} bytes at least in tflite-micro, {NOTE}"))
     if entry.latency:
         latency = entry.latency
         facts.append(

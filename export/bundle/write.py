@@ -118,7 +118,7 @@ def export_bundle(
         timesteps = opened.preprocessor.timesteps
     model = prepare(answering, given.encoded, timesteps)
     with files.new_directory(output) as directory:
-        if chosen.inference_type == "int8":
+        if chosen.inference_type != "float32":
             check_integer_inputs(model)
         calibration, check = choose_rows(
             opened, model, given.dataset, given.test, given.representative_data, timesteps
@@ -213,6 +213,7 @@ def _modes(options: BundleOptions) -> list[Quantization]:
     for name in names:
         client.check_quantization(name)
     client.check_options(inference_type=options.inference_type, batch_size=options.batch_size)
+    client.check_arena(options.max_arena)
     candidates(options, 1)
     modes = [QUANTIZATIONS.get(name) for name in names]
     check_inference_type(options.inference_type, modes)

@@ -14,6 +14,9 @@ from keras_rnn_zoo.export.lowering.products import Products
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.keras_model.model import KerasModel
 
+# What states are called until the file is written.
+STATE_IN, STATE_OUT = "state_before_step_", "state_after_step_"
+
 
 def trace(model: KerasModel, plan: Plan, products: Products, directory: Path) -> None:
     """Carries a plan out, and writes a SavedModel with the signature `serving_default`.
@@ -30,7 +33,13 @@ def trace(model: KerasModel, plan: Plan, products: Products, directory: Path) ->
     """
     import tensorflow as tf
 
+    # The names of states are none that TensorFlow takes: see `write`.
     names = [output.name for output in plan.outputs]
+    names += [f"{STATE_OUT}{number}" for number in range(len(plan.states))]
+    states = [
+        tf.TensorSpec(state.shape, tf.float32, name=f"{STATE_IN}{number}")
+        for number, state in enumerate(plan.states)
+    ]
     build = carried_out(model, plan, products)
 
     def function(*inputs: Any) -> dict[str, Any]:
@@ -41,7 +50,8 @@ def trace(model: KerasModel, plan: Plan, products: Products, directory: Path) ->
     module.variables_of_the_model = [variable.value for variable in model.keras.variables]
     with substituted():
         traced = tf.function(function, autograph=False).get_concrete_function(
-            *(tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in plan.inputs)
+            *(tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in plan.inputs),
+            *states,
         )
     try:
         tf.saved_model.save(module, str(directory), signatures={"serving_default": traced})

@@ -12,15 +12,18 @@ import numpy as np
 
 from keras_rnn_zoo.errors import ConversionError, RunError, ZooError
 from keras_rnn_zoo.export.convert import converter
-from keras_rnn_zoo.export.convert.trace import trace, untraceable
+from keras_rnn_zoo.export.convert.trace import STATE_IN, STATE_OUT, trace, untraceable
 from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.keras_model.samples import Samples, synthetic_samples
 from keras_rnn_zoo.export.keras_model.sequences import make_lengths
 from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.lowering.plan import Plan, plan
 from keras_rnn_zoo.export.quantization import Quantization
+from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
+from keras_rnn_zoo.export.tflite.file import STEP
+from keras_rnn_zoo.export.tflite.steps import StepModel
 from keras_rnn_zoo.export.verify.reference import resized
 
 
@@ -34,6 +37,7 @@ class Form:
     batch_size: int = 1
     timesteps: Timesteps = None
     integer_io: bool = False
+    target: str | None = None
     fallback: str | None = None
 
     def plan(self, model: KerasModel) -> Plan:
@@ -128,6 +132,13 @@ def write(
     if plan.open_sizes:
         sizes = model.fixed(form.batch_size, form.timesteps)
         written.write_bytes(fb.sized(written.read_bytes(), {s.name: s.shape for s in sizes}))
+    if plan.states:
+        names = {
+            f"{prefix}{number}": state.name
+            for prefix in (STATE_IN, STATE_OUT)
+            for number, state in enumerate(plan.states)
+        }
+        written.write_bytes(fb.renamed(written.read_bytes(), STEP, names))
     try:
         contents.check_builtin_only(written)
         groups = [] if calibration is None else [calibration]
@@ -136,7 +147,12 @@ def write(
         # Lengths that the data lack have ranges too, which those of long inputs are not.
         groups = [_with_lengths(group, model.paddings) for group in groups]
         plain = written.read_bytes()
-        written.write_bytes(form.mode.quantized(plain, groups, form.integer_io))
+        if plan.states:
+            groups = [StepModel(plain).each_step(group) for group in groups]
+        quantized = form.mode.quantized(plain, groups, form.integer_io)
+        if form.target is not None:
+            plain, quantized = map(TARGETS.get(form.target).slimmed, (plain, quantized))
+        written.write_bytes(quantized)
         info = contents.check_builtin_only(written)
     except RunError as error:  # whose advice is for files that were damaged on their way
         reason = " ".join(str(error.__cause__ or error).split())

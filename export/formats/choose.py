@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError, listed
+from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.options import AUTO, FileOptions
 from keras_rnn_zoo.export.targets import TARGETS
-from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
+from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.tflite.latency import machine, time_calls
+from keras_rnn_zoo.export.tflite.opened import open_model
 
 # Times that differ by less say nothing: the smaller file is better.
 NOISE = 1.05
@@ -71,7 +73,9 @@ class Choice:
         return asdict(self)
 
 
-def candidates(options: FileOptions, timesteps: int) -> list[Candidate]:
+def candidates(
+    options: FileOptions, timesteps: int, model: KerasModel | None = None
+) -> list[Candidate]:
     """Returns what is to be tried, and what is not, with the reason.
 
     Args:
@@ -80,20 +84,22 @@ def candidates(options: FileOptions, timesteps: int) -> list[Candidate]:
             has files that do not fold to compare with; None tries both where there is a choice of
             lowerings.
         timesteps: Number of time steps of the model.
+        model: The model; None where it is not known yet.
 
     Raises:
         ConfigError: A lowering that the target does not take, or none that folds where folding was
             asked for.
     """
     client, fold_embedding = TARGETS.get(options.target), options.fold_embedding
-    preferred = client.lowerings[0]
+    preferred = client.preferred(model)
     automatic = options.lowering == AUTO
-    if automatic:
-        # What lets an app size its inputs is another kind of file.
-        names = [name for name in client.lowerings if not LOWERINGS.get(name).open_sizes]
-    elif options.lowering is None and options.min_runtime is not None:
-        # The first whose ops that runtime knows.
-        names = [name for name in client.lowerings if not LOWERINGS.get(name).open_sizes]
+    if automatic or (options.lowering is None and options.min_runtime is not None):
+        # What lets an app size its inputs is another kind of file, and so is one of a step.
+        entries = {name: LOWERINGS.get(name) for name in client.lowerings}
+        kind = LOWERINGS.get(preferred).steps
+        names = [n for n, one in entries.items() if not one.open_sizes and one.steps == kind]
+        if not automatic:  # the first whose ops that runtime knows
+            names.sort(key=lambda name: name != preferred)
     elif options.lowering is None:
         names = [preferred]
     else:
@@ -134,7 +140,7 @@ def race(files: Mapping[Candidate, Path], samples: Arrays) -> dict[Candidate, fl
     Returns:
         Candidate -> median latency in milliseconds.
     """
-    models = [TFLiteModel(path) for path in files.values()]
+    models = [open_model(path) for path in files.values()]
     batches = [batch for _, batch in models[0].batches(samples)]
     times = time_calls(models, batches, warmup=3, least=20, most=ROUNDS, seconds=SECONDS)
     medians = (1e3 * float(np.median(own)) for own in times)

@@ -50,11 +50,13 @@ class Measurement:
         bytes: Size of its .tflite file.
         latency_ms: Median time of a call of it on this machine, batch 1, one thread.
         parameters: Of the Keras model.
+        arena: Bytes of the least tensor arena in tflite-micro; None where that is not known.
     """
 
     bytes: int
     latency_ms: float
     parameters: int
+    arena: int | None = None
 
 
 def measure(
@@ -95,16 +97,20 @@ def measure(
     lengths = [array.shape[1] for array in data.values() if array.ndim > 1]
     form = Form(
         mode,
-        client.lowerings[0],
+        client.preferred(ready),
         timesteps=max(lengths, default=None),
+        target=target,
         fallback=client.fallback,
     )
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch, in_this_process():
         calibration = data if mode.needs_representative_data else None
-        written = write(ready, form.plan(ready), Path(scratch), form, calibration)
+        planned = form.plan(ready)
+        client.check_plan(planned)
+        written = write(ready, planned, Path(scratch), form, calibration)
         client.check_file(written.info, written.plan.fallbacks)
         latency = median_latency(written.path, data, seconds=seconds, limit_ms=limit_ms)
-    return Measurement(written.info.bytes, latency, int(model.count_params()))
+        arena = client.arena_of(written.path)
+    return Measurement(written.info.bytes, latency, int(model.count_params()), arena)
 
 
 def median_latency(

@@ -43,8 +43,9 @@ from keras_rnn_zoo.export.quantization import (
 )
 from keras_rnn_zoo.export.targets import TARGETS, Target
 from keras_rnn_zoo.export.tflite import contents
-from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, TFLiteModel
+from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo
 from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
+from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.tflite.runtimes import parse_runtime
 from keras_rnn_zoo.export.verify import compare
 from keras_rnn_zoo.export.verify.reference import (
@@ -102,6 +103,8 @@ class TFLiteResult:
         parity: How the file's answers compare with the Keras model's; None with `verify=False`.
         synthetic: The samples were random, because none were given.
         names: Keras' name of an input or output -> its name in the file, where they differ.
+        arena: Bytes of the least tensor arena in tflite-micro, where that is installed and the
+            target has one; a 32-bit machine needs less.
         notes: What differs from the Keras model as it is, one sentence each: another dtype policy,
             states that it would keep. The first says so where the float32 file would be smaller.
     """
@@ -120,6 +123,7 @@ class TFLiteResult:
     synthetic: bool = False
     choice: Choice | None = None
     names: dict[str, str] = field(default_factory=dict)
+    arena: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -199,17 +203,19 @@ def export_tflite(
     path = Path(path)
     if path.is_dir():
         raise ExportError(f"Cannot write {path}: it is a directory. Name a file, model.tflite say.")
-    if mode.needs_representative_data and representative_data is None:
-        raise ExportError(
-            f"Quantization '{mode.name}' calibrates on real inputs and there are none. Pass "
-            "representative_data=..., a few hundred inputs like those the model will meet, or "
-            "choose 'dynamic', which needs none."
-        )
     # Refuses what the target does not take before any work.
     choose.candidates(chosen, 1)
     client = TARGETS.get(chosen.target)
     client.check_quantization(mode.name)
     client.check_options(inference_type=chosen.inference_type, batch_size=chosen.batch_size)
+    client.check_arena(chosen.max_arena)
+    if mode.needs_representative_data and representative_data is None:
+        other = "dynamic" if client.quantizations(["dynamic"]) else "none"
+        raise ExportError(
+            f"Quantization '{mode.name}' calibrates on real inputs and there are none. Pass "
+            "representative_data=..., a few hundred inputs like those the model will meet, or "
+            f"choose '{other}', which needs none."
+        )
     say = teller(progress)
     given = representative_data if samples is None else samples
     ready = prepare(model, given, chosen.timesteps)
@@ -273,7 +279,7 @@ def plans(
     if samples is not None:
         given = as_samples(model, samples, limit=1, timesteps=timesteps)
         timesteps = sizes_of(model, given, timesteps)
-    first = choose.candidates(options, 1)[0]
+    first = choose.candidates(options, 1, model)[0]
     form = Form(
         QUANTIZATIONS.get("none"),
         first.lowering,
@@ -312,7 +318,7 @@ class _Data:
             proof = as_samples(model, given, limit=VERIFICATION_SAMPLES, timesteps=timesteps)
             timesteps = sizes_of(model, proof, timesteps)
         model.fixed(options.batch_size, timesteps)
-        if options.inference_type == "int8":
+        if options.inference_type != "float32":
             check_integer_inputs(model)
         calibration = None
         if mode.takes_representative_data and representative_data is not None:
@@ -352,7 +358,7 @@ class _Writer:
         self._mode = QUANTIZATIONS.get(options.quantization)
         specs = model.fixed(options.batch_size, data.timesteps)
         longest = max((int(spec.shape[1] or 1) for spec in specs if len(spec.shape) > 1), default=1)
-        self._considered = choose.candidates(options, longest)
+        self._considered = choose.candidates(options, longest, model)
         self._made: dict[Candidate, Written] = {}
         self.form = Form(
             self._mode,
@@ -360,7 +366,8 @@ class _Writer:
             False,
             options.batch_size,
             data.timesteps,
-            options.inference_type == "int8",
+            options.inference_type != "float32",
+            options.target,
             target.fallback,
         )
         self.chosen: Written
@@ -402,6 +409,7 @@ class _Writer:
         """Writes one file; returns why it need not be tried, where the plan shows that."""
         form = replace(self.form, lowering=candidate.lowering, fold=candidate.fold_embedding)
         planned = form.plan(self._model)
+        self._target.check_plan(planned)
         if candidate.fold_embedding and not planned.folded:
             return "no recurrent layer reads straight from an embedding"
         # Where there is nothing to lower, the first is as good as any.
@@ -416,6 +424,13 @@ class _Writer:
         if self._options.min_runtime is not None:
             runtime = parse_runtime(self._options.min_runtime)
             contents.check_runtime(made.info, runtime, planned.lowerings.values())
+        most = self._options.max_arena
+        if most is not None and (arena := self._target.arena_of(made.path) or 0) > most:
+            raise TargetError(
+                f"The file needs an arena of {arena:,} bytes in tflite-micro, and {most:,} are "
+                "allowed. Take fewer units or time steps, or a quantization of fewer bits (none, "
+                "int16x8, int8)."
+            )
         self._made[candidate] = made
         return None
 
@@ -458,12 +473,13 @@ class _Writer:
             synthetic=self._data.synthetic,
             target=self._target.name,
             names=self._model.renamed,
+            arena=self._target.arena_of(one.path),
             notes=self._notes(path.name, one, parity),
             float32_bytes=one.float32_bytes,
         )
 
     def _notes(self, name: str, made: Written, parity: compare.Parity | None) -> tuple[str, ...]:
-        notes = [*self._model.notes]
+        notes = [*self._model.notes, *self._target.notes(made.info)]
         if self.form.integer_io and parity is not None:
             notes += compare.integer_answers(parity)
         if larger := larger_than_float32(name, made.info.bytes, made.float32_bytes):
@@ -515,11 +531,14 @@ def check_inference_type(inference_type: str, modes: Sequence[Quantization]) -> 
     Raises:
         ExportError: None of the modes computes in integers.
     """
-    if inference_type == "int8" and not any(mode.integer_io for mode in modes):
+    if inference_type != "float32" and not any(
+        mode.integer_io and mode.integer_type == inference_type for mode in modes
+    ):
+        able = "int16x8" if inference_type == "int16" else inference_type
         raise ExportError(
-            "inference_type='int8' needs quantization 'int8'. Received: "
+            f"inference_type='{inference_type}' needs quantization '{able}'. Received: "
             f"{listed(mode.name for mode in modes) or 'no .tflite file'}, which takes and answers "
-            "float32. Choose 'int8', or leave inference_type at 'float32'."
+            f"something else. Choose '{able}', or leave inference_type at 'float32'."
         )
 
 
@@ -555,14 +574,14 @@ class TFLite(Format):
 
     def compare(self, path: Path, reference: Reference) -> compare.Parity:
         """See `compare_tflite`; the mode is that of what the file holds."""
-        file = TFLiteModel(path)
+        file = open_model(path)
         ends = [asdict(one) for one in (*file.inputs.values(), *file.outputs.values())]
         mode = QUANTIZATIONS.get(held_quantization(contents.inspect(path), ends))
         return compare.compare_tflite(path, reference, mode.tolerance, mode=mode.name)
 
     def serve(self, path: Path) -> Callable[[Arrays], Arrays]:
         """Answers in the interpreter."""
-        file = TFLiteModel(path)
+        file = open_model(path)
         return lambda x: file.answer(x)[0]
 
     def described(self, part: str) -> str:
@@ -593,7 +612,7 @@ class TFLite(Format):
             **{
                 **keywords,
                 "quantization": part,
-                "inference_type": options.inference_type if mode.integer_io else "float32",
+                "inference_type": _inference_type(mode, options.inference_type),
                 # Of several candidates each has to be true; the one file is compared below.
                 "verify": bool(options.fold_embedding) or lowering == AUTO or several,
             },
@@ -602,7 +621,7 @@ class TFLite(Format):
             finished = client.finished(path.read_bytes(), job.preprocessor, job.about)
             files.write_bytes(path, finished)
         parity = compare.compare_tflite(path, job.reference, mode.tolerance, mode=mode.name)
-        file = TFLiteModel(path)
+        file = open_model(path)
         if any(map(file.open, file.inputs)):
             for other in job.references[1:]:
                 compare.compare_tflite(path, other, mode.tolerance, mode=mode.name)
@@ -611,7 +630,7 @@ class TFLite(Format):
         if job.score is not None:
             scored = job.score(file.predict(job.labelled_inputs))
             check_losses(path.name, scored["losses"], mode.tolerance)
-        integers = mode.integer_io and options.inference_type == "int8"
+        integers = _inference_type(mode, options.inference_type) != "float32"
         return FileRecord(
             file=path.name,
             format=self.name,
@@ -627,20 +646,28 @@ class TFLite(Format):
             variables=info.variables,
             signatures=info.signatures,
             tensors={
-                kind: [_tensor(info) for info in tensors.values()]
-                for kind, tensors in (("inputs", file.inputs), ("outputs", file.outputs))
+                kind: [_tensor(info) for info in tensors] for kind, tensors in file.tensors.items()
             },
             lowering=written.lowering,
             folded=written.folded,
             choice=None if written.choice is None else written.choice.to_dict(),
             fallbacks=written.fallbacks,
             plan=written.plan.to_dict(),
-            notes=compare.integer_answers(parity) if integers else [],
+            notes=[
+                *TARGETS.get(options.target).notes(info),
+                *(compare.integer_answers(parity) if integers else ()),
+            ],
             parity=parity.to_dict(),
             latency=benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
+            arena=written.arena,
             labelled=scored,
             metadata=client.found(path.read_bytes()),
         )
+
+
+def _inference_type(mode: Quantization, wanted: str) -> str:
+    """What of several files in different modes one takes and answers."""
+    return wanted if mode.integer_io and mode.integer_type == wanted else "float32"
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:

@@ -7,7 +7,7 @@ everything in between stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +40,20 @@ def carried_out(model: KerasModel, plan: Plan, products: Products) -> Callable[.
         model: The model that the plan is for.
         plan: What becomes of its layers.
         products: What matrix products will cost.
+
+    Returns:
+        Where a call is a step, it takes the states behind the inputs, and returns those after it
+        behind the outputs.
     """
+    import keras
+
     own = replica(model.keras)
     layers = layers_of(own)
     execution = _Execution(layers, plan, products)
+    if plan.states:
+        for layer in layers:
+            if isinstance(layer, keras.Model):
+                layer.input_spec = None  # the number of time steps, which is one here
     for planned in plan.layers:
         layer = layers[planned.layer]
         if planned.how == "gather":
@@ -57,9 +67,10 @@ def carried_out(model: KerasModel, plan: Plan, products: Products) -> Callable[.
             layer.__dict__["call"] = execution.recurrence(place)
 
     def function(*inputs: Tensor) -> list[Tensor]:
-        execution.start()
+        fed = len(plan.inputs)
+        execution.start(inputs[fed:])
         with model.computing():
-            return call_flat(own, list(inputs))
+            return [*call_flat(own, list(inputs[:fed])), *execution.after]
 
     return function
 
@@ -85,10 +96,25 @@ class _Execution:
             for place, layer in enumerate(layers)
             if is_recurrent(layer)
         }
+        self._states = plan.states
         self.start()
 
-    def start(self) -> None:
-        """Forgets what an earlier run made."""
+    @property
+    def after(self) -> list[Tensor]:
+        """The states after a step, in the order of those before."""
+        calls = dict.fromkeys(Call(state.layer, state.call) for state in self._states)
+        return [value for at in calls for value in self._after[at]]
+
+    def start(self, states: Iterable[Tensor] = ()) -> None:
+        """Forgets what an earlier run made.
+
+        Args:
+            states: Those before a step.
+        """
+        self._before: dict[Call, list[Tensor]] = {}
+        for state, value in zip(self._states, states, strict=False):
+            self._before.setdefault(Call(state.layer, state.call), []).append(value)
+        self._after: dict[Call, tuple[Tensor, ...]] = {}
         self._calls: dict[int, int] = {}
         self._lookups: dict[Call, Lookup] = {}
         self._made: dict[Call, _Made] = {}
@@ -145,6 +171,10 @@ class _Execution:
         elif planned.embedding is not None:
             lookup = self._lookups[planned.embedding]
             sequence = replace(sequence, lookup=lookup, fold=planned.folded)
+        if at in self._before:
+            result = lowering.run(cell, replace(sequence, initial_states=tuple(self._before[at])))
+            self._after[at] = result.states
+            return result
         self._made[at] = _Made(cell, sequence)
         if planned.together is None or planned.backwards:  # unless asked for before the other
             return lowering.run(cell, sequence)

@@ -16,6 +16,13 @@ from keras_rnn_zoo.export.keras_model.signature import InputSpec, Timesteps
 from keras_rnn_zoo.export.lowering.cells import Cell, Chain, cell_of, side_by_side
 from keras_rnn_zoo.export.lowering.products import FLOAT, Products
 from keras_rnn_zoo.export.lowering.recurrence import LOWERINGS, Lookup, Lowering, Sequence
+from keras_rnn_zoo.export.lowering.streaming import (
+    State,
+    one_step,
+    refused_call,
+    states_of,
+    why_not,
+)
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.keras_model.model import KerasModel
@@ -115,6 +122,7 @@ class Plan:
         outputs: Its outputs.
         recurrences: The calls of recurrent layers, in the order in which the model makes them.
         layers: The other layers that are expressed otherwise.
+        states: The states that a client carries from step to step, where a call is one.
     """
 
     model: str
@@ -124,6 +132,7 @@ class Plan:
     outputs: tuple[PlannedOutput, ...]
     recurrences: tuple[PlannedRecurrence, ...]
     layers: tuple[PlannedLayer, ...]
+    states: tuple[State, ...] = ()
 
     @property
     def lowerings(self) -> dict[str, str]:
@@ -177,7 +186,15 @@ def plan(
     layers = _other_layers(model, chosen)
     specs = model.traced_inputs(batch_size, timesteps, chosen.open_sizes)
     others = None if fallback is None else LOWERINGS.get(fallback)
-    planner = _Planner(model, model.observed(specs), chosen, others, products, fold)
+    observation = model.observed(specs)
+    planner = _Planner(model, observation, chosen, others, products, fold)
+    recurrences = tuple(planner.recurrences())
+    states: tuple[State, ...] = ()
+    if chosen.steps:
+        if reason := why_not(model) or refused_call(observation, planner.cells):
+            raise ExportError(f"Model '{model.name}' cannot be run step by step: {reason}.")
+        specs = [one_step(spec) for spec in specs]
+        states = planner.states(batch_size)
     return Plan(
         model=model.name,
         lowering=lowering,
@@ -187,8 +204,9 @@ def plan(
             PlannedOutput(name, output_activation(tensor))
             for name, tensor in zip(model.outputs, model.symbolic_outputs, strict=True)
         ),
-        recurrences=tuple(planner.recurrences()),
+        recurrences=recurrences,
         layers=tuple(layers),
+        states=states,
     )
 
 
@@ -241,6 +259,21 @@ class _Planner:
         self._cells: dict[Call, Cell] = {}
         self._planned: dict[Call, PlannedRecurrence] = {}
         self._directions = _directions(model)
+
+    @property
+    def cells(self) -> dict[tuple[int, int], Cell]:
+        """Place of a layer and number of a call -> what runs there."""
+        return {(at.layer, at.number): cell for at, cell in self._cells.items()}
+
+    def states(self, batch: int) -> tuple[State, ...]:
+        """Returns what is carried from one step to the next, in the order of the calls."""
+        return tuple(
+            state
+            for at, cell in self._cells.items()
+            for state in states_of(
+                path_of(self._model.layers[at.layer]), at.layer, at.number, cell, batch
+            )
+        )
 
     def recurrences(self) -> list[PlannedRecurrence]:
         """Returns what becomes of each call."""

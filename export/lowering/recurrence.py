@@ -90,6 +90,9 @@ class Lowering(ABC):
         folds: It takes an embedding and the projection behind it as one table.
         both_directions: It has `run_both`.
         open_sizes: The file leaves the batch size and what else the model leaves open to the app.
+        by_client: The client has its part in it: it resets the state before each sequence, or
+            carries it from step to step. Only targets that name the lowering take it.
+        steps: A call of the file is one time step: states are inputs and outputs of it.
         auto_timesteps: The most time steps for which `auto` tries it; None for any number.
     """
 
@@ -99,6 +102,8 @@ class Lowering(ABC):
     folds: ClassVar[bool] = True
     both_directions: ClassVar[bool] = False
     open_sizes: ClassVar[bool] = False
+    by_client: ClassVar[bool] = False
+    steps: ClassVar[bool] = False
     auto_timesteps: ClassVar[int | None] = None
 
     def chains(self, chain: Chain) -> bool:

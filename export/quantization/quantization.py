@@ -26,11 +26,13 @@ class Quantization(ABC):
         tolerance: How far the file may be from the Keras model, and why.
         takes_representative_data: Whether it is better where there are real inputs.
         needs_representative_data: Whether ranges of activations are calibrated on them.
-        integer_io: Whether the inputs and outputs of the file may be int8.
+        integer_io: Whether the inputs and outputs of the file may be integers.
         products: What its matrix products cost, for the lowering.
         integer_products: Inputs and results of products with weights are rounded, too; see
             `export.rounding`.
         by_chance: `disturbed` moves weights up or down by chance.
+        integer_type: What they are then.
+        targets: Names of the targets that it is for; None for all.
     """
 
     name: ClassVar[str]
@@ -43,6 +45,15 @@ class Quantization(ABC):
     products: ClassVar[Products] = FLOAT
     integer_products: ClassVar[bool] = False
     by_chance: ClassVar[bool] = False
+    integer_type: ClassVar[str] = "int8"
+    targets: ClassVar[tuple[str, ...] | None] = None
+
+    def check_available(self) -> None:  # noqa: B027 most modes need nothing
+        """Refuses a mode whose files cannot be proven here, as something is not installed.
+
+        Raises:
+            ZooError: The message says what to install.
+        """
 
     def quantized(self, content: bytes, calibration: Sequence[Arrays], integer_io: bool) -> bytes:
         """Returns a float32 file in this mode; see `apply`."""
@@ -61,7 +72,7 @@ class Quantization(ABC):
             content: The same as it was written.
             calibration: Input name -> samples, a group for each length; empty where there are none
                 and the mode needs none.
-            integer_io: Inputs and outputs become int8.
+            integer_io: Inputs and outputs become integers.
         """
 
     @abstractmethod
@@ -125,5 +136,7 @@ def held_quantization(info: FileInfo, tensors: Sequence[Mapping[str, Any]]) -> s
     if info.quantized_weight_bytes:
         # Weights alone, or what is multiplied by them, too.
         whole = "QUANTIZE" in info.ops or any(tensor["scale"] for tensor in tensors)
+        if whole and info.tensors.get("INT16") and info.weights.get("INT64"):
+            return "int16x8"
         return "int8" if whole else "dynamic"
     return "float16" if info.weights.get("FLOAT16") else "none"

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError, TargetError, listed
 from keras_rnn_zoo.export.lowering import LOWERINGS
+from keras_rnn_zoo.export.lowering.plan import Plan
+from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.export.tflite.contents import FileInfo
+from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.preprocessing.demands import DEMANDS, NOTHING, Demands
 from keras_rnn_zoo.registry import Registry, extends
 
 if TYPE_CHECKING:
+    from keras_rnn_zoo.export.keras_model.model import KerasModel
     from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
 
@@ -49,6 +53,8 @@ class Target:
         demands: What it asks of the data that a model is trained on.
         encodes: It takes raw inputs and answers labels, and so needs metadata in the file, and an
             output for each label: see `finished`.
+        arena: It runs a file in an arena of fixed size, which is measured in tflite-micro.
+        masks: It has the ops that find out which time steps are padding.
     """
 
     name: ClassVar[str]
@@ -61,35 +67,60 @@ class Target:
     fallback: ClassVar[str | None] = None
     demands: ClassVar[Demands] = NOTHING
     encodes: ClassVar[bool] = False
+    arena: ClassVar[bool] = False
+    masks: ClassVar[bool] = True
 
     @property
     def lowerings(self) -> list[str]:
         """Names of the lowerings that it runs, the one to prefer first."""
         if self.accepted is not None:
             return list(self.accepted)
+        entries = {name: LOWERINGS.get(name) for name in LOWERINGS.names()}
         names = [
-            name for name in LOWERINGS.names() if self.resizes or not LOWERINGS.get(name).open_sizes
+            name
+            for name, entry in entries.items()
+            if not entry.by_client and (self.resizes or not entry.open_sizes)
         ]
         return ["loop", *(name for name in names if name != "loop")]
 
-    def quantizations(self, names: Iterable[str]) -> list[str]:
-        """Returns the quantization modes among `names` that it runs."""
-        return [name for name in names if name not in self.refused_quantizations]
+    def quantizations(self, names: Iterable[str] | None = None) -> list[str]:
+        """Returns the quantization modes that it runs, among `names` or all."""
+        from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 
-    def check_quantization(self, name: str) -> None:
-        """Refuses a quantization mode that it does not run.
+        known = QUANTIZATIONS.names() if names is None else names
+        return [name for name in known if self._refusal(name) is None]
 
-        Raises:
-            ConfigError: The message says why, and what to choose.
-        """
+    def _refusal(self, name: str) -> str | None:
+        """Says why a quantization mode is of no use here; None where it is."""
         from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 
         if name in self.refused_quantizations:
+            return self.refused_quantizations[name]
+        targets = QUANTIZATIONS.get(name).targets
+        if targets is not None and self.name not in targets:
+            return f"it is for {listed(targets)} alone"
+        return None
+
+    def preferred(self, model: KerasModel | None) -> str:
+        """Returns the lowering that a model gets where none is named."""
+        return self.lowerings[0]
+
+    def check_quantization(self, name: str) -> None:
+        """Refuses a quantization mode that it does not run, or that cannot be proven here.
+
+        Raises:
+            ConfigError: The message says why, and what to choose.
+            RunError: What it is proven in is not installed.
+        """
+        from keras_rnn_zoo.export.quantization import QUANTIZATIONS
+
+        reason = self._refusal(name)
+        if reason is not None:
             raise ConfigError(
-                f"The target '{self.name}' does not take the quantization '{name}': "
-                f"{self.refused_quantizations[name]}. Choose among: "
-                f"{listed(self.quantizations(QUANTIZATIONS.names()))}."
+                f"The target '{self.name}' does not take the quantization '{name}': {reason}. "
+                f"Choose among: {listed(self.quantizations())}."
             )
+        QUANTIZATIONS.get(name).check_available()
 
     def check_lowerings(self, names: Iterable[str]) -> None:
         """Refuses lowerings that it does not run.
@@ -165,6 +196,49 @@ class Target:
             RunError: That is damaged.
         """
         return None
+
+    def check_arena(self, most: int | None) -> None:
+        """Refuses a limit of the arena where there is none, or where it cannot be measured.
+
+        Raises:
+            ConfigError: This client has no arena.
+            RunError: What measures it is not installed.
+        """
+        if most is None:
+            return
+        if not self.arena:
+            able = [name for name in TARGETS.names() if TARGETS.get(name).arena]
+            raise ConfigError(
+                f"max_arena limits the RAM of a microcontroller. Received: target '{self.name}', "
+                f"which has no arena. Choose the target {listed(able)}, or leave max_arena out."
+            )
+        micro.needed("max_arena")
+
+    def arena_of(self, path: PathLike) -> int | None:
+        """Returns the least arena that a file needs, in bytes; None where that is not known."""
+        return micro.least_arena(path) if self.arena and micro.find() is not None else None
+
+    def check_plan(self, plan: Plan) -> None:
+        """Refuses what shows before anything is converted.
+
+        Raises:
+            TargetError: The message says which layer is in the way, and what to do.
+        """
+        for one in plan.recurrences:
+            if one.masked and not self.masks:
+                raise TargetError(
+                    f"Layer '{one.path}' skips padded time steps, and the target '{self.name}' "
+                    "cannot tell which they are: build and train the model with mask=False (of "
+                    "your own, without Masking and mask_zero) on sequences of full length."
+                )
+
+    def notes(self, info: FileInfo) -> list[str]:
+        """Says what whoever calls a file has to do, a sentence each."""
+        return []
+
+    def slimmed(self, content: bytes) -> bytes:
+        """Returns a file as this client is to get it: what it has no use for is left out."""
+        return content
 
     def refuses(self, info: FileInfo) -> str | None:
         """Says what a file holds that this client does not run; None where it runs it.

@@ -23,6 +23,7 @@ from keras_rnn_zoo.errors import ZooError
 from keras_rnn_zoo.export.tflite.file import read as read_file
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 from keras_rnn_zoo.export.tflite.isolated import load, store
+from keras_rnn_zoo.export.tflite.opened import open_model
 
 Answer: TypeAlias = tuple[Any, list[Arrays]]
 
@@ -36,7 +37,7 @@ def _open(path: str, threads: int) -> TFLiteModel:
     key = (path, threads, hash(content))
     if _last is None or _last[0] != key:
         _last = None
-        _last = (key, TFLiteModel(path, threads))
+        _last = (key, open_model(path, threads))
     return _last[1]
 
 

@@ -7,6 +7,13 @@ from typing import Any
 
 from keras_rnn_zoo.errors import OpGateError, RunError
 
+# What a file says of itself (`description` of the schema) that TensorFlow Lite Micro is to run.
+MICRO = "TensorFlow Lite Micro"
+RESET = f"{MICRO}: Reset() before each sequence"
+# The signature of a file whose call is one time step: inputs and outputs of the same names are the
+# states before and after it.
+STEP = "step"
+
 
 def read(path: Path) -> bytes:
     """Returns the bytes of a .tflite file.
@@ -25,6 +32,16 @@ def read(path: Path) -> bytes:
             "mark 'TFL3'. Take a complete copy, or export it again."
         )
     return content
+
+
+def description(content: bytes) -> str:
+    """Returns what a .tflite file says of itself."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        return (schema.Model.GetRootAs(content, 0).Description() or b"").decode("utf-8", "replace")
+    except Exception:  # it fails in whatever way the bytes of a damaged file say
+        return ""
 
 
 def open_interpreter(file: Path | bytes, *, threads: int = 1, keep_tensors: bool = False) -> Any:

@@ -33,13 +33,14 @@ Graph = Any
 Operator = Any
 
 # Of the schema's TensorType.
-FLOAT32, FLOAT16, INT32, INT64, BOOL, INT8 = 0, 1, 2, 4, 6, 9
+FLOAT32, FLOAT16, INT32, INT64, BOOL, INT16, INT8 = 0, 1, 2, 4, 6, 7, 9
 _NUMPY: dict[int, Any] = {
     FLOAT32: np.dtype("float32"),
     FLOAT16: np.dtype("float16"),
     INT32: np.dtype("int32"),
     INT64: np.dtype("int64"),
     BOOL: np.dtype("bool"),
+    INT16: np.dtype("int16"),
     INT8: np.dtype("int8"),
 }
 _DTYPES: dict[Any, int] = {dtype: value for value, dtype in _NUMPY.items()}
@@ -50,7 +51,19 @@ ALIGNMENT = 16
 class _Builder(flatbuffers.Builder):  # type: ignore[misc]
     """Aligns the data of buffers, as `force_align` of the schema asks, which Python leaves out."""
 
+    def __init__(self, size: int, shared: bool):
+        super().__init__(size)
+        self._made: dict[tuple[Any, bytes], Any] | None = {} if shared else None
+
     def CreateNumpyVector(self, x: Any) -> Any:
+        if self._made is None:
+            return self._vector(x)
+        key = (x.dtype, x.tobytes())
+        if key not in self._made:
+            self._made[key] = self._vector(x)
+        return self._made[key]
+
+    def _vector(self, x: Any) -> Any:
         if x.dtype != np.uint8:
             return super().CreateNumpyVector(x)
         self.StartVector(1, x.size, ALIGNMENT)
@@ -63,8 +76,9 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]
 def unpack(content: bytes) -> Model:
     """Returns the objects of a whole .tflite file."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    for graph in model.subgraphs:
-        for operator in graph.operators:  # lists of NumPy views that cannot be written to
+    for graph in model.subgraphs:  # lists of NumPy views that cannot be written to
+        graph.inputs, graph.outputs = np.array(graph.inputs), np.array(graph.outputs)
+        for operator in graph.operators:
             operator.inputs, operator.outputs = operator.inputs.copy(), operator.outputs.copy()
     return model
 
@@ -91,13 +105,80 @@ def _copied(value: Any) -> Any:
     return new
 
 
-def pack(model: Model) -> bytes:
-    """Returns the file; tensors, constants and op codes that nothing uses are left out."""
+class _Once:
+    """The parameters of several tensors, written once."""
+
+    def __init__(self, parameters: Any):
+        self._parameters = parameters
+        self._offset: Any = None
+
+    def Pack(self, builder: Any) -> Any:
+        if self._offset is None:
+            self._offset = self._parameters.Pack(builder)
+        return self._offset
+
+
+def pack(model: Model, *, shared: bool = False) -> bytes:
+    """Returns the file; tensors, constants and op codes that nothing uses are left out.
+
+    Args:
+        model: The file, which is of no further use with `shared`.
+        shared: What several tensors say in the same words, such as their shape, is written once.
+    """
     _prune(model)
     _state_runtime(model)
-    builder = _Builder(1 << 20)
+    if shared:
+        _share(model)
+    builder = _Builder(1 << 20, shared)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def slim(model: Model) -> None:
+    """Leaves out what no kernel reads; inputs and outputs keep their names in the signature.
+
+    Names of tensors and buffers without content are more than a third of a small file.
+    """
+    model.metadata = model.metadataBuffer = None
+    for graph in model.subgraphs:
+        graph.name = None
+        for tensor in graph.tensors:
+            tensor.name = tensor.shapeSignature = None
+            data = model.buffers[tensor.buffer].data
+            if data is None or not len(data):
+                tensor.buffer = 0
+            parameters = tensor.quantization
+            if parameters is not None:
+                parameters.min = parameters.max = None
+                if parameters.scale is None or not len(parameters.scale):
+                    tensor.quantization = None
+
+
+def renamed(content: bytes, signature: str, names: Mapping[str, str]) -> bytes:
+    """Returns a file whose one signature, and some of its inputs and outputs, are called anew.
+
+    Args:
+        content: A file with one signature.
+        signature: What it is to be called.
+        names: Of an input or output -> what it is to be called.
+    """
+    model = unpack(content)
+    (entry,) = model.signatureDefs
+    entry.signatureKey = signature
+    for one in (*entry.inputs, *entry.outputs):
+        name = one.name.decode() if isinstance(one.name, bytes) else one.name
+        one.name = names.get(name, name)
+    return pack(model)
+
+
+def _share(model: Model) -> None:
+    found: dict[Any, _Once] = {}
+    for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
+        own = tensor.quantization
+        if own is not None:
+            arrays = (own.min, own.max, own.scale, own.zeroPoint)
+            key = (*(None if a is None else bytes(a) for a in arrays), own.quantizedDimension)
+            tensor.quantization = found.setdefault(key, _Once(own))
 
 
 def sized(content: bytes, shapes: Mapping[str, Sequence[int | None]]) -> bytes:
@@ -183,6 +264,12 @@ def version_of(model: Model, operator: Operator) -> int:
 def shape_of(tensor: Any) -> tuple[int, ...]:
     """Returns the shape of a `TensorT`."""
     return tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
+
+
+def dtype_of(tensor: Any) -> np.dtype[Any]:
+    """Returns the dtype of a `TensorT`, of a type known here."""
+    found: np.dtype[Any] = _NUMPY[tensor.type]
+    return found
 
 
 def add_tensor(graph: Graph, shape: Iterable[int], dtype: Any, quantization: Any = None) -> int:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError, RunError, listed
-from keras_rnn_zoo.export.tflite.file import open_interpreter
+from keras_rnn_zoo.export.tflite.file import RESET, description, open_interpreter, read
 from keras_rnn_zoo.files import PathLike
 
 Arrays: TypeAlias = dict[str, np.ndarray]
@@ -55,6 +55,8 @@ class TensorInfo:
 class TFLiteModel:
     """A .tflite file that runs, without TensorFlow.
 
+    A file that says so is reset before each call, as its client has to do.
+
     Args:
         file: The file, or what it holds.
         threads: CPU threads of an invoke.
@@ -75,11 +77,13 @@ class TFLiteModel:
         self.path = Path("the file") if isinstance(file, bytes) else Path(file)
         if threads < 1:
             raise ConfigError(f"threads must be at least 1. Received: {threads}")
+        content = file if isinstance(file, bytes) else read(self.path)
         self.interpreter = open_interpreter(
-            file if isinstance(file, bytes) else self.path,
+            content if isinstance(file, bytes) else self.path,
             threads=threads,
             keep_tensors=keep_tensors,
         )
+        self._resets = description(content) == RESET
         signatures = self.interpreter.get_signature_list()
         key = SIGNATURE if SIGNATURE in signatures else next(iter(signatures), None)
         if key is None:
@@ -96,6 +100,11 @@ class TFLiteModel:
         self._sizes = {
             name: tuple(details["shape"]) for name, details in inputs.items() if self.open(name)
         }
+
+    @property
+    def tensors(self) -> dict[str, list[TensorInfo]]:
+        """What a call takes and makes: `inputs` and `outputs`."""
+        return {"inputs": list(self.inputs.values()), "outputs": list(self.outputs.values())}
 
     def open(self, name: str) -> bool:
         """Returns whether an input can be resized."""
@@ -122,6 +131,8 @@ class TFLiteModel:
 
     def invoke(self) -> Arrays:
         """Runs the file once on the inputs that are set; returns name -> real values."""
+        if self._resets:
+            self.interpreter.reset_all_variables()
         self.interpreter.invoke()
         return {
             name: info.dequantize(self.interpreter.get_tensor(info.index))

@@ -15,6 +15,8 @@ import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
+from keras_rnn_zoo.export.tflite.micro import MicroModel
+from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.files import PathLike
 
 # Fewer say little about the slowest tenth; more than this says nothing new.
@@ -54,7 +56,7 @@ def benchmark_tflite(
             "A benchmark takes warmup >= 0, repeats >= 1 and seconds > 0. Received: "
             f"warmup={warmup}, repeats={repeats}, seconds={seconds}"
         )
-    model = TFLiteModel(path, threads)
+    model = open_model(path, threads)
     sizes = {
         name: [size for size in info.shape[1:] if size is not None]
         for name, info in model.inputs.items()
@@ -79,7 +81,12 @@ def benchmark_tflite(
         least, most = repeats, repeats
     else:
         least, most = MIN_REPEATS, MAX_REPEATS
-    (times,) = time_calls([model], batches, warmup=warmup, least=least, most=most, seconds=seconds)
+    if isinstance(model, MicroModel):
+        times = _micro_times(model, batches, warmup=warmup, least=least, most=most, seconds=seconds)
+    else:
+        (times,) = time_calls(
+            [model], batches, warmup=warmup, least=least, most=most, seconds=seconds
+        )
     milliseconds = np.array(times) * 1e3
     return {
         "median_ms": float(np.median(milliseconds)),
@@ -88,8 +95,26 @@ def benchmark_tflite(
         "repeats": len(times),
         "threads": threads,
         "batch_size": model.batch_size,
-        "machine": machine(),
+        "machine": machine() + (", tflite-micro" if isinstance(model, MicroModel) else ""),
     }
+
+
+def _micro_times(
+    model: MicroModel,
+    batches: Sequence[Arrays],
+    *,
+    warmup: int,
+    least: int,
+    most: int,
+    seconds: float,
+) -> list[float]:
+    """Times calls in tflite-micro, whose kernels here are the portable ones."""
+    calls = [batches[number % len(batches)] for number in range(warmup + least)]
+    times = model.seconds(calls)[warmup:]
+    more = int(min(most, seconds / max(float(np.median(times)), 1e-6))) - least
+    if more > 0:
+        times += model.seconds([batches[number % len(batches)] for number in range(more)])
+    return times
 
 
 def time_calls(

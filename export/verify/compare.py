@@ -27,6 +27,8 @@ from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, fits, tensor_info
 from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel as TFLiteModel
 from keras_rnn_zoo.export.tflite.isolated import answer_perturbed
+from keras_rnn_zoo.export.tflite.micro import MicroModel
+from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.verify.problems import DtypesError, NamesError, ShapesError, ValuesError
 from keras_rnn_zoo.export.verify.reference import Reference, Rounding, Spec, reference_of
 from keras_rnn_zoo.export.verify.scores import _changed
@@ -195,7 +197,7 @@ def compare_tflite(
 
     See `verify_tflite`.
     """
-    file = TFLiteModel(path)
+    file = open_model(path)
     _compare_specs(file.path.name, reference.inputs, file.inputs, "input")
     _compare_specs(file.path.name, reference.outputs, file.outputs, "output")
 
@@ -216,7 +218,8 @@ def compare_tflite(
         reference,
         tolerance,
         invokes,
-        _file_logits(file.path, reference),
+        # tflite-micro shows no tensors inside.
+        {} if isinstance(file, MicroModel) else _file_logits(file.path, reference),
         mode=mode,
         steps={name: info.scale for name, info in file.outputs.items() if info.scale},
     )
@@ -662,7 +665,7 @@ def _file_logits(path: Path, reference: Reference) -> Arrays:
     if not wanted:
         return {}
     # Kernels that fuse ops hide the tensors between them, so this is a second interpreter.
-    file = TFLiteModel(path, keep_tensors=True)
+    file = open_model(path, keep_tensors=True)
     sources = {name: contents.logit_source(path, file.outputs[name].index) for name in wanted}
     details = {d["index"]: d for d in file.interpreter.get_tensor_details()}
     parts: dict[str, list[np.ndarray]] = {name: [] for name in wanted if sources[name]}

@@ -13,6 +13,7 @@ from keras_rnn_zoo.export.keras_model.sequences import (
     sequence_mask,
 )
 from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel as TFLiteModel
+from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.verify.problems import ValuesError
 from keras_rnn_zoo.export.verify.reference import Reference, Spec
 from keras_rnn_zoo.export.verify.tolerance import Tolerance
@@ -106,7 +107,7 @@ def evaluate_tflite(path: PathLike, x: np.ndarray, y: np.ndarray, task: str) -> 
     Raises:
         RunError: The file is missing or damaged, or does not take such inputs.
     """
-    return score(TFLiteModel(path).predict(x), x, y, task)
+    return score(open_model(path).predict(x), x, y, task)
 
 
 @dataclass(frozen=True)

@@ -79,12 +79,14 @@ def command(
         return
     batch = rows[0]["batch_size"]
     each = [] if batch == 1 else ["a sequence"]
+    arenas = ["arena"] if any("arena" in row for row in rows) else []
     out.table(
-        ["file", "size", "median", *each, "90 % within", "best", "invokes"],
+        ["file", "size", *arenas, "median", *each, "90 % within", "best", "invokes"],
         [
             [
                 row["file"],
                 out.size(row["bytes"]),
+                *(out.size(row[key]) if key in row else out.NOTHING for key in arenas),
                 out.milliseconds(row["median_ms"]),
                 *(out.milliseconds(row["median_ms"] / batch) for _ in each),
                 out.milliseconds(row["p90_ms"]),

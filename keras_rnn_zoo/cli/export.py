@@ -154,7 +154,9 @@ def show(report: BundleReport) -> None:
     labelled = report.labelled
     batch = max((entry.latency or {}).get("batch_size", 1) for entry in report.files)
     latency = "latency, median" if batch == 1 else f"latency of {batch} sequences"
-    head = ["file", "size", "runs from", "outputs differ by", latency]
+    arenas = any(entry.arena for entry in report.files)
+    head = ["file", "size", *(["arena"] if arenas else []), "runs from", "outputs differ by"]
+    head.append(latency)
     if labelled:
         head += [labelled["measure"].replace("_", " "), "changed answers"]
     rows = []
@@ -162,6 +164,7 @@ def show(report: BundleReport) -> None:
         row = [
             entry.file,
             out.size(entry.bytes),
+            *([out.size(entry.arena) if entry.arena else out.NOTHING] if arenas else []),
             f"TFLite {entry.min_runtime}" if entry.min_runtime else out.NOTHING,
             out.small(entry.parity["max_abs_output"]),
             out.milliseconds((entry.latency or {}).get("median_ms")),

@@ -138,6 +138,7 @@ def show(result: Search) -> None:
     trials, best = result.trials, result.best
     measure = out.measure_of(best.metrics)
     done = [trial for trial in trials if trial.score is not None]
+    arenas = any(trial.arena for trial in done)
     out.table(
         [
             "trial",
@@ -146,6 +147,7 @@ def show(result: Search) -> None:
             f"validation {measure.replace('_', ' ')}",
             "of the file",
             "size",
+            *(["arena"] if arenas else []),
             "latency",
             "training",
             "",
@@ -158,6 +160,7 @@ def show(result: Search) -> None:
                 out.figure(measure, trial.metrics.get(f"val_{measure}")),
                 out.figure(measure, trial.metrics.get(f"quantized_{measure}")),
                 out.size(trial.bytes) if trial.bytes is not None else out.NOTHING,
+                *([out.size(trial.arena) if trial.arena else out.NOTHING] if arenas else []),
                 out.milliseconds(trial.latency_ms),
                 out.seconds(trial.seconds),
                 "front" if trial.trial_id in result.front else "",

@@ -32,7 +32,7 @@ def check_lowering(name: str) -> None:
     Raises:
         AssertionError: It does not; the message says in what.
     """
-    from keras_rnn_zoo.export import export_tflite
+    from keras_rnn_zoo.export import TARGETS, export_tflite
     from keras_rnn_zoo.export.keras_model.prepare import prepare
     from keras_rnn_zoo.export.lowering import FLOAT, LOWERINGS
     from keras_rnn_zoo.export.lowering.carry_out import carried_out
@@ -59,11 +59,14 @@ def check_lowering(name: str) -> None:
                 f"Lowering '{name}' computes something else than Keras of {what}: output {number} "
                 f"differs by {worst:.2g}.",
             )
+    target = next(one for one in TARGETS.names() if name in TARGETS.get(one).lowerings)
+    masked = TARGETS.get(target).masks
     with working(f"Lowering '{name}': writing an LSTM"), _scratch() as place:
         result = export_tflite(
-            _recurrences()["an LSTM"](),
+            _recurrences(masked=masked)["an LSTM"](),
             place / "model.tflite",
             lowering=name,
+            target=target,
             samples=x,
             diagnose=False,
             progress=False,
@@ -83,7 +86,8 @@ def check_quantization(name: str) -> None:
     Raises:
         AssertionError: It does not; the message says in what.
     """
-    from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
+    from keras_rnn_zoo.export import QUANTIZATIONS, TARGETS, export_tflite
+    from keras_rnn_zoo.export.tflite.opened import open_model
 
     mode = QUANTIZATIONS.get(name)
     others = {
@@ -102,19 +106,21 @@ def check_quantization(name: str) -> None:
         f"Quantization '{name}' disturbs a weight {weight.dtype}{list(weight.shape)} to "
         f"{disturbed.dtype}{list(disturbed.shape)}.",
     )
-    x = _rows()
-    for what, make in _recurrences(few=True).items():
+    target = "litert" if mode.targets is None else mode.targets[0]
+    x, masked = _rows(), TARGETS.get(target).masks
+    for what, make in _recurrences(few=True, masked=masked).items():
         with working(f"Quantization '{name}' of {what}"), _scratch() as place:
             result = export_tflite(
                 make(),
                 place / mode.file_name,
                 quantization=name,
+                target=target,
                 samples=x,
                 representative_data=x,
                 diagnose=False,
                 progress=False,
             )
-            TFLiteModel(result.path).predict(x[:1])
+            open_model(result.path).predict(x[:1])
 
 
 def check_target(name: str) -> None:
@@ -140,7 +146,7 @@ def check_target(name: str) -> None:
             f"Target '{name}' refuses '{mode}' with {reason!r}. Say it as a clause.",
         )
         _refuses(partial(target.check_quantization, mode), ConfigError, name, mode)
-    modes = target.quantizations(QUANTIZATIONS.names())
+    modes = target.quantizations()
     claim(modes, f"Target '{name}' takes no quantization.")
     x = _rows()
     with working(f"Target '{name}': writing an LSTM"), _scratch() as place:

@@ -250,7 +250,7 @@ def a_quantization_that_the_target_gets_wrong() -> Case:
     model = recurrent()
     yield (
         {"model": model, "quantization": "float16", "target": "micro"},
-        "Choose among: 'int8', 'none'",
+        "Choose among: 'int8', 'int16x8', 'none'",
         [
             {"model": model, "quantization": "none", "target": "micro"},
             {

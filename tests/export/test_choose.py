@@ -9,7 +9,7 @@ import pytest
 from architectures import build, inputs_for, two_grus
 
 from keras_rnn_zoo.errors import ConfigError, ExportError, UnknownNameError, VerificationError
-from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, export_tflite
+from keras_rnn_zoo.export import LOWERINGS, TARGETS, export_tflite
 from keras_rnn_zoo.export.formats import tflite
 from keras_rnn_zoo.export.formats.choose import Candidate, candidates, explain, ranked
 from keras_rnn_zoo.export.options import ExportOptions
@@ -30,10 +30,10 @@ def test_auto_tries_every_lowering_and_says_what_it_took_and_why(bilstm, tmp_pat
     model, samples = bilstm
     result = export_tflite(model, tmp_path / "m.tflite", lowering="auto", samples=samples)
     choice = result.choice
-    fixed = {name for name in LOWERINGS.names() if not LOWERINGS.get(name).open_sizes}
+    fixed = {name for name in TARGETS.get("litert").lowerings if not LOWERINGS.get(name).open_sizes}
     assert {tried.lowering for tried in choice.candidates} == fixed
     assert {tried.lowering for tried in choice.candidates if tried.fold_embedding} == {
-        name for name in LOWERINGS.names() if LOWERINGS.get(name).folds
+        name for name in TARGETS.get("litert").lowerings if LOWERINGS.get(name).folds
     }
     assert all((tried.median_ms is None) == (tried.bytes is None) for tried in choice.candidates)
     (taken,) = (
@@ -76,13 +76,13 @@ def test_what_cannot_be_said_in_a_lowering_takes_no_part(tmp_path):
     assert "embedding" in problems["loop", True]
 
 
-FOLDING = [name for name in LOWERINGS.names() if LOWERINGS.get(name).folds]
+FOLDING = [name for name in TARGETS.get("litert").lowerings if LOWERINGS.get(name).folds]
 # The modes whose products differ on every architecture, and every mode on one.
 FOLDED = [
     (architecture, lowering, quantization)
     for architecture in ("bilstm", two_grus, "cell_loop", "simple_rnn")
     for lowering in FOLDING
-    for quantization in QUANTIZATIONS.names()
+    for quantization in TARGETS.get("litert").quantizations()
     if architecture == "bilstm"
     or quantization == "int8"
     or (quantization == "dynamic" and lowering == "loop")

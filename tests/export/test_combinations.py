@@ -20,7 +20,7 @@ from combinations import (
 )
 from lowered import Lowered
 
-from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TFLiteModel, export_tflite
+from keras_rnn_zoo.export import TARGETS, TFLiteModel, export_tflite
 from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.tflite.contents import inspect
 
@@ -61,7 +61,12 @@ def expresses(lowering, layer):
 
 
 def with_lowerings(layers):
-    return [(one, name) for one in layers for name in LOWERINGS.names() if expresses(name, one)]
+    return [
+        (one, name)
+        for one in layers
+        for name in TARGETS.get("litert").lowerings
+        if expresses(name, one)
+    ]
 
 
 LAYER_FIELDS = ("cell", "form", "direction", "activation", "bias")
@@ -122,7 +127,7 @@ def side_by_side(combinations):
     return model, x, [np.asarray(answer) for answer in keras.tree.flatten(model(x))]
 
 
-@pytest.mark.parametrize("lowering", LOWERINGS.names())
+@pytest.mark.parametrize("lowering", TARGETS.get("litert").lowerings)
 @pytest.mark.parametrize("batch_size", FACTORS["batch"])
 def test_file_answers_what_keras_answers_to_every_mask(lowering, batch_size, tmp_path):
     together = tuple(c for c in COVER if c.batch == batch_size and expresses(lowering, c))
@@ -168,8 +173,8 @@ WIDTH = 32
 # look at more than weights. Without quantization all of them are above.
 QUANTIZED = [
     (quantization, lowering, tuple(KINDS) if lowering == "loop" else OTHERWISE)
-    for quantization in QUANTIZATIONS.names()
-    for lowering in LOWERINGS.names()
+    for quantization in TARGETS.get("litert").quantizations()
+    for lowering in TARGETS.get("litert").lowerings
     if quantization != "none" and (lowering == "loop" or quantization in ("dynamic", "int8"))
 ]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_rnn_zoo.errors import VerificationError
-from keras_rnn_zoo.export import export_tflite
+from keras_rnn_zoo.export import TARGETS, export_tflite
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.verify.integer_products import IntegerProducts
 from keras_rnn_zoo.export.verify.reference import reference_of
@@ -136,7 +136,7 @@ def test_one_number_for_each_sample_is_an_answer(tmp_path):
     y = keras.layers.Dense(4, name="y")(keras.layers.LSTM(5)(inputs))
     model = keras.Model(inputs, [y, keras.ops.max(y, axis=-1)])
     x = np.random.default_rng(0).standard_normal((30, 8, 3)).astype("float32")
-    for mode in QUANTIZATIONS.names():
+    for mode in TARGETS.get("litert").quantizations():
         result = export_tflite(
             model, tmp_path / "m.tflite", quantization=mode, representative_data=x, samples=x
         )

@@ -18,11 +18,11 @@ from architectures import (
 from lowered import Lowered, answers
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
-from keras_rnn_zoo.export import LOWERINGS, TFLiteModel, export_tflite
+from keras_rnn_zoo.export import LOWERINGS, TARGETS, TFLiteModel, export_tflite
 from keras_rnn_zoo.export.lowering.lowerings import loop
 
 
-@pytest.mark.parametrize("lowering", LOWERINGS.names())
+@pytest.mark.parametrize("lowering", TARGETS.get("litert").lowerings)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_lowered_model_answers_what_keras_answers(architecture, lowering):
     model = build(architecture)
@@ -60,7 +60,7 @@ def together(group):
     return model, samples, answers(model, samples)
 
 
-@pytest.mark.parametrize("lowering", LOWERINGS.names())
+@pytest.mark.parametrize("lowering", TARGETS.get("litert").lowerings)
 @pytest.mark.parametrize("group", TOGETHER)
 def test_file_answers_what_keras_answers_on_every_true_length(group, lowering, tmp_path):
     model, samples, expected = together(group)
@@ -75,7 +75,7 @@ def test_file_answers_what_keras_answers_on_every_true_length(group, lowering, t
     assert_answers(path, samples, expected)
 
 
-@pytest.mark.parametrize("lowering", LOWERINGS.names())
+@pytest.mark.parametrize("lowering", TARGETS.get("litert").lowerings)
 def test_whole_batches_answer_what_single_sequences_answer(lowering, tmp_path):
     model = build("bigru_sequence_sum")
     samples = inputs_for(model)

@@ -11,7 +11,7 @@ import pytest
 from keras_rnn_zoo import get_model, list_models
 from keras_rnn_zoo.data import Dataset, Split
 from keras_rnn_zoo.errors import ConfigError, ExportError, TargetError, UnknownNameError
-from keras_rnn_zoo.export import QUANTIZATIONS
+from keras_rnn_zoo.export import TARGETS
 from keras_rnn_zoo.export.bundle.write import export_bundle
 from keras_rnn_zoo.export.convert import converter
 from keras_rnn_zoo.export.formats import measure as measuring
@@ -40,7 +40,7 @@ def tokens():
     # Every model as the richest mode has it, and every mode on one.
     [
         *((name, 1, ["int8"]) for name in list_models() if name != "bilstm"),
-        ("bilstm", 1, QUANTIZATIONS.names()),
+        ("bilstm", 1, TARGETS.get("litert").quantizations()),
         ("gru", 2, ["int8"]),
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from published import PUBLISHED
 
-from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, export_tflite
+from keras_rnn_zoo.export import TARGETS, export_tflite
 
 SAMPLES = 16
 # The quickest always runs, in the default lowering.
@@ -15,12 +15,12 @@ QUICK = ("sunspots", "loop")
 
 def cases():
     for name in PUBLISHED:
-        for lowering in LOWERINGS.names():
+        for lowering in TARGETS.get("litert").lowerings:
             marks = () if (name, lowering) == QUICK else pytest.mark.slow
             yield pytest.param(name, lowering, marks=marks)
 
 
-@pytest.mark.parametrize("quantization", QUANTIZATIONS.names())
+@pytest.mark.parametrize("quantization", TARGETS.get("litert").quantizations())
 @pytest.mark.parametrize(("name", "lowering"), cases())
 def test_published_model_keeps_the_tolerance_of_the_mode(name, lowering, quantization, tmp_path):
     published = PUBLISHED[name]

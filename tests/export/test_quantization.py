@@ -7,10 +7,10 @@ import pytest
 from architectures import TOGETHER, build, build_together, inputs_for, two_grus
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
-from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
+from keras_rnn_zoo.export import TARGETS, TFLiteModel, export_tflite
 from keras_rnn_zoo.export.tflite.contents import inspect
 
-QUANTIZED = [name for name in QUANTIZATIONS.names() if name != "none"]
+QUANTIZED = [name for name in TARGETS.get("litert").quantizations() if name != "none"]
 
 
 @pytest.mark.parametrize("quantization", QUANTIZED)
@@ -55,7 +55,7 @@ def sizes(tmp_path_factory):
             quantization=name,
             representative_data=samples,
         )
-        for name in QUANTIZATIONS.names()
+        for name in TARGETS.get("litert").quantizations()
     }
 
 

@@ -90,7 +90,7 @@ def samples(model, count, steps, seed=0):
     [
         (kind, mode)
         for kind in MODELS
-        for mode in QUANTIZATIONS.names()
+        for mode in TARGETS.get("litert").quantizations()
         if mode in ("none", "int8") or kind == "texts"
     ],
 )

@@ -36,8 +36,9 @@ class TrialRecord(Record):
             `quantized_mean_absolute_error`) of the .tflite file on the validation rows.
         bytes: Size of that file.
         latency_ms: Milliseconds of a call of it: median, batch 1, one thread.
+        arena: Bytes of the least tensor arena of it in tflite-micro, for the target micro.
         parameters: Of the Keras model.
-        excess: `"size"`, `"latency"` or `"parameters"` -> by what factor it exceeds that limit.
+        excess: `"size"`, `"latency"`, ... -> by what factor it exceeds that limit.
         seconds: Of training.
         epochs: Trained.
         history: Measure -> a value per epoch.
@@ -52,6 +53,7 @@ class TrialRecord(Record):
     metrics: Mapping[str, float] = field(default_factory=dict)
     bytes: int | None = None
     latency_ms: float | None = None
+    arena: int | None = None
     parameters: int | None = None
     excess: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
@@ -89,7 +91,7 @@ class TrialRecord(Record):
         )
 
 
-_MEASURED = ("bytes", "latency_ms", "parameters", "seconds", "epochs")
+_MEASURED = ("bytes", "latency_ms", "arena", "parameters", "seconds", "epochs")
 
 
 def ended(oracle: Any) -> list[TrialRecord]:

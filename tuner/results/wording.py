@@ -78,6 +78,8 @@ def _limits(found: Findings) -> list[str]:
     ]
     if found.budget.max_parameters is not None:
         limits.append(f"{found.budget.max_parameters:,} parameters")
+    if found.budget.max_arena is not None:
+        limits.append(f"{found.budget.max_arena / 1000:,.1f} kB of arena")
     return limits
 
 
@@ -113,6 +115,8 @@ def figures(found: Findings, trial: TrialRecord) -> Facts:
     for figure, (name, _, _) in charts.FIGURES.items():
         if trial[figure] is not None:
             facts.append((name, charts.format_figure(figure, trial[figure])))
+    if trial.arena is not None:
+        facts.append(("arena in tflite-micro", f"{trial.arena / 1000:,.1f} kB"))
     if trial.parameters is not None:
         facts.append(("parameters", f"{trial.parameters:,}"))
     if trial.seconds is not None and trial.epochs:

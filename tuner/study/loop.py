@@ -184,6 +184,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             "parameters": outcome.parameters,
             "bytes": outcome.bytes,
             "latency_ms": outcome.latency_ms,
+            "arena": outcome.arena,
             "message": outcome.message,
         }
         if outcome.status == COMPLETED:

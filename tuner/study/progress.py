@@ -61,6 +61,8 @@ class ProgressDisplay:
             line += f"{self.objective} {trial.score:.4f}"
             if trial.bytes is not None:
                 line += f"  {size(trial.bytes)}"
+            if trial.arena is not None:
+                line += f"  arena {size(trial.arena)}"
             if trial.latency_ms is not None:
                 line += f"  {trial.latency_ms:.3g} ms"
         if best is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from keras_rnn_zoo.builder import MODELS, list_models
 from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.training.prepare import check_config
 from keras_rnn_zoo.tuner.engines import ENGINES, Engine
 from keras_rnn_zoo.tuner.options import SearchOptions
@@ -66,10 +67,12 @@ class Request:
         names = check_models(models)
         check_spaces(names, options.spaces)
         check_config(names, options.config)
+        budget = budget or DeviceBudget()
+        _check_masks(names, options.config, budget.target)
         return cls(
             models=names,
             options=options,
-            budget=budget or DeviceBudget(),
+            budget=budget,
             modules=_modules(names),
             callbacks=_importable(callbacks),
             command=command,
@@ -93,6 +96,26 @@ class Request:
             **self.options.identity(),
             "device": self.budget.to_dict(),
         }
+
+
+def _check_masks(models: Sequence[str], config: Mapping[str, Any], target: str) -> None:
+    """Refuses models that skip padding, for a target that cannot, before any is trained.
+
+    Raises:
+        ConfigError: The message says which, and what to set.
+    """
+    if TARGETS.get(target).masks:
+        return
+    for name in models:
+        masks = {
+            field.name: field.default for field in MODELS.get(name).fields if field.name == "mask"
+        }
+        if {**masks, **config}.get("mask"):
+            raise ConfigError(
+                f"The model '{name}' skips padded time steps, and the target '{target}' cannot "
+                "tell which they are. Search with mask=False (on the command line --set "
+                "mask=false)."
+            )
 
 
 def _modules(models: Sequence[str]) -> tuple[str, ...]:

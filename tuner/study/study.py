@@ -130,6 +130,7 @@ class Study:
                 "model": winner.model,
                 "bytes": winner.bytes,
                 "latency_ms": winner.latency_ms,
+                "arena": winner.arena,
                 **best.metrics,
             }
             self.directory.update(status="finished", best=summary, front=front)

@@ -31,7 +31,7 @@ def over_budget(tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> str 
     """
     budget = tuner.request.budget
     if budget.max_latency is None:
-        return None  # size and parameters do not vary
+        return None  # what else is limited does not vary
     from keras_rnn_zoo.export.formats.measure import median_latency
     from keras_rnn_zoo.export.keras_model.samples import as_samples
 
@@ -41,7 +41,7 @@ def over_budget(tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> str 
         write_file(model, path, budget, prepared.x_train)
         samples = as_samples(model, prepared.x_train[:LATENCY_ROWS])
         latency = median_latency(path, samples, seconds=1.0, limit_ms=budget.max_latency)
-    values: dict[str, Any] = {"size": trial.bytes, "latency": latency}
+    values: dict[str, Any] = {"size": trial.bytes, "latency": latency, "arena": trial.arena}
     values["parameters"] = trial.parameters
     excess = budget.excess(**values)
     return budget.explain(values, excess) if excess else None

@@ -20,6 +20,7 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "max_size": ("size", lambda value: f"{value / 1000:,.1f} kB"),
     "max_latency": ("latency", lambda value: f"{value:.3g} ms"),
     "max_parameters": ("parameters", lambda value: f"{value:,}"),
+    "max_arena": ("arena", lambda value: f"{value / 1000:,.1f} kB"),
 }
 
 
@@ -40,6 +41,7 @@ class DeviceBudget(Options):
         max_size: Bytes of the .tflite file; None sets no limit.
         max_latency: Milliseconds of a call: median, batch 1, one thread of this machine.
         max_parameters: Of the Keras model.
+        max_arena: Bytes of RAM that the file needs in TensorFlow Lite Micro, for the target micro.
         quantization: Quantization mode of the file; see `keras_rnn_zoo.export.QUANTIZATIONS`.
         target: The client that the file is for; see `keras_rnn_zoo.export.TARGETS`.
 
@@ -69,6 +71,14 @@ class DeviceBudget(Options):
     max_parameters: int | None = option(
         None, "The most parameters of the model.", _limit, metavar="N", shown_default="no limit"
     )
+    max_arena: int | None = option(
+        None,
+        "The largest tensor arena of it in TensorFlow Lite Micro, such as 16KB.",
+        _limit,
+        metavar="SIZE",
+        parse=parse_bytes,
+        shown_default="no limit",
+    )
     quantization: str = option(
         "dynamic", "Which file is measured.", one_of(QUANTIZATIONS), metavar="NAME"
     )
@@ -79,6 +89,7 @@ class DeviceBudget(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         TARGETS.get(self.target).check_quantization(self.quantization)
+        TARGETS.get(self.target).check_arena(self.max_arena)
 
     @property
     def quantize(self) -> str:
@@ -87,7 +98,12 @@ class DeviceBudget(Options):
         return self.quantization
 
     def excess(
-        self, *, size: int | None, latency: float | None, parameters: int | None
+        self,
+        *,
+        size: int | None,
+        latency: float | None,
+        parameters: int | None,
+        arena: int | None = None,
     ) -> dict[str, float]:
         """Returns by what factor a model exceeds each limit that it does not keep.
 
@@ -95,11 +111,12 @@ class DeviceBudget(Options):
             size: Bytes of its file, None where they are not known.
             latency: Milliseconds of a call, or None.
             parameters: Of the model, or None.
+            arena: Bytes of RAM, or None.
 
         Returns:
-            `"size"`, `"latency"`, `"parameters"` -> above 1; empty for one that fits.
+            `"size"`, `"latency"`, `"parameters"`, `"arena"` -> above 1; empty for one that fits.
         """
-        given = {"size": size, "latency": latency, "parameters": parameters}
+        given = {"size": size, "latency": latency, "parameters": parameters, "arena": arena}
         found = {}
         for attribute, (name, _) in _LIMITS.items():
             limit, value = getattr(self, attribute), given[name]
@@ -111,7 +128,7 @@ class DeviceBudget(Options):
         """Returns a line that names the limits that are exceeded, and by what.
 
         Args:
-            values: `"size"`, `"latency"`, `"parameters"` -> of the model.
+            values: `"size"`, `"latency"`, `"parameters"`, `"arena"` -> of the model.
             excess: Returned by `excess`.
         """
         return "over budget: " + ", ".join(

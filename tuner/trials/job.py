@@ -87,6 +87,7 @@ class Outcome:
         parameters: Of the model.
         bytes: Size of the .tflite file; None where it was not measured.
         latency_ms: Median of a call of it, batch 1, one thread.
+        arena: Bytes of the least tensor arena of it; None where it was not measured.
         excess: Limit -> by what factor the model exceeds it, for those that it exceeds.
         seconds: What took how long: `"build"`, `"measure"`, `"train"`, `"score"`.
     """
@@ -99,6 +100,7 @@ class Outcome:
     parameters: int | None = None
     bytes: int | None = None
     latency_ms: float | None = None
+    arena: int | None = None
     excess: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 

@@ -133,7 +133,8 @@ class Trial:
     def _measure(self, model: keras.Model) -> None:
         """Measures what is limited, unless the number of parameters is too large already."""
         budget = self.budget
-        if (budget.max_size is None and budget.max_latency is None) or self._excess():
+        limits = (budget.max_size, budget.max_latency, budget.max_arena)
+        if all(limit is None for limit in limits) or self._excess():
             return
         from keras_rnn_zoo.export.formats.measure import measure
 
@@ -146,13 +147,14 @@ class Trial:
             limit_ms=budget.max_latency,
         )
         size = measured.bytes + self.job.attached
-        self.found.update(bytes=size, latency_ms=measured.latency_ms)
+        self.found.update(bytes=size, latency_ms=measured.latency_ms, arena=measured.arena)
 
     def _figures(self) -> dict[str, Any]:
         return {
             "size": self.found.get("bytes"),
             "latency": self.found.get("latency_ms"),
             "parameters": self.found.get("parameters"),
+            "arena": self.found.get("arena"),
         }
 
     def _excess(self) -> dict[str, float]:
@@ -201,6 +203,7 @@ class Trial:
         """Writes the file of the best epoch's weights, and has it answer the validation rows."""
         from keras_rnn_zoo.export.formats.measure import median_latency, score
         from keras_rnn_zoo.export.keras_model.samples import as_samples
+        from keras_rnn_zoo.export.targets import TARGETS
 
         self.report("scoring the file")
         load_weights(model, self.directory / CHECKPOINT)
@@ -215,6 +218,7 @@ class Trial:
             )
             self.found["metrics"] |= {f"quantized_{name}": v for name, v in figures.items()}
             self.found["bytes"] = path.stat().st_size + self.job.attached
+            self.found["arena"] = TARGETS.get(self.budget.target).arena_of(path)
             if "latency_ms" not in self.found:
                 samples = as_samples(model, self.arrays["x_train"][:LATENCY_ROWS])
                 self.found["latency_ms"] = median_latency(path, samples, seconds=0.2)

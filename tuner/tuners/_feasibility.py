@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.tuner.tuners._durable import DurableOracle
 
 # Limit -> what a trial's record calls that which is limited.
-_FIGURES = {"size": "bytes", "latency": "latency_ms", "parameters": "parameters"}
+_FIGURES = {
+    "size": "bytes",
+    "latency": "latency_ms",
+    "parameters": "parameters",
+    "arena": "arena",
+}
 # A trial within a limit is taken for this many times the limit where its record does not say.
 _WITHIN = 0.8
 # Last parts of the names of hyperparameters that the file of a model does not depend on.

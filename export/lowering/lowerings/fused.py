@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from keras_rnn_zoo.export.lowering.cells import LSTM, AnyKerasCell, Cell, Chain
+from keras_rnn_zoo.export.lowering.cells import LSTM, Cell, Chain
 from keras_rnn_zoo.export.lowering.chaining import one_by_one
 from keras_rnn_zoo.export.lowering.reading import order_of_steps
 from keras_rnn_zoo.export.lowering.recurrence import Lowering, Result, Sequence, register_lowering
-
-Tensor = Any
+from keras_rnn_zoo.export.lowering.sequence_lstm import refuses, sequence_lstm
 
 # A gate that is driven to less than this is 0 in float32: exp(-104) is below the least of them.
 SHUT = -104.0
@@ -42,25 +40,11 @@ class Fused(Lowering):
 
     def refuses(self, cell: Cell, sequence: Sequence) -> str | None:
         """Says what the op cannot do; see the class."""
-        from keras import activations
-
         if isinstance(cell, Chain):
             reasons = (self.refuses(one, sequence) for one in cell.cells)
             return next((reason for reason in reasons if reason is not None), None)
-        if not isinstance(cell, LSTM):
-            kind = type(cell.layer if isinstance(cell, AnyKerasCell) else cell).__name__
-            return f"its cell is a {kind}, and the op is an LSTM"
-        if cell.activation is not activations.tanh:
-            return f"its activation is {_name(cell.activation)}, and the op knows tanh alone"
-        if cell.recurrent_activation is not activations.sigmoid:
-            return (
-                f"its recurrent_activation is {_name(cell.recurrent_activation)}, and the op knows "
-                "sigmoid alone"
-            )
-        if sequence.initial_states is not None:
-            return "it is given an initial state, and the op starts from zeros"
-        if sequence.return_state:
-            return "it returns its states, and the op keeps the cell to itself"
+        if (reason := refuses(cell, sequence)) is not None:
+            return reason
         if cell.products.integer:
             return (
                 "it is to compute in int8, and what the op computes within itself is not to be seen"
@@ -88,7 +72,9 @@ class Fused(Lowering):
         forgetting = np.zeros([batch, 1, features + 1], np.float32)
         forgetting[..., -1] = weights.drive
         inputs = tf.concat([forgetting, tf.pad(inputs, [[0, 0], [0, 0], [0, 1]])], axis=1)
-        outputs = _op(cell, weights, inputs)
+        outputs = sequence_lstm(
+            cell.name, inputs, weights.kernel, weights.recurrent_kernel, weights.bias
+        )
 
         # Place 0 is the step that forgets: zeros.
         if places is None:
@@ -131,59 +117,3 @@ class _Weights:
             bias=bias,
             drive=(against - SHUT) / min(i, f, o),
         )
-
-
-def _op(cell: LSTM, weights: _Weights, inputs: Tensor) -> Tensor:
-    """The outputs of all steps, `[batch, timesteps, units]`.
-
-    The converter replaces a function that carries these attributes, takes these arguments and
-    returns these five results by the op, for the first two results alone; what the function
-    computes is for TensorFlow.
-    """
-    import tensorflow as tf
-
-    def lstm(inputs, hidden, carry, kernel, recurrent_kernel, bias):  # type: ignore[no-untyped-def]
-        batch, timesteps, features = inputs.shape
-        projected = tf.matmul(tf.reshape(inputs, [batch * timesteps, features]), kernel) + bias
-        steps = tf.transpose(tf.reshape(projected, [batch, timesteps, -1]), [1, 0, 2])
-
-        def step(time, hidden, carry, outputs):  # type: ignore[no-untyped-def]
-            gates = steps[time] + tf.matmul(hidden, recurrent_kernel)
-            i, f, g, o = tf.split(gates, 4, axis=1)
-            carry = tf.sigmoid(f) * carry + tf.sigmoid(i) * tf.tanh(g)
-            hidden = tf.sigmoid(o) * tf.tanh(carry)
-            return time + 1, hidden, carry, outputs.write(time, hidden)
-
-        outputs = tf.TensorArray(tf.float32, timesteps, element_shape=hidden.shape)
-        _, hidden, carry, outputs = tf.while_loop(
-            lambda time, *_: time < timesteps, step, (0, hidden, carry, outputs)
-        )
-        outputs = tf.transpose(outputs.stack(), [1, 0, 2])
-        return hidden, outputs, hidden, carry, tf.constant(0.0)
-
-    function = tf.function(
-        lstm,
-        autograph=False,
-        experimental_attributes={
-            "api_implements": f"lstm_{cell.name}",
-            "api_preferred_device": "CPU",
-            # Without these two the converter makes an empty model and says nothing.
-            "go_backwards": False,
-            "time_major": False,
-        },
-    )
-    # What the converter turns into the tensors that keep the state is constants here, and it
-    # merges equal ones: zeros would be those that a loop elsewhere in the model starts from. So
-    # they are like no other constant, and what they hold is forgotten in the first step.
-    generator = np.random.default_rng(zlib.crc32(cell.name.encode()))
-    hidden, carry = generator.uniform(-1, 1, [2, inputs.shape[0], cell.units]).astype(np.float32)
-    arguments = map(
-        tf.constant, (hidden, carry, weights.kernel, weights.recurrent_kernel, weights.bias)
-    )
-    # Where nothing is traced, there is nothing to replace.
-    compute = lstm if tf.executing_eagerly() else function
-    return compute(inputs, *arguments)[1]
-
-
-def _name(activation: Any) -> str:
-    return str(getattr(activation, "__name__", activation))

@@ -27,6 +27,7 @@ from keras_rnn_zoo.export.quantization.weights import (
     answers_of,
     store_table,
 )
+from keras_rnn_zoo.export.quantization.whole import INT8, better_whole, in_integers, states_of
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 from keras_rnn_zoo.export.verify.tolerance import Tolerance
@@ -87,7 +88,13 @@ class Int8(Dynamic):
     def apply(
         self, model: fb.Model, content: bytes, calibration: Sequence[Arrays], integer_io: bool
     ) -> None:
-        """Calibrates the file, and has every product computed in int8."""
+        """Calibrates the file, and has every product computed in int8.
+
+        With the LSTM op, and in a time step, everything is: see `whole`.
+        """
+        if better_whole(model):
+            in_integers(model, content, calibration, integer_io, INT8)
+            return
         ranges = _ranges(model, calibration)
         moments = moments_of_kernels(model, calibration)
         sources = Sources(model)
@@ -504,10 +511,12 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Sequence[Arrays]
     answers = [answer for x in calibration for answer in file.answer(x)]
     made = Graph(model, 0, {})
     first, last = [], []
+    # States of a time step stay as they are: what comes out has to go in again.
+    states = {index for pair in states_of(model).values() for index in pair}
     for signature in model.signatureDefs:
         for entry in signature.inputs:
             index = entry.tensorIndex
-            if graph.tensors[index].type != fb.FLOAT32:
+            if graph.tensors[index].type != fb.FLOAT32 or index in states:
                 continue
             name = _text(entry.name)
             padding = _paddings(model, graph, index)
@@ -527,7 +536,7 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Sequence[Arrays]
             entry.tensorIndex = end
         for entry in signature.outputs:
             index = entry.tensorIndex
-            if graph.tensors[index].type != fb.FLOAT32:
+            if graph.tensors[index].type != fb.FLOAT32 or index in states:
                 continue
             values = [each[_text(entry.name)] for each in answers]
             low = HEADROOM * min(0.0, *(each.min() for each in values))
