@@ -29,6 +29,8 @@ try:
     for batch in job["order"]:
         for place, values in zip(places, x):
             interpreter.set_tensor(place, values[batch])
+        if job["reset"]:
+            interpreter.reset_all_variables()
         interpreter.invoke()
         for place, found in zip(answers, y):
             found.append(interpreter.get_tensor(place))

@@ -23,13 +23,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_rnn_zoo.errors import RunError
+from keras_rnn_zoo.export.installations import clients_folder, folder_text
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite.contents import FileInfo
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo
 from keras_rnn_zoo.registry import Registry, extends, is_line
 
-VARIABLE = "KERAS_RNN_ZOO_CLIENTS"
-DEFAULT_FOLDER = "~/.keras-rnn-zoo/clients"
 # A file of one row that takes longer is not going to come to an end.
 SECONDS = 600.0
 
@@ -125,6 +124,10 @@ class Client(ABC):
         """
         return None
 
+    def takes_steps(self) -> bool:
+        """Whether `run` takes a file whose call is one time step, over whole sequences."""
+        return False
+
     @abstractmethod
     def run(self, installed: Installed, asked: Invokes) -> Ran:
         """Runs a file.
@@ -135,13 +138,7 @@ class Client(ABC):
 
     def install_line(self) -> str:
         """Returns the line that installs it."""
-        folder = os.environ.get(VARIABLE) or DEFAULT_FOLDER
-        return self.install.format(folder=f"{folder.rstrip('/')}/{self.name}")
-
-
-def clients_folder() -> Path:
-    """Returns the folder that holds clients in folders of their own; it need not exist."""
-    return Path(os.environ.get(VARIABLE) or DEFAULT_FOLDER).expanduser()
+        return self.install.format(folder=f"{folder_text()}/{self.name}")
 
 
 def installed(client: Client) -> list[Installed]:

@@ -30,6 +30,7 @@ from keras_rnn_zoo.export.quantization import Quantization
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, fits
+from keras_rnn_zoo.export.tflite.steps import of_sequences, states_of
 from keras_rnn_zoo.export.verify.compare import compare_values
 from keras_rnn_zoo.export.verify.reference import Reference
 from keras_rnn_zoo.records import Record
@@ -137,6 +138,13 @@ def prove(
     figures: Mapping[str, Any] = {}
     info = contents.inspect(path)
     inputs, outputs = contents.ends(path)
+    if states := states_of({one.name: one for one in inputs}, {one.name: one for one in outputs}):
+        if not client.takes_steps():
+            return outcome(NOT_FOR_IT, "answers one time step a call, which an app loops over")
+        inputs, outputs = (
+            list(of_sequences({one.name: one for one in ends}, states).values())
+            for ends in (inputs, outputs)
+        )
     reason = _refused_up_front(client, place, info, inputs, mode)
     if reason is not None:
         return outcome(NOT_FOR_IT, reason)
@@ -200,7 +208,7 @@ def _refused_up_front(
     target = TARGETS.get(client.target)
     if mode.name in target.refused_quantizations:
         return f"is in the mode '{mode.name}': {target.refused_quantizations[mode.name]}"
-    if not target.resizes and any(None in one.shape for one in inputs):
+    if not (target.resizes or client.takes_steps()) and any(None in one.shape for one in inputs):
         return "leaves sizes open, and it sizes no inputs"
     return client.refuses(place, info)
 

@@ -15,6 +15,7 @@ from keras_rnn_zoo.export.clients.client import (
     run_command,
 )
 from keras_rnn_zoo.export.tflite.contents import FileInfo
+from keras_rnn_zoo.export.tflite.file import RESET, description
 from keras_rnn_zoo.export.tflite.runtimes import Runtime, newer_than, parse_runtime, runtime_text
 
 
@@ -55,6 +56,7 @@ class PythonClient(Client):
             "file": str(asked.file.absolute()),
             "interface": self.interface,
             "order": list(asked.order),
+            "reset": description(asked.file.read_bytes()) == RESET,
             "inputs": [[one.name, one.dtype] for one in asked.inputs],
             "outputs": [[one.name, one.dtype, one.shape] for one in asked.outputs],
         }

@@ -39,6 +39,10 @@ class Vela(PythonClient):
             return "computes in floats, and an NPU computes in integers"
         return None
 
+    def takes_steps(self) -> bool:
+        """It compiles any graph; see `Client.takes_steps`."""
+        return True
+
     def run(self, installed: Installed, asked: Invokes) -> Ran:
         """Compiles a file; see `Client.run`."""
         with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:

@@ -171,7 +171,7 @@ def _ends(model: Any, kind: str) -> list[TensorInfo]:
         one_scale = quantized is not None and quantized.ScaleLength() == 1
         found.append(
             TensorInfo(
-                name=names.get(index, plain_name(tensor.Name().decode("utf-8"))),
+                name=names.get(index, plain_name((tensor.Name() or b"").decode("utf-8"))),
                 index=index,
                 shape=tuple(None if size < 0 else size for size in _open_shape(tensor)),
                 dtype=_names("TensorType")[tensor.Type()].lower(),

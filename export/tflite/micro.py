@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +21,24 @@ import numpy as np
 
 from keras_rnn_zoo.child import Child, ChildEnded, ChildHangs
 from keras_rnn_zoo.errors import RunError
+from keras_rnn_zoo.export.installations import clients_folder, folder_text
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.file import STEP, read
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, TFLiteModel
 from keras_rnn_zoo.export.tflite.steps import of_sequences, states_of
 from keras_rnn_zoo.files import PathLike
 
-CLIENTS = "KERAS_RNN_ZOO_CLIENTS"
 # Bytes. No microcontroller has so many.
 MOST = 64 * 2**20
 SECONDS = 600.0
 NOTE = "measured on a 64-bit machine: a 32-bit one needs less"
 
 
-def clients() -> Path:
-    """Returns the directory with an environment for each client."""
-    return Path(os.environ.get(CLIENTS) or "~/.keras-rnn-zoo/clients").expanduser()
-
-
 def find() -> str | None:
     """Returns the Python interpreter that has tflite-micro; None where there is none."""
     if importlib.util.find_spec("tflite_micro") is not None:
         return sys.executable
-    python = clients() / "tflite_micro" / "bin" / "python"
+    python = clients_folder() / "tflite_micro" / "bin" / "python"
     return str(python) if python.is_file() else None
 
 
@@ -58,7 +53,7 @@ def needed(purpose: str) -> str:
     """
     found = find()
     if found is None:
-        place = f"{os.environ.get(CLIENTS) or '~/.keras-rnn-zoo/clients'}/tflite_micro"
+        place = f"{folder_text()}/tflite_micro"
         raise RunError(
             f"{purpose} needs tflite-micro, which is not installed. Install it with: python -m "
             f"venv {place} && {place}/bin/pip install tflite-micro"
@@ -66,15 +61,19 @@ def needed(purpose: str) -> str:
     return found
 
 
-def least_arena(path: PathLike) -> int:
+def least_arena(path: PathLike, python: str | None = None) -> int:
     """Returns the least tensor arena in which a file runs, in bytes, to 64 bytes.
 
     Pointers and sizes that it holds are those of this machine: 32-bit ones take less.
 
+    Args:
+        path: The file.
+        python: The Python that has tflite-micro; None for that which `find` finds.
+
     Raises:
         RunError: tflite-micro is not installed, or does not run the file.
     """
-    return int(_ask(path, {"action": "arena", "arena": MOST})["bytes"])
+    return int(_ask(path, {"action": "arena", "arena": MOST}, python)["bytes"])
 
 
 def answers(path: PathLike, x: Mapping[str, np.ndarray]) -> Arrays:
@@ -87,13 +86,17 @@ class MicroModel(TFLiteModel):
 
     Before each sequence it is reset, or, where its call is one time step, its states are zeros.
 
+    Args:
+        file: The file.
+        python: The Python that has tflite-micro; None for that which `find` finds.
+
     Raises:
         RunError: The file is missing or damaged, or tflite-micro does not run it.
     """
 
-    def __init__(self, file: PathLike):
+    def __init__(self, file: PathLike, python: str | None = None):
         self.path = Path(file)
-        needed(f"To run {self.path.name}")
+        self._python = python or needed(f"To run {self.path.name}")
         content = read(self.path)
         try:
             key, inputs, outputs = _ends(fb.unpack(content))
@@ -157,13 +160,31 @@ class MicroModel(TFLiteModel):
         return self._run(batches)[1]
 
     def _run(self, calls: list[Arrays]) -> tuple[list[Arrays], list[float]]:
+        stored = [
+            np.stack([info.quantize(call[name]) for call in calls])
+            for name, info in self.inputs.items()
+        ]
+        made, seconds = self.run(stored)
+        values = {
+            name: info.dequantize(array)
+            for (name, info), array in zip(self.outputs.items(), made, strict=True)
+        }
+        each = [{name: array[call] for name, array in values.items()} for call in range(len(calls))]
+        return each, seconds
+
+    def run(self, x: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[float]]:
+        """Runs several calls.
+
+        Args:
+            x: For each input, what it stores, `[calls, batch, ...]`.
+
+        Returns:
+            For each output, what it stores, `[calls, batch, ...]`, and the seconds of each call.
+        """
         with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
             given, made = Path(scratch) / "given.npz", Path(scratch) / "made.npz"
-            stored = {
-                f"x{number}": np.stack([info.quantize(call[name]) for call in calls])
-                for number, (name, info) in enumerate(self.inputs.items())
-            }
-            np.savez(given, **stored)  # type: ignore[arg-type]
+            arrays = {f"x{number}": values for number, values in enumerate(x)}
+            np.savez(given, **arrays)  # type: ignore[arg-type]
             request = {
                 "action": "answer",
                 "arena": MOST,
@@ -173,14 +194,9 @@ class MicroModel(TFLiteModel):
                 "states": self._states,
                 "zeros": self._zeros,
             }
-            seconds = _ask(self.path, request)["seconds"]
-            with np.load(made, allow_pickle=False) as arrays:
-                values = {
-                    name: info.dequantize(arrays[f"y{number}"])
-                    for number, (name, info) in enumerate(self.outputs.items())
-                }
-        each = [{name: array[call] for name, array in values.items()} for call in range(len(calls))]
-        return each, seconds
+            seconds = _ask(self.path, request, self._python)["seconds"]
+            with np.load(made, allow_pickle=False) as stored:
+                return [stored[f"y{number}"] for number in range(len(self.outputs))], seconds
 
 
 def _ends(model: fb.Model) -> tuple[str, dict[str, TensorInfo], dict[str, TensorInfo]]:
@@ -222,13 +238,13 @@ _PROCESSES: dict[tuple[int, str], Child] = {}
 _LOCK = threading.Lock()
 
 
-def _ask(path: PathLike, request: Mapping[str, Any]) -> dict[str, Any]:
+def _ask(path: PathLike, request: Mapping[str, Any], python: str | None = None) -> dict[str, Any]:
     """Has the process that runs tflite-micro do something with a file.
 
     Raises:
         RunError: tflite-micro is not installed, does not run the file, crashes or hangs.
     """
-    python = needed(f"To run {Path(path).name}")
+    python = python or needed(f"To run {Path(path).name}")
     script = str(Path(__file__).with_name("_micro_process.py"))
     key = (os.getpid(), python)
     with _LOCK:

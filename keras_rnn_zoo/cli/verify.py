@@ -10,7 +10,7 @@ from keras_rnn_zoo.artifacts import BUNDLE, FILES, MISSING, TFLITE, kind_of, req
 from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._group import fail
 from keras_rnn_zoo.cli._options import json_option, options_of
-from keras_rnn_zoo.errors import VerificationError, listed
+from keras_rnn_zoo.errors import VerificationError
 from keras_rnn_zoo.export.options import VerifyOptions
 
 
@@ -118,17 +118,17 @@ def _echo_clients(records: list[dict[str, Any]]) -> None:
 
 def _echo_remarks(records: list[dict[str, Any]]) -> None:
     """Says why files are not for clients, and what clients say of files, each once."""
-    said: dict[str, list[str]] = {}
+    said: dict[str, dict[str, set[str]]] = {}
     for record in records:
-        if record["outcome"] == "not for it":
-            said.setdefault(f"{record['version']}: {record['problem']}", []).append(record["file"])
-        for note in record["notes"]:
-            said.setdefault(f"{record['version']}: {note}", []).append(record["file"])
+        remarks = [record["problem"]] if record["outcome"] == "not for it" else record["notes"]
+        for what in remarks:
+            clients = said.setdefault(what, {})
+            clients.setdefault(record["client"], set()).add(record["file"])
     if said:
         click.echo()
-    for words, files in said.items():
-        client, _, what = words.partition(": ")
-        click.echo(f"{client}, {listed(files)}: {what}.")
+    for what, clients in said.items():
+        files = sorted(set().union(*clients.values()))
+        click.echo(f"{', '.join(clients)} ({', '.join(files)}): {what}.")
 
 
 def _row(item: dict[str, Any], parity: dict[str, Any]) -> list[str]:

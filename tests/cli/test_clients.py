@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from keras_rnn_zoo.export.clients.client import CLIENTS, VARIABLE, Ran
+from keras_rnn_zoo.export.clients.client import CLIENTS, Ran
+from keras_rnn_zoo.export.installations import VARIABLE
 
 
 @pytest.fixture(autouse=True)

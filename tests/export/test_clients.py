@@ -16,7 +16,6 @@ from keras_rnn_zoo.export.bundle.any_file import verify_file
 from keras_rnn_zoo.export.clients import client as clients
 from keras_rnn_zoo.export.clients.client import (
     CLIENTS,
-    VARIABLE,
     Client,
     ClientRefuses,
     Installed,
@@ -25,6 +24,7 @@ from keras_rnn_zoo.export.clients.client import (
     run_command,
 )
 from keras_rnn_zoo.export.clients.prove import INVOKES, chosen, prove, told
+from keras_rnn_zoo.export.installations import VARIABLE
 from keras_rnn_zoo.export.quantization import roundings
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.verify.reference import reference_of
