@@ -42,7 +42,9 @@ def report_of(
         model={
             "name": info.get("model", model.name),
             "config": info.get("config"),
-            "parameters": int(model.keras.count_params()),
+            # Of the model that was trained, whose head may be another one.
+            "parameters": (info.get("metrics") or {}).get("parameters")
+            or int(model.keras.count_params()),
             "inputs": [asdict(spec) for spec in reference.inputs],
             "outputs": [asdict(spec) for spec in reference.outputs],
         },

@@ -7,21 +7,24 @@ Its argument is the folder that `run_command` makes. Needs NumPy and the package
 import json
 import pathlib
 import sys
+from importlib import import_module
 
-import numpy as np
+# Where this file lies, another one has the name of the package.
+del sys.path[0]
+
+import numpy as np  # noqa: E402
 
 folder = pathlib.Path(sys.argv[1])
 job = json.loads((folder / "job.json").read_text())
 try:
     if job["interface"] == "mediapipe":
-        from mediapipe.tasks import python
-        from mediapipe.tasks.python import text
-
-        options = text.TextClassifierOptions(python.BaseOptions(model_asset_path=job["file"]))
+        tasks = import_module("mediapipe.tasks.python")
+        text = import_module("mediapipe.tasks.python.text")
+        options = text.TextClassifierOptions(tasks.BaseOptions(model_asset_path=job["file"]))
         classifier = text.TextClassifier.create_from_options(options)
     else:
-        from tflite_support.task import core, text
-
+        core = import_module("tflite_support.task.core")
+        text = import_module("tflite_support.task.text")
         options = text.NLClassifierOptions(core.BaseOptions(file_name=job["file"]))
         classifier = text.NLClassifier.create_from_options(options)
     answers = [classifier.classify(one).classifications[0].categories for one in job["texts"]]

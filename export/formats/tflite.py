@@ -490,6 +490,11 @@ class _Writer:
             for reference in resized:
                 self._compare(made.path, reference)
             notes.append(sizes_proven(proof, resized))
+        if self._target.encodes:
+            notes.append(
+                f"The target '{self._target.name}' opens the file once it has metadata, as those "
+                "in the bundle of a run have: train with this target, and export the run."
+            )
         return tuple(notes)
 
     def _first_true(

@@ -54,8 +54,9 @@ class Demands:
             free = {"kind": self.kinds, "task": self.tasks}
             allowed = free[name] if name in free else (self.settings.get(name, value),)
             if allowed is not None and value not in allowed:
+                what = {"kind": "data of kind", "task": "the tasks"}.get(name, name)
                 raise ConfigError(
-                    f"The target '{target}' takes {name} {listed(map(str, allowed))}: "
+                    f"The target '{target}' takes {what} {listed(map(str, allowed))}: "
                     f"{self.reasons[name]}. Received: {value!r}. {advice}."
                 )
 

@@ -120,9 +120,9 @@ class Vocabulary:
         return any(i not in special for i in ids)
 
     def save(self, path: PathLike) -> None:
-        """Writes one line `token index` per token, as MediaPipe's text tasks read it.
+        """Writes one line `token index` per token, the usual form of a vocabulary for an app.
 
-        Before them, one that names the tokenizer if that is not `words`, which those tasks have.
+        Before them, one that names the tokenizer if that is not `words`.
         """
         lines = [f"{token} {i}\n" for i, token in enumerate(self.tokens)]
         if self.tokenizer_name != DEFAULT:

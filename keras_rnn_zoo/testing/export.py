@@ -217,7 +217,7 @@ def _runs_in(client: Any, one: Any, mode: str, place: Path) -> str:
     from keras_rnn_zoo.export.verify.reference import reference_of
 
     quantization = QUANTIZATIONS.get(mode)
-    model, x = _recurrences(few=True, masked=False)["an LSTM"](), _rows()
+    model, x, finished = _lstm_for(client.target)
     path = export_tflite(
         model,
         place / quantization.file_name,
@@ -228,6 +228,8 @@ def _runs_in(client: Any, one: Any, mode: str, place: Path) -> str:
         diagnose=False,
         progress=False,
     ).path
+    plain = path.read_bytes()
+    path.write_bytes(finished(plain))
     reference = reference_of(model, x, roundings=roundings([quantization]))
     found = prove(client, one, path, reference, quantization)
     where = f"In client '{client.name}' ({one.version})"
@@ -245,10 +247,34 @@ def _runs_in(client: Any, one: Any, mode: str, place: Path) -> str:
     wrong = prove(client, one, path, reversed_, quantization).outcome
     claim(wrong == WRONG, f"{where} answers of other samples are {wrong}.")
     emptied = place / "emptied.tflite"
-    emptied.write_bytes(_without_weights(path.read_bytes()))
+    emptied.write_bytes(finished(_without_weights(plain)))
     wrong = prove(client, one, emptied, reference, quantization).outcome
     claim(wrong in (WRONG, REFUSED), f"{where} a file without weights is {wrong}.")
     return RIGHT
+
+
+def _lstm_for(target: str) -> tuple[Any, np.ndarray, Callable[[bytes], bytes]]:
+    """Returns an LSTM, inputs of it, and what a target does with its file at the end."""
+    import keras
+
+    from keras_rnn_zoo.data import Dataset, Split
+    from keras_rnn_zoo.export.targets import TARGETS, About
+    from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+
+    client = TARGETS.get(target)
+    if not client.encodes:
+        model = _recurrences(few=True, masked=False)["an LSTM"]()
+        return model, _rows(), lambda content: content
+    words = np.random.default_rng(3).choice(["one", "Two", "THREE", "4", "it's"], (16, TIMESTEPS))
+    texts = [" ".join(row[: 1 + number % TIMESTEPS]) for number, row in enumerate(words)]
+    labels = [f"label_{number % 3}" for number in range(len(texts))]
+    data = Dataset("numbers", "text", Split(texts, labels))
+    preprocessor = Preprocessor.fit(data, timesteps=TIMESTEPS, target=target)
+    tokens = keras.Input((TIMESTEPS,), dtype="int32", name="tokens")
+    steps = keras.layers.Embedding(preprocessor.vocabulary_size, FEATURES)(tokens)
+    model = _wide(tokens, keras.layers.LSTM(6)(steps))
+    x = preprocessor.encode_inputs(texts)
+    return model, x, lambda content: client.finished(content, preprocessor, About("an LSTM", "."))
 
 
 def _without_weights(content: bytes) -> bytes:
@@ -366,9 +392,14 @@ def _model(layer: Any, masked: bool) -> Any:
     from keras import layers
 
     x = keras.Input((TIMESTEPS, FEATURES), name="sensor")
-    y = layer(layers.Masking()(x) if masked else x)
-    outputs = [layers.Dense(3, activation="softmax", name="label")(y)]
-    model = keras.Model(x, outputs)
+    return _wide(x, layer(layers.Masking()(x) if masked else x))
+
+
+def _wide(x: Any, y: Any) -> Any:
+    """Returns a model from `x` to labels, which it reads from `y`, with wide random weights."""
+    import keras
+
+    model = keras.Model(x, [keras.layers.Dense(3, activation="softmax", name="label")(y)])
     generator = np.random.default_rng(5)
     model.set_weights(
         [generator.normal(scale=0.5, size=weight.shape) for weight in model.get_weights()]

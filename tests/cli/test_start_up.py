@@ -143,7 +143,10 @@ def test_a_typing_error_is_answered_with_what_was_probably_meant(
         ("train lstm --data digits --learning-rate nan -o x", "above 0"),
         ("train lstm --data digits --learning-rate -1 -o x", "above 0"),
         ("train lstm --data digits --validation-split 1 -o x", "below 1"),
-        ("train lstm --data digits --target mediapipe -o x", "takes kind 'text': an app hands it"),
+        (
+            "train lstm --data digits --target mediapipe -o x",
+            "takes data of kind 'text'",
+        ),
         (
             "train lstm --data digits --target mediapipe --truncating pre -o x",
             "keeps the beginning of long texts. Received: 'pre'. Leave truncating out",

@@ -367,6 +367,7 @@ def test_verify_runs_the_files_in_the_clients_and_tells_a_wrong_one(bundle, tmp_
 
 def test_a_file_without_metadata_is_refused_by_the_client_and_before_it_is_asked(tmp_path):
     result = export_tflite(binary(), tmp_path / "m.tflite", target="mediapipe", verify=False)
+    assert "opens the file once it has metadata" in result.notes[-1]
     for name in CLIENT_NAMES:
         why = CLIENTS.get(name).refuses(None, contents.inspect(result.path))
         assert "holds no metadata" in why and "--target" in why
@@ -454,12 +455,15 @@ def test_settings_that_the_client_does_not_have_are_refused_when_they_are_said(
     [
         (
             Dataset("f", "features", Split(np.ones((4, 3, 2), "float32"), ["a", "b"] * 2)),
-            r"takes kind 'text': .*Received: 'features'",
+            r"takes data of kind 'text': .*Received: 'features'",
         ),
-        (Dataset("t", "tokens", Split([[1, 2], [2, 1]] * 4, ["a", "b"] * 4)), "takes kind 'text'"),
+        (
+            Dataset("t", "tokens", Split([[1, 2], [2, 1]] * 4, ["a", "b"] * 4)),
+            "takes data of kind 'text'",
+        ),
         (
             Dataset("r", "text", Split(TEXTS, [0.5 * i for i in range(20)]), task="regression"),
-            r"takes task 'binary', 'multiclass': .*Received: 'regression'",
+            r"takes the tasks 'binary', 'multiclass': .*Received: 'regression'",
         ),
     ],
 )

@@ -60,6 +60,8 @@ def test_two_targets_are_refused(tmp_path):
 
 def test_data_that_the_client_does_not_take_are_refused_before_any_trial(tmp_path):
     budget = DeviceBudget(target="mediapipe")
-    with pytest.raises(ConfigError, match=r"'mediapipe' takes kind 'text'.*Received: 'features'"):
+    with pytest.raises(
+        ConfigError, match=r"'mediapipe' takes data of kind 'text'.*Received: 'features'"
+    ):
         search(["lstm"], tiny.tiny_data(), output=tmp_path / "s", budget=budget, progress=False)
     assert not (tmp_path / "s" / "trials.json").exists()

@@ -2,7 +2,7 @@
 
 A text is lower-cased and cut into the longest runs of word characters and apostrophes; everything
 else separates. A client repeats it with the pattern `[\\p{L}\\p{N}_']+` (Java, Swift, JavaScript
-with the `u` flag) or, for ASCII text, with MediaPipe's `[^\\w']+` as the delimiter.
+with the `u` flag). One that lowers nothing, as MediaPipe's text tasks, cannot: see `cased_words`.
 """
 
 from __future__ import annotations
