@@ -17,8 +17,7 @@ from app_bundles import MAKERS, golden_of, same
 
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError
 from keras_rnn_zoo.export.clients.client import VARIABLE
-from keras_rnn_zoo.export.demo import open_demo
-from keras_rnn_zoo.export.demo.server import modules_folder
+from keras_rnn_zoo.export.demo.server import modules_folder, open_demo
 
 CHROMIUM = shutil.which("chromium")
 SHOWN = ["texts", "sensors", "regression", "tags", "several"]
