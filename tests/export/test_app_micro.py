@@ -172,6 +172,38 @@ def test_states_are_the_microcontrollers_to_carry(bundles):
     assert LANGUAGES.get("micro").refuses(replace(app, files=(step,))) is None
 
 
+@needs_cxx
+def test_a_step_is_called_for_each_time_step_with_what_the_one_before_left(
+    bundles, tmp_path, monkeypatch
+):
+    app = known(bundles["float32"])
+    file = app.files[0]
+    step = replace(
+        file,
+        inputs=(replace(file.inputs[0], shape=(1, 1, 2)),),
+        states=(Tensor("a/h", (1, 4), "int8", 0.1, 3), Tensor("b/h", (1, 6), "float32")),
+    )
+    monkeypatch.setattr(
+        "keras_rnn_zoo.export.app.languages.micro.places",
+        lambda content: {
+            "inputs": {"b/h": 0, "series": 1, "a/h": 2},
+            "outputs": {"a/h": 0, "answer": 1, "b/h": 2},
+        },
+    )
+    code = code_of(replace(app, files=(step,)), "micro")
+    text = code["model.cc"]
+    assert "kStateInputs[kStates] = {2, 0};" in text and "kStateOutputs[kStates] = {0, 2};" in text
+    assert "states[28]" in text, "4 int8 and 6 float32"
+    assert "input(1)" in text and "output(1)" in text
+    for name, content in code.items():
+        (tmp_path / name).write_text(content)
+    flags = ["-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-reorder"]
+    done = subprocess.run(
+        [CXX, *flags, f"-I{DOUBLES}", tmp_path / "model.cc"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(
     not (CXX and TFLM_DIR and TFLM_LIB), reason="TFLM_DIR and TFLM_LIB name no tflite-micro"
 )

@@ -93,6 +93,21 @@ def test_a_file_that_does_not_run_here_is_left_out(bundles, tmp_path):
     assert [entry["file"] for entry in golden["files"]] == ["model.tflite"]
 
 
+def test_it_stays_small_where_inputs_are_large(bundles, monkeypatch):
+    bundle = bundles["several"]
+    x = {"left": np.ones((3, 5, 2), np.float32), "right": np.ones((3, 4), np.int32)}
+    for most, samples in ((28, 2), (27, 1), (13, 0)):
+        monkeypatch.setattr("keras_rnn_zoo.export.app.golden.MOST_NUMBERS", most)
+        golden = golden_vectors("m", None, bundle.report.files, x, bundle.path)
+        assert len(golden["samples"]) == len(golden["files"][0]["answers"]) == samples
+
+
+def test_answers_that_are_no_numbers_are_left_out(bundles):
+    bundle = bundles["several"]
+    x = {"left": np.full((1, 5, 2), np.nan, np.float32), "right": np.ones((1, 4), np.int32)}
+    assert golden_vectors("m", None, bundle.report.files, x, bundle.path)["files"] == []
+
+
 def test_a_row_of_unknown_words_becomes_words_that_are_unknown():
     from keras_rnn_zoo.data import Dataset, Split
 
