@@ -45,7 +45,7 @@ needs_cxx = pytest.mark.skipif(CXX is None, reason="there is no C++ compiler to 
 
 HARD = [
     "Ça N'EST pas… «ÉTÉ», naïve_İstanbul ΟΔΟΣ\t素晴らしい 😀 x² 7½ film!",
-    "ΣΑΣ ὈΔΥΣΣΕΎΣ! ǅ ﬁlm ΑΣ",
+    "ΣΑΣ ὈΔΥΣΣΕΎΣ! ǅ ﬁlm ΑΣ' ΑΣ'Α ΑΣ",
     "film\x85film\u2028film\u00a0film\ufefffilm e\u0301te\u0301 film",
     "it's 'film' _film_ film-film ٣٤ Ⅷ ① ㊀ 𝒜𝔅 𐐀𐐁 ẞ K Å",
     "ＦＩＬＭ ｆｉｌｍ",

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import urllib.parse
@@ -296,6 +298,16 @@ def test_too_large_a_request_is_not_read(demo):
     headers = {"Content-Type": "application/json", "Content-Length": str(10**9)}
     status, content, _ = request(demo, "POST", "/predict", headers)
     assert status == 400 and "at most" in json.loads(content)["error"]
+
+
+def test_a_browser_that_goes_away_is_no_news(demo, capfd):
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", demo.port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            line = f"GET /files/model.tflite HTTP/1.0\r\nHost: 127.0.0.1:{demo.port}\r\n\r\n"
+            connection.sendall(line.encode())
+    assert request(demo, "GET", "/about.json")[0] == 200
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_arrays_are_answered_by_name(bundles, modules):
