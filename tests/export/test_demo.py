@@ -15,7 +15,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
-from app_bundles import MAKERS, golden_of, same
+from app_bundles import golden_of, same
 
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError
 from keras_rnn_zoo.export.clients.client import VARIABLE
@@ -23,12 +23,6 @@ from keras_rnn_zoo.export.demo.server import modules_folder, open_demo
 
 CHROMIUM = shutil.which("chromium")
 SHOWN = ["texts", "sensors", "regression", "tags", "several"]
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    place = tmp_path_factory.mktemp("demos")
-    return {name: MAKERS[name](place / name) for name in SHOWN}
 
 
 @pytest.fixture(scope="module")
@@ -331,14 +325,11 @@ def test_what_keeps_a_page_from_opening_is_said_with_what_to_do(bundles, tmp_pat
         open_demo(tmp_path)
 
 
-def test_a_port_that_is_taken_and_a_model_that_a_browser_cannot_run_are_refused(
-    demo, modules, tmp_path
-):
+def test_a_port_that_is_taken_and_a_model_that_a_browser_cannot_run_are_refused(demo, bundles):
     with pytest.raises(RunError, match=rf"127\.0\.0\.1:{demo.port}: .*Leave --port out"):
         open_demo(demo._bundle.path, demo.port)
-    integers = MAKERS["integers"](tmp_path)
     with pytest.raises(RunError, match=r"takes or answers int8.*--target litert_js"):
-        open_demo(integers.path)
+        open_demo(bundles["integers"].path)
 
 
 def test_the_command_says_where_the_page_is_and_ends_with_ctrl_c(bundles, modules):
