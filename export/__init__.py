@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.clients import CLIENTS as CLIENTS
     from keras_rnn_zoo.export.clients import Client as Client
     from keras_rnn_zoo.export.clients import register_client as register_client
-    from keras_rnn_zoo.export.demo import open_demo as open_demo
+    from keras_rnn_zoo.export.demo.server import open_demo as open_demo
     from keras_rnn_zoo.export.formats import FORMATS as FORMATS
     from keras_rnn_zoo.export.formats import Format as Format
     from keras_rnn_zoo.export.formats import export as export
@@ -73,7 +73,7 @@ _EXPORTS = {
     "export_bundle": "bundle.write",
     "export_saved_model": "formats.saved_model",
     "export_tflite": "formats.tflite",
-    "open_demo": "demo",
+    "open_demo": "demo.server",
     "plan": "formats.tflite",
     "register_client": "clients",
     "register_format": "formats",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +95,21 @@ def fill(template: Path, filters: Mapping[str, Callable[[Any], str]], **values: 
         filters: What the template can send values through: name -> function.
         **values: What it is filled with.
     """
+    environment = _texts(template.parent, tuple(filters.items()))
+    text: str = environment.get_template(template.name).render(**values)
+    return text.rstrip("\n") + "\n"
+
+
+@cache
+def _texts(folder: Path, filters: tuple[tuple[str, Callable[[Any], str]], ...]) -> Any:
+    """Templates of a folder, which keep what they are compiled to."""
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(template.parent),
+        loader=jinja2.FileSystemLoader(folder),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= filters
-    text: str = environment.get_template(template.name).render(**values)
-    return text.rstrip("\n") + "\n"
+    environment.filters |= dict(filters)
+    return environment

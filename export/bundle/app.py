@@ -25,10 +25,12 @@ def app_of(
         golden: What golden.json holds; nothing for a bundle of an older version.
         directory: The bundle.
     """
-    names = ([spec["name"] for spec in report.model[kind]] for kind in ("inputs", "outputs"))
+    inputs, outputs = (
+        [str(spec["name"]) for spec in report.model[kind]] for kind in ("inputs", "outputs")
+    )
     return App(
         model=str(report.model["name"]),
-        files=files_of(report.files, *names, report.target),
+        files=files_of(report.files, inputs, outputs, report.target),
         preprocessor=preprocessor,
         golden=golden,
         directory=directory,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -111,8 +112,7 @@ class Demo:
         self._bundle, self._app = bundle, app
         self._process, self._lock = Isolated(), threading.Lock()
         self._served = self._contents(modules)
-        self._server = ThreadingHTTPServer((HOST, port), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server((HOST, port), _handler(self))
         self.port = self._server.server_port
         self.url = f"http://{HOST}:{self.port}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -250,6 +250,15 @@ def modules_folder() -> Path:
         f"LiteRT.js is not installed in {root / CLIENT}. Install it with: npm install --prefix "
         f"{root / CLIENT} {PACKAGE}@{TESTED}"
     )
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of a browser that went away."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 def _policy() -> str:

@@ -32,7 +32,7 @@ def command(bundle: str, port: int, as_json: bool) -> None:
     keras-rnn-zoo demo bundle
     """
     with out.working():
-        from keras_rnn_zoo.export.demo import open_demo
+        from keras_rnn_zoo.export.demo.server import open_demo
 
         page = open_demo(bundle, port)
     with page:
@@ -40,6 +40,5 @@ def command(bundle: str, port: int, as_json: bool) -> None:
             out.emit({"url": page.url})
         else:
             click.echo(f"{page.url}  (Ctrl-C ends it)")
-        click.get_text_stream("stdout").flush()
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()

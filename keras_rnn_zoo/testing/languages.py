@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from keras_rnn_zoo.testing.claims import claim, working
 
 LABELS = ("first_label", "second_label", "third_label")
@@ -100,8 +102,42 @@ def _apps(place: Path) -> Iterator[tuple[str, Any]]:
                 "answer", shape, *(("int8", 0.004, -128) if quantized else ("float32",))
             )
             file = File("model.tflite", "int8", (given,), (answer,), {"FULLY_CONNECTED": 1})
-            yield f"{what}{', in int8' if quantized else ''}", App("m", (file,), known, {}, place)
+            (place / file.name).write_bytes(_content(file))
+            words = f"{what}{', in int8' if quantized else ''}"
+            yield words, App("m", (file,), known, {}, place)
+            golden = _golden(file, taken)
+            yield f"{words}, micro", App("m", (file,), known, golden, place, "micro")
     pair = File("model.tflite", "none", (features, tokens), (Tensor("a", (1, 2), "float32"),))
     yield "two inputs", App("m", (pair,))
     yield "arrays", App("m", (File("model.tflite", "none", (features,), pair.outputs),))
     yield "no files", App("m", ())
+
+
+def _golden(file: Any, taken: Any) -> dict[str, Any]:
+    """One recorded answer, as golden.json has it."""
+    outputs = {file.outputs[0].name: [0.5] * file.outputs[0].size}
+    entry = {"file": file.name, "tolerance": 0.1, "answers": [{"outputs": outputs}]}
+    return {"samples": [{"inputs": {taken.name: [1] * taken.size}}], "files": [entry]}
+
+
+def _content(file: Any) -> bytes:
+    """A .tflite file of the inputs and outputs alone."""
+    from keras_rnn_zoo.export.tflite import flatbuffer as fb
+
+    schema = fb.schema
+    model, graph, signature = schema.ModelT(), schema.SubGraphT(), schema.SignatureDefT()
+    tensors = [*file.inputs, *file.outputs]
+    graph.tensors = [schema.TensorT() for _ in tensors]
+    graph.operators = []
+    graph.inputs = np.arange(len(file.inputs), dtype=np.int32)
+    graph.outputs = np.arange(len(file.inputs), len(tensors), dtype=np.int32)
+    maps = []
+    for number, tensor in enumerate(tensors):
+        one = schema.TensorMapT()
+        one.name, one.tensorIndex = tensor.name, number
+        maps.append(one)
+    signature.signatureKey = "serving_default"
+    signature.inputs, signature.outputs = maps[: len(file.inputs)], maps[len(file.inputs) :]
+    model.buffers, model.operatorCodes = [schema.BufferT()], []
+    model.version, model.subgraphs, model.signatureDefs = 3, [graph], [signature]
+    return fb.pack(model)

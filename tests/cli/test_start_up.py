@@ -78,8 +78,10 @@ def test_the_issue_commands_are_all_there_in_the_order_of_use():
         "search",
         "export",
         "verify",
+        "clients",
         "benchmark",
         "predict",
+        "demo",
         "quickstart",
     ]
 

@@ -139,6 +139,7 @@ def micro(directory: Path, integers: bool = True) -> Bundle:
     )
 
 
+KINDS = ["texts", "sensors", "regression", "tags", "several", "integers"]
 MAKERS = {
     "texts": texts,
     "sensors": sensors,
@@ -146,6 +147,8 @@ MAKERS = {
     "tags": tags,
     "several": several,
     "integers": partial(sensors, quantization=("int8",), inference_type="int8"),
+    "micro_int8": micro,
+    "micro_float32": partial(micro, integers=False),
 }
 
 

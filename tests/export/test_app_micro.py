@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from app_bundles import golden_of, micro, texts
+from app_bundles import golden_of
 
 from keras_rnn_zoo.export.app.app import App, File, Tensor
 from keras_rnn_zoo.export.app.language import LANGUAGES
@@ -29,12 +29,6 @@ TFLM_DIR, TFLM_LIB = os.environ.get("TFLM_DIR"), os.environ.get("TFLM_LIB")
 needs_cxx = pytest.mark.skipif(CXX is None, reason="there is no C++ compiler to try it with")
 
 
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    place = tmp_path_factory.mktemp("micro")
-    return {kind: micro(place / kind, integers=kind == "int8") for kind in ("int8", "float32")}
-
-
 def known(bundle) -> App:
     return app_of(bundle.report, bundle.preprocessor, golden_of(bundle), bundle.path)
 
@@ -43,7 +37,7 @@ def compiled(project: Path, place: Path, *more: str) -> Path:
     program = place / "main"
     sources = [project / name for name in ("main.cc", "model.cc", "model_data.cc")]
     done = subprocess.run(
-        [CXX, "-std=c++17", "-O1", f"-I{project}", *sources, *more, "-o", program],
+        [CXX, "-std=c++17", f"-I{project}", *sources, *more, "-o", program],
         capture_output=True,
         text=True,
     )
@@ -79,7 +73,7 @@ def run(program: Path, path: Path) -> tuple[int, str]:
 @needs_cxx
 @pytest.mark.parametrize("kind", ["int8", "float32"])
 def test_the_project_gives_the_interpreter_what_is_recorded(bundles, kind, tmp_path):
-    bundle = bundles[kind]
+    bundle = bundles[f"micro_{kind}"]
     warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-reorder", f"-I{DOUBLES}"]
     program = compiled(bundle.path / "app/micro", tmp_path, *warnings)
     path = replay(bundle, tmp_path)
@@ -99,7 +93,7 @@ def test_the_project_gives_the_interpreter_what_is_recorded(bundles, kind, tmp_p
 
 @needs_cxx
 def test_the_project_notices_another_answer(bundles, tmp_path):
-    bundle = bundles["int8"]
+    bundle = bundles["micro_int8"]
     program = compiled(bundle.path / "app/micro", tmp_path, f"-I{DOUBLES}")
     code, said = run(program, replay(bundle, tmp_path, lambda y: y[::-1]))
     assert code == 1 and "WRONG" in said
@@ -107,19 +101,19 @@ def test_the_project_notices_another_answer(bundles, tmp_path):
 
 @needs_cxx
 def test_the_ops_are_those_of_the_file_and_no_others(bundles, tmp_path):
-    project = shutil.copytree(bundles["int8"].path / "app/micro", tmp_path / "project")
+    project = shutil.copytree(bundles["micro_int8"].path / "app/micro", tmp_path / "project")
     text = (project / "model.cc").read_text()
-    ops = known(bundles["int8"]).files[0].ops
+    ops = known(bundles["micro_int8"]).files[0].ops
     assert f"MicroMutableOpResolver<{len(ops)}>" in text
     assert all(f"resolver.{method(op)}()" in text for op in ops)
     lines = [line for line in text.splitlines() if "AddTanh" not in line]
     (project / "model.cc").write_text("\n".join(lines))
     program = compiled(project, tmp_path, f"-I{DOUBLES}")
-    assert run(program, replay(bundles["int8"], tmp_path))[0] < 0, "the double misses an op"
+    assert run(program, replay(bundles["micro_int8"], tmp_path))[0] < 0, "the double misses an op"
 
 
 def test_the_array_is_the_file(bundles):
-    bundle = bundles["int8"]
+    bundle = bundles["micro_int8"]
     text = (bundle.path / "app/micro/model_data.cc").read_text()
     body = text.partition("= {")[2].partition("}")[0]
     data = bytes(int(byte, 16) for byte in body.replace("\n", " ").replace(",", " ").split())
@@ -148,7 +142,7 @@ def test_ops_are_added_by_the_methods_of_the_resolver(op, name):
 def test_the_arena_is_the_measured_one_where_it_was_measured(bundles):
     file = File("m", "int8", (), (), bytes=20_000)
     assert arena(replace(file, arena=7201)) == 7216 and arena(file) == 40_000
-    app = known(bundles["int8"])
+    app = known(bundles["micro_int8"])
     measured = replace(app, files=(replace(app.files[0], arena=5000),))
     text = code_of(measured, "micro")["model.cc"]
     assert "kArenaBytes = 5008" in text and "As measured" in text
@@ -156,20 +150,52 @@ def test_the_arena_is_the_measured_one_where_it_was_measured(bundles):
     assert "A guess" in code_of(guessed, "micro")["model.cc"]
 
 
-def test_other_targets_get_no_project(tmp_path):
-    bundle = texts(tmp_path)
+def test_other_targets_get_no_project(bundles):
+    bundle = bundles["texts"]
     assert "with --target micro" in LANGUAGES.get("micro").refuses(known(bundle))
     unrecorded = replace(known(bundle), target="micro", golden={})
     assert "no recorded answers" in LANGUAGES.get("micro").refuses(unrecorded)
 
 
 def test_states_are_the_microcontrollers_to_carry(bundles):
-    app = known(bundles["float32"])
+    app = known(bundles["micro_float32"])
     file = replace(app.files[0], resets=True)
     for name in ("python", "kotlin", "cpp", "swift"):
         assert "state" in LANGUAGES.get(name).refuses(replace(app, files=(file,)))
     step = replace(file, states=(Tensor("h", (1, 4), "float32"),))
     assert LANGUAGES.get("micro").refuses(replace(app, files=(step,))) is None
+
+
+@needs_cxx
+def test_a_step_is_called_for_each_time_step_with_what_the_one_before_left(
+    bundles, tmp_path, monkeypatch
+):
+    app = known(bundles["micro_float32"])
+    file = app.files[0]
+    step = replace(
+        file,
+        inputs=(replace(file.inputs[0], shape=(1, 1, 2)),),
+        states=(Tensor("a/h", (1, 4), "int8", 0.1, 3), Tensor("b/h", (1, 6), "float32")),
+    )
+    monkeypatch.setattr(
+        "keras_rnn_zoo.export.app.languages.micro.places",
+        lambda content: {
+            "inputs": {"b/h": 0, "series": 1, "a/h": 2},
+            "outputs": {"a/h": 0, "answer": 1, "b/h": 2},
+        },
+    )
+    code = code_of(replace(app, files=(step,)), "micro")
+    text = code["model.cc"]
+    assert "kStateInputs[kStates] = {2, 0};" in text and "kStateOutputs[kStates] = {0, 2};" in text
+    assert "states[28]" in text, "4 int8 and 6 float32"
+    assert "input(1)" in text and "output(1)" in text
+    for name, content in code.items():
+        (tmp_path / name).write_text(content)
+    flags = ["-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-reorder"]
+    done = subprocess.run(
+        [CXX, *flags, f"-I{DOUBLES}", tmp_path / "model.cc"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(
@@ -180,7 +206,7 @@ def test_the_project_answers_in_tflite_micro(bundles, kind, tmp_path):
     downloads = Path(TFLM_DIR) / "tensorflow/lite/micro/tools/make/downloads"
     folders = [TFLM_DIR, *(downloads / name for name in ("flatbuffers/include", "gemmlowp", "ruy"))]
     program = compiled(
-        bundles[kind].path / "app/micro",
+        bundles[f"micro_{kind}"].path / "app/micro",
         tmp_path,
         "-DTF_LITE_STATIC_MEMORY",
         *(f"-I{folder}" for folder in folders),

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from app_bundles import several, texts
 
 from keras_rnn_zoo.data import Dataset, Split
 from keras_rnn_zoo.export.bundle.card import card, limits, metrics, plain
@@ -14,9 +13,9 @@ from keras_rnn_zoo.training.baseline import baseline
 from keras_rnn_zoo.training.prepare import prepare
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    return texts(tmp_path_factory.mktemp("card")).report
+@pytest.fixture
+def report(bundles):
+    return bundles["texts"].report
 
 
 def trained(report, **more):
@@ -66,11 +65,11 @@ def test_an_error_is_better_where_it_is_smaller(report):
     assert [row["remark"] for row in rows] == ["", "no better than the baseline"]
 
 
-def test_what_was_not_recorded_is_said(report, tmp_path):
+def test_what_was_not_recorded_is_said(report, bundles):
     text = card(trained(report, data={"name": "films", "rows": {"train": 9, "validation": 3}}))
     assert "A baseline was not recorded" in text
     assert "There were no test rows" in text
-    bare = card(several(tmp_path).report)
+    bare = card(bundles["several"].report)
     assert "came as a bare .keras file: takes left, right" in bare
     assert bare.count("ot recorded") >= 3 and "baseline" not in bare
 

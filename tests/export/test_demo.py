@@ -7,27 +7,22 @@ import json
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import urllib.parse
 from pathlib import Path
 
 import pytest
-from app_bundles import MAKERS, golden_of, same
+from app_bundles import golden_of, same
 
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError
-from keras_rnn_zoo.export.demo import open_demo
-from keras_rnn_zoo.export.demo.server import modules_folder
+from keras_rnn_zoo.export.demo.server import modules_folder, open_demo
 from keras_rnn_zoo.export.installations import VARIABLE
 
 CHROMIUM = shutil.which("chromium")
 SHOWN = ["texts", "sensors", "regression", "tags", "several"]
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    place = tmp_path_factory.mktemp("demos")
-    return {name: MAKERS[name](place / name) for name in SHOWN}
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +294,16 @@ def test_too_large_a_request_is_not_read(demo):
     assert status == 400 and "at most" in json.loads(content)["error"]
 
 
+def test_a_browser_that_goes_away_is_no_news(demo, capfd):
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", demo.port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            line = f"GET /files/model.tflite HTTP/1.0\r\nHost: 127.0.0.1:{demo.port}\r\n\r\n"
+            connection.sendall(line.encode())
+    assert request(demo, "GET", "/about.json")[0] == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_arrays_are_answered_by_name(bundles, modules):
     with open_demo(bundles["several"].path) as demo:
         sample = golden_of(bundles["several"])["samples"][0]
@@ -320,14 +325,11 @@ def test_what_keeps_a_page_from_opening_is_said_with_what_to_do(bundles, tmp_pat
         open_demo(tmp_path)
 
 
-def test_a_port_that_is_taken_and_a_model_that_a_browser_cannot_run_are_refused(
-    demo, modules, tmp_path
-):
+def test_a_port_that_is_taken_and_a_model_that_a_browser_cannot_run_are_refused(demo, bundles):
     with pytest.raises(RunError, match=rf"127\.0\.0\.1:{demo.port}: .*Leave --port out"):
         open_demo(demo._bundle.path, demo.port)
-    integers = MAKERS["integers"](tmp_path)
     with pytest.raises(RunError, match=r"takes or answers int8.*--target litert_js"):
-        open_demo(integers.path)
+        open_demo(bundles["integers"].path)
 
 
 def test_the_command_says_where_the_page_is_and_ends_with_ctrl_c(bundles, modules):

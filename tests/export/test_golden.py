@@ -6,17 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from app_bundles import MAKERS, golden_of, raw, same, texts
+from app_bundles import golden_of, raw, same
 
 from keras_rnn_zoo.export.app.golden import golden_vectors, raw_samples
 from keras_rnn_zoo.export.bundle.bundle import verify_bundle
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    place = tmp_path_factory.mktemp("golden")
-    return {name: MAKERS[name](place / name) for name in ("texts", "sensors", "several")}
 
 
 @pytest.mark.parametrize("name", ["texts", "sensors", "several"])
@@ -93,6 +87,21 @@ def test_a_file_that_does_not_run_here_is_left_out(bundles, tmp_path):
     assert [entry["file"] for entry in golden["files"]] == ["model.tflite"]
 
 
+def test_it_stays_small_where_inputs_are_large(bundles, monkeypatch):
+    bundle = bundles["several"]
+    x = {"left": np.ones((3, 5, 2), np.float32), "right": np.ones((3, 4), np.int32)}
+    for most, samples in ((28, 2), (27, 1), (13, 0)):
+        monkeypatch.setattr("keras_rnn_zoo.export.app.golden.MOST_NUMBERS", most)
+        golden = golden_vectors("m", None, bundle.report.files, x, bundle.path)
+        assert len(golden["samples"]) == len(golden["files"][0]["answers"]) == samples
+
+
+def test_answers_that_are_no_numbers_are_left_out(bundles):
+    bundle = bundles["several"]
+    x = {"left": np.full((1, 5, 2), np.nan, np.float32), "right": np.ones((1, 4), np.int32)}
+    assert golden_vectors("m", None, bundle.report.files, x, bundle.path)["files"] == []
+
+
 def test_a_row_of_unknown_words_becomes_words_that_are_unknown():
     from keras_rnn_zoo.data import Dataset, Split
 
@@ -104,8 +113,7 @@ def test_a_row_of_unknown_words_becomes_words_that_are_unknown():
     assert "unheardof0" not in samples[0]["text"] or fitted.vocabulary.index["unheardof0"] == 3
 
 
-def test_without_a_sequence_that_can_be_said_in_words_there_are_no_samples_of_it(tmp_path):
-    bundle = texts(tmp_path)
-    fitted = bundle.preprocessor
+def test_without_a_sequence_that_can_be_said_in_words_there_are_no_samples_of_it(bundles):
+    fitted = bundles["texts"].preprocessor
     samples = raw_samples(fitted, np.ones((2, 5), np.int32))
     assert [len(sample["tokens"]) for sample in samples] == [11], "only the hard text is left"

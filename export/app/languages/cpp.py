@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -35,10 +34,9 @@ def unicode_tables() -> tuple[list[tuple[int, int]], list[tuple[int, int, int, i
         First and last of each range of word characters; first, last, step and distance of each
         run of letters whose small letter lies so far away.
     """
-    word = re.compile(r"\w")
     words: list[list[int]] = []
     for code in _codes():
-        if word.match(chr(code)):
+        if chr(code).isalnum():  # as \w of `re` has it
             if words and words[-1][1] == code - 1:
                 words[-1][1] = code
             else:
