@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_rnn_zoo.errors import OpGateError, RunError
 from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.export.tflite.file import MICRO, STEP, description, read
 from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel
@@ -26,7 +27,13 @@ def open_model(path: PathLike, threads: int = 1, *, keep_tensors: bool = False) 
     if not keep_tensors and description(content).startswith(MICRO) and micro.find() is not None:
         return micro.MicroModel(path)
     kind = StepModel if STEP in _signatures(content) else TFLiteModel
-    return kind(path, threads, keep_tensors=keep_tensors)
+    try:
+        return kind(path, threads, keep_tensors=keep_tensors)
+    except (RunError, OpGateError):
+        if description(content).startswith(MICRO) and not keep_tensors:
+            # LiteRT has no 16 bits of the LSTM op.
+            micro.needed(f"To run {Path(path).name}")
+        raise
 
 
 def _signatures(content: bytes) -> list[str]:

@@ -40,7 +40,8 @@ def check_lowering(name: str) -> None:
 
     lowering = LOWERINGS.get(name)
     x = _rows()
-    for what, make in _recurrences().items():
+    # What a lowering by steps computes in one of them is told from the file alone.
+    for what, make in ({} if lowering.steps else _recurrences()).items():
         model = make()
         ready = prepare(model)
         planned = plan(ready, lowering=name)

@@ -262,6 +262,16 @@ def test_int16x8_is_not_written_where_it_cannot_be_proven(tmp_path, without_micr
 
 
 @installed
+def test_a_file_that_only_tflite_micro_runs_says_so_where_it_is_missing(written, monkeypatch):
+    path = written("lstm", "int16x8").path
+    assert open_model(path).predict(rows(1)).shape == (1, 3)
+    monkeypatch.setenv(micro.CLIENTS, str(path.parent / "nothing here"))
+    monkeypatch.setattr(micro.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RunError, match=r"To run .*tflite needs tflite-micro"):
+        open_model(path)
+
+
+@installed
 @pytest.mark.parametrize(("mode", "dtype"), [("int8", "int8"), ("int16x8", "int16")])
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_inputs_and_outputs_are_integers_where_that_is_asked_for(written, name, mode, dtype):
