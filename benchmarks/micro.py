@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.export import export_tflite
+from keras_rnn_zoo.export.installations import clients_folder
 from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.export.tflite.contents import inspect
 
@@ -100,7 +101,7 @@ def is_float(path: Path) -> bool:
 
 def on_the_cpu(path: Path) -> str | None:
     """Returns how many ops Vela leaves to the CPU; None of float32, or where it is missing."""
-    vela = micro.clients() / "vela" / "bin" / "vela"
+    vela = clients_folder() / "vela" / "bin" / "vela"
     if not vela.is_file() or is_float(path):
         return None
     with tempfile.TemporaryDirectory() as directory:

@@ -23,8 +23,8 @@ from keras_rnn_zoo.export.app.language import LANGUAGES
 from keras_rnn_zoo.export.app.write import code_of
 from keras_rnn_zoo.export.bundle.app import app_of
 from keras_rnn_zoo.export.bundle.bundle import Bundle
-from keras_rnn_zoo.export.clients.client import clients_folder
 from keras_rnn_zoo.export.demo.timing import repeated
+from keras_rnn_zoo.export.installations import clients_folder
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.pages import render

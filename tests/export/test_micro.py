@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from keras_rnn_zoo.export import QUANTIZATIONS, TARGETS, TFLiteModel, export_tfl
 from keras_rnn_zoo.export.bundle.any_file import benchmark_file
 from keras_rnn_zoo.export.convert import converter
 from keras_rnn_zoo.export.formats.measure import measure
+from keras_rnn_zoo.export.installations import VARIABLE, clients_folder
 from keras_rnn_zoo.export.keras_model.prepare import prepare
 from keras_rnn_zoo.export.lowering.streaming import why_not
 from keras_rnn_zoo.export.quantization import roundings
@@ -34,7 +34,7 @@ from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
 
 STEPS, FEATURES, WORDS = 10, 5, 40
 installed = pytest.mark.skipif(
-    micro.find() is None, reason=f"tflite-micro is not installed, nor in ${micro.CLIENTS}"
+    micro.find() is None, reason=f"tflite-micro is not installed, nor in ${VARIABLE}"
 )
 MODES = [
     "none",
@@ -113,7 +113,7 @@ def written(tmp_path_factory):
 
 @pytest.fixture
 def without_micro(monkeypatch, tmp_path):
-    monkeypatch.setenv(micro.CLIENTS, str(tmp_path / "nothing here"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "nothing here"))
     monkeypatch.setattr(micro.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(isolated, "_PERTURBED", {})  # which know what was installed before
 
@@ -265,7 +265,7 @@ def test_int16x8_is_not_written_where_it_cannot_be_proven(tmp_path, without_micr
 def test_a_file_that_only_tflite_micro_runs_says_so_where_it_is_missing(written, monkeypatch):
     path = written("lstm", "int16x8").path
     assert open_model(path).predict(rows(1)).shape == (1, 3)
-    monkeypatch.setenv(micro.CLIENTS, str(path.parent / "nothing here"))
+    monkeypatch.setenv(VARIABLE, str(path.parent / "nothing here"))
     monkeypatch.setattr(micro.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RunError, match=r"To run .*tflite needs tflite-micro"):
         open_model(path)
@@ -507,9 +507,9 @@ def test_what_tflite_micro_does_not_run_is_said_in_a_line(tmp_path):
 
 @installed
 def test_an_ethos_u_takes_all_of_an_lstm(written, tmp_path):
-    vela = Path(micro.clients()) / "vela" / "bin" / "vela"
+    vela = clients_folder() / "vela" / "bin" / "vela"
     if not vela.is_file():
-        pytest.skip(f"ethos-u-vela is not installed in {micro.clients()}")
+        pytest.skip(f"ethos-u-vela is not installed in {clients_folder()}")
     for mode, dtype in (("int8", "int8"), ("int16x8", "int16")):
         path = written("lstm", mode, dtype).path
         said = subprocess.run(
