@@ -197,10 +197,12 @@ class _Seen:
         self.cells: dict[int, float] = {}
         # `pack` leaves tensors out; what is computed or fed is not among them.
         place = _places(model)
+        # What nobody reads, such as a part of a SPLIT, has no memory.
+        read = {*map(int, graph.outputs), *(int(i) for one in graph.operators for i in one.inputs)}
         wanted = [
             index
             for index, tensor in enumerate(graph.tensors)
-            if index in place and tensor.type == fb.FLOAT32 and not _constant(model, tensor)
+            if index in read and tensor.type == fb.FLOAT32 and not _constant(model, tensor)
         ]
         multiplied = {
             int(one.inputs[0])
@@ -451,7 +453,9 @@ class _Whole:
     def _takes(self, operator: fb.Operator) -> bool:
         """Whether an op that has an integer form is to be computed in integers."""
         name, outputs = fb.op_name(self.model, operator), list(map(int, operator.outputs))
-        if not self._is_float(outputs[0]) or any(i not in self.seen.ranges for i in outputs):
+        # Parts of what is there have its range.
+        ranged = name in LAYOUT or all(index in self.seen.ranges for index in outputs)
+        if not self._is_float(outputs[0]) or not ranged:
             return False
         inputs = [int(index) for index in operator.inputs if self._is_float(int(index))]
         if name not in PRODUCTS and not any(index in self._twins for index in inputs):

@@ -294,6 +294,25 @@ def test_no_runtime_of_tensorflow_lite_is_promised_for_16_bits(written):
     assert contents.inspect(written("lstm", "int8").path).min_runtime == "2.3"
 
 
+@installed
+def test_steps_that_are_spelled_out_compute_in_16_bits_too(tmp_path):
+    result = exported(
+        two_lstms(), tmp_path / "m.tflite", quantization="int16x8", lowering="unrolled"
+    )
+    assert result.parity.max_abs_output < 0.01 and "SPLIT" in result.ops
+    # Of the input and of the sequence between the layers, whose PACK stays in float32.
+    assert result.ops["QUANTIZE"] == 2
+
+
+@installed
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_several_sequences_a_call(written, name, tmp_path):
+    result = exported(
+        written.models[name], tmp_path / "m.tflite", quantization="int8", batch_size=3
+    )
+    assert result.parity.passed and open_model(result.path).batch_size == 3
+
+
 # --------------------------------------------------------------------- RAM
 
 

@@ -33,9 +33,10 @@ class Int16x8(Int8):
         changed=0.03,
         lost=1.0,
         increase=0.1,
-        times=4,
-        least=1.5e-2,
-        reason="weights are rounded to 1/127 of their largest value, activations to 1/32767",
+        times=3,
+        least=1e-2,
+        reason="weights are rounded to 1/127 of their largest value, activations to 1/32767. "
+        "Measured: 0.2 to 1.4 times what the Keras model makes of such weights",
     )
     integer_type = "int16"
     integer_products = False
