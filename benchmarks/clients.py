@@ -58,14 +58,13 @@ def main() -> None:
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
+        data = {"texts": texts(options.texts, scratch), "sensors": sensors(scratch)}
         for kind, model in itertools.product(CONFIG, options.models):
-            run = Path(scratch) / f"{kind}-{model}"
-            data = texts(options.texts, scratch) if kind == "texts" else sensors(scratch)
-            train(model, data, output=run, config=CONFIG[kind], progress=False, **OPTIONS[kind])
+            place = Path(scratch) / f"{kind}-{model}"
             if options.lowerings:
-                found = by_lowering(run, options.lowerings)
+                found = by_lowering(model, kind, data[kind], place, options.lowerings)
             else:
-                found = by_target(run, options.targets)
+                found = by_target(model, kind, data[kind], place, options.targets)
             for row in found:
                 rows.append({"model": model, "kind": kind, **row})
                 print(told(rows[-1]), flush=True)
@@ -110,54 +109,101 @@ def sensors(scratch: str) -> Path:
     return path
 
 
-def by_target(run: Path, targets: list[str]) -> Iterator[dict[str, Any]]:
-    """Exports a run for each target, in each mode, and proves the files in its clients."""
-    for target, mode in itertools.product(targets, QUANTIZATIONS.names()):
+def trained(model: str, kind: str, data: Path, place: Path, target: str) -> Path:
+    """Trains a model as a client wants it; models that clients want alike are trained once."""
+    wishes = TARGETS.get(target)
+    config = CONFIG[kind] | ({} if wishes.masks else {"mask": False})
+    known = target if wishes.encodes or not wishes.masks else "litert"
+    run = place / known
+    if not run.exists():
+        options = OPTIONS[kind] | {"target": target}
+        train(model, data, output=run, config=config, progress=False, **options)
+    return run
+
+
+def by_target(
+    model: str, kind: str, data: Path, place: Path, targets: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Exports a model for each target, in each mode, and proves the files in its clients."""
+    for target in targets:
         clients = [
             name for name in CLIENTS.names() if CLIENTS.get(name).target == target and there(name)
         ]
-        yield from proven(run, {"target": target, "quantization": [mode]}, clients)
+        modes = QUANTIZATIONS.names()
+        try:
+            run = trained(model, kind, data, place, target)
+        except ZooError as error:
+            for mode in modes:
+                reason = {"outcome": "refused", "reason": str(error)}
+                yield {"target": target, "quantization": mode, **reason}
+            continue
+        able = TARGETS.get(target).quantizations(modes)
+        yield from proven(run, {"target": target}, able, clients)
+        for mode in sorted(set(modes) - set(able)):
+            yield from proven(run, {"target": target}, [mode], clients)
 
 
-def by_lowering(run: Path, lowerings: list[str]) -> Iterator[dict[str, Any]]:
-    """Exports a run in each lowering and mode, and proves the files in all clients."""
+def by_lowering(
+    model: str, kind: str, data: Path, place: Path, lowerings: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Exports a model in each lowering and mode, and proves the files in all clients."""
     clients = [name for name in CLIENTS.names() if there(name)]
-    for lowering, mode in itertools.product(lowerings, QUANTIZATIONS.names()):
-        yield from proven(run, {"lowering": lowering, "quantization": [mode]}, clients)
+    run = trained(model, kind, data, place, "litert")
+    modes = TARGETS.get("litert").quantizations(QUANTIZATIONS.names())
+    for lowering in lowerings:
+        yield from proven(run, {"lowering": lowering}, modes, clients)
 
 
-def proven(run: Path, options: dict[str, Any], clients: list[str]) -> Iterator[dict[str, Any]]:
-    """Yields what became of a file: one row where it is refused, else one for each client."""
-    known = {**options, "quantization": options["quantization"][0]}
+def proven(
+    run: Path, options: dict[str, Any], modes: list[str], clients: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Yields what became of files: one row where a mode is refused, else one for each client."""
     with tempfile.TemporaryDirectory() as scratch:
         try:
             bundle = export_bundle(
-                run, Path(scratch) / "bundle", format=["tflite"], progress=False, **options
+                run,
+                Path(scratch) / "bundle",
+                format=["tflite"],
+                quantization=modes,
+                progress=False,
+                **options,
             )
         except ZooError as error:
-            yield {**known, "outcome": "refused", "reason": str(error)}
+            if len(modes) > 1:  # one of them; the others are to be had
+                for mode in modes:
+                    yield from proven(run, options, [mode], clients)
+            else:
+                reason = {"outcome": "refused", "reason": str(error)}
+                yield {**options, "quantization": modes[0], **reason}
             return
-        (entry,) = bundle.report.files
-        parity = entry.parity
-        known |= {"bytes": entry.bytes, "min_runtime": entry.min_runtime}
-        known |= {"lowerings": sorted(set(entry.lowering.values()))}
-        if not clients:
-            off = parity["max_abs_output"]
-            yield {**known, "client": "-", "outcome": "right", "max_abs_output": off}
-        else:
-            for record in bundle.verify(clients=clients)["clients"]:
-                outcome = record["outcome"]
-                if outcome == "refused":
-                    outcome = "refused by a client"
-                yield {
-                    **known,
-                    "client": f"{record['client']}, {record['version']}",
-                    "outcome": outcome,
-                    "reason": record["problem"],
-                    "max_abs_output": record["max_abs_output"],
-                    "notes": record["notes"],
-                    "figures": record["figures"],
-                }
+        records = bundle.verify(clients=clients)["clients"] if clients else []
+        for entry in bundle.report.files:
+            known = {
+                **options,
+                "quantization": entry.quantization,
+                "bytes": entry.bytes,
+                "arena": entry.arena,
+                "min_runtime": entry.min_runtime,
+                "lowerings": sorted(set(entry.lowering.values())),
+            }
+            here = entry.parity["max_abs_output"]
+            yield {**known, "client": "here", "outcome": "right", "max_abs_output": here}
+            for record in records:
+                if record["file"] == entry.file:
+                    yield {**known, **row_of(record)}
+
+
+def row_of(record: dict[str, Any]) -> dict[str, Any]:
+    """What became of a file in a client."""
+    outcome = record["outcome"]
+    return {
+        "client": f"{record['client']}, {record['version']}",
+        "outcome": "refused by a client" if outcome == "refused" else outcome,
+        "reason": record["problem"],
+        "max_abs_output": record["max_abs_output"],
+        "notes": record["notes"],
+        "figures": record["figures"],
+    }
 
 
 def told(row: dict[str, Any]) -> str:
