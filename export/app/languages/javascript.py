@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from keras_rnn_zoo.export.app.app import App
-from keras_rnn_zoo.export.app.language import Language, register_language, rendered
+from keras_rnn_zoo.export.app.language import (
+    Classifier,
+    Language,
+    register_language,
+    rendered,
+)
 
 
 @register_language("javascript")
@@ -17,6 +22,11 @@ class JavaScript(Language):
     usage = 'import { Model } from "./model.js"'
     dtypes: ClassVar[frozenset[str]] = frozenset({"float32", "int32"})
     several: ClassVar[bool] = True
+    classifier: ClassVar[Classifier] = Classifier(
+        "MediaPipe (@mediapipe/tasks-text of npm) in a browser",
+        'import { Model } from "./model.js"',
+        "model.js",
+    )
 
     def refuses(self, app: App) -> str | None:
         """Says what LiteRT.js lacks; see `Language.refuses`."""
