@@ -1,9 +1,10 @@
 """The code of `app/` answers what golden.json records, in each language that can be run here.
 
 Python runs the files. JavaScript encodes and decodes in node (`test_demo.py` has it run files, in a
-browser). C++ and Kotlin are compiled against doubles of the interpreter that record what they are
-given and answer what golden.json holds: encoding and decoding run, the interpreter's own code does
-not. Swift is not compiled.
+browser). C++ and Kotlin are compiled against doubles of the interpreter, and of MediaPipe, that
+record what they are given and answer what golden.json holds: encoding and decoding run, the
+interpreter's own code does not. Swift is not compiled. MediaPipe itself runs in Python, where it is
+installed.
 """
 
 from __future__ import annotations
@@ -506,3 +507,33 @@ def test_kotlin_gives_the_interpreter_what_is_recorded(bundles, tmp_path):
             return printed(done.stdout)
 
         check_replay(bundles[name], place, ask)
+
+
+@pytest.mark.skipif(KOTLINC is None, reason="there is no kotlinc to try it with")
+def test_kotlin_reads_what_mediapipe_answers(bundles, tmp_path):
+    bundle = bundles["mediapipe"]
+    (tmp_path / "main.kt").write_text(
+        "fun main(args: Array<String>) = Model(android.content.Context(), args[0]).use { model ->\n"
+        "    val answer = model.answer(args[1])\n"
+        '    answer.scores.forEach { (label, score) -> println("$score $label") }\n'
+        '    println(answer.label + if (answer.score == answer.scores[answer.label]) "" else "?")\n'
+        "}\n"
+    )
+    sources = [DOUBLES / "Context.kt", DOUBLES / "TextClassifier.kt", tmp_path / "main.kt"]
+    sources.append(bundle.path / "app/kotlin/Model.kt")
+    jar = tmp_path / "app.jar"
+    done = subprocess.run(
+        [KOTLINC, *sources, "-include-runtime", "-d", jar], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for number, (_, answer, _) in enumerate(recorded(bundle)):
+        scores = answer["answer"]["scores"]
+        lines = [f"{i} {score!r} {label}" for i, (label, score) in enumerate(scores.items())]
+        lines.sort(key=lambda line: -float(line.split()[1]))
+        (tmp_path / f"m.tflite.text {number}").write_text("\n".join(lines))
+        command = ["java", "-cp", jar, "MainKt", tmp_path / "m.tflite", f"text {number}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        *rest, label = done.stdout.splitlines()
+        assert label == answer["answer"]["label"]
+        assert [line.split()[1] for line in rest] == list(scores)
+        assert same([float(line.split()[0]) for line in rest], list(scores.values()), 1e-6)
