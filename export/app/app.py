@@ -55,7 +55,8 @@ class File:
         outputs: Its outputs.
         ops: Op -> how often it is there.
         states: Where a call is one time step: what goes in and comes out under the same name.
-        resets: Its state is the app's to reset between sequences.
+        variables: It has tensors that keep state from call to call.
+        resets: That is the app's to reset between sequences.
         bytes: Its size.
         arena: Bytes of tensor arena that it needs in TensorFlow Lite Micro; None where unknown.
     """
@@ -66,6 +67,7 @@ class File:
     outputs: tuple[Tensor, ...]
     ops: Mapping[str, int] = field(default_factory=dict)
     states: tuple[Tensor, ...] = ()
+    variables: bool = False
     resets: bool = False
     bytes: int = 0
     arena: int | None = None
@@ -186,6 +188,7 @@ def files_of(
             outputs=tuple(map(_tensor, entry.tensors.get("outputs", ()))),
             ops=entry.ops,
             states=tuple(map(_tensor, entry.tensors.get("states", ()))),
+            variables=bool(entry.variables),
             # What other targets are given forgets its state by itself.
             resets=target == "micro" and bool(entry.variables),
             bytes=entry.bytes,

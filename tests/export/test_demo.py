@@ -15,7 +15,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
-from app_bundles import golden_of, same
+from app_bundles import golden_of, same, spelled
 
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError
 from keras_rnn_zoo.export.demo.server import open_demo
@@ -358,6 +358,16 @@ def test_a_port_that_is_taken_and_a_model_that_a_browser_cannot_run_are_refused(
         open_demo(demo._bundle.path, demo.port)
     with pytest.raises(RunError, match=r"takes or answers int8.*--target litert_js"):
         open_demo(bundles["integers"].path)
+
+
+def test_a_file_that_keeps_a_state_is_for_mediapipe_and_not_for_litert_js(bundles, tmp_path):
+    bundle = spelled(tmp_path, lowering="fused")
+    with pytest.raises(RunError, match=r"keeps a state within .* LiteRT.js .*--target litert_js"):
+        open_demo(bundle.path)
+    said = (bundle.path / "app" / "README.md").read_text()
+    assert "No `javascript/`: the model keeps a state" in said and "| `python/` |" in said
+    assert any(entry.variables for entry in bundles["mediapipe"].report.files)
+    assert (bundles["mediapipe"].path / "app/javascript/model.js").exists()
 
 
 def test_the_command_says_where_the_page_is_and_ends_with_ctrl_c(bundles, modules):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from keras_rnn_zoo.export.app.app import App
+from keras_rnn_zoo.export.app.app import App, File
 from keras_rnn_zoo.export.app.language import (
     Classifier,
     Language,
@@ -32,7 +32,13 @@ class JavaScript(Language):
         """Says what LiteRT.js lacks; see `Language.refuses`."""
         if app.files and app.files[0].resizable:
             return "leaves the size of its inputs open, and LiteRT.js cannot resize them"
+        if app.files and all(file.variables for file in app.files) and not app.classified:
+            return "keeps a state within its files, which LiteRT.js does not take"
         return super().refuses(app)
+
+    def usable(self, app: App) -> list[File]:
+        """Of those for LiteRT.js, the ones without state; see `Language.usable`."""
+        return [file for file in super().usable(app) if app.classified or not file.variables]
 
     def files(self, app: App) -> Mapping[str, str]:
         """Returns `encoding.js` and `model.js`."""
