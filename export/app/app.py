@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ import numpy as np
 from keras_rnn_zoo.export.formats.format import FileRecord
 from keras_rnn_zoo.preprocessing.preprocessor import VOCABULARY_FILE, Preprocessor
 from keras_rnn_zoo.preprocessing.tokenizers import DEFAULT
+from keras_rnn_zoo.preprocessing.tokenizers.cased_words import CasedWords, spellings
 
 # What the recorded inputs and outputs of a file are called in the code of an app.
 ARRAYS = "arrays"
+# In `app/`: the words of `cased_words` in each way to write them, so that an app lowers nothing.
+SPELLINGS_FILE = "spellings.txt"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class File:
         outputs: Its outputs.
         ops: Op -> how often it is there.
         states: Where a call is one time step: what goes in and comes out under the same name.
-        resets: Its state is the app's to reset between sequences.
+        variables: It has tensors that keep state from call to call.
+        resets: That is the app's to reset between sequences.
         bytes: Its size.
         arena: Bytes of tensor arena that it needs in TensorFlow Lite Micro; None where unknown.
     """
@@ -63,6 +67,7 @@ class File:
     outputs: tuple[Tensor, ...]
     ops: Mapping[str, int] = field(default_factory=dict)
     states: tuple[Tensor, ...] = ()
+    variables: bool = False
     resets: bool = False
     bytes: int = 0
     arena: int | None = None
@@ -89,6 +94,7 @@ class App:
         golden: What golden.json holds.
         directory: Where the files lie.
         target: The client that they are for.
+        classified: The files hold what MediaPipe's TextClassifier needs, and it opens them.
     """
 
     model: str
@@ -97,6 +103,7 @@ class App:
     golden: Mapping[str, Any] = field(default_factory=dict)
     directory: Path = Path()
     target: str = "litert"
+    classified: bool = False
 
     @property
     def kind(self) -> str:
@@ -108,13 +115,26 @@ class App:
         if known is None:
             return ARRAYS
         if known.vocabulary is not None and known.kind == "text":
-            return "text" if known.vocabulary.tokenizer_name == DEFAULT else "tokens"
+            cut = known.vocabulary.tokenizer_name
+            return "text" if cut in (DEFAULT, CasedWords.name) else "tokens"
         return known.kind
+
+    @property
+    def spelled(self) -> bool:
+        """Whether words are looked up as they are written, among all their spellings."""
+        vocabulary = self.preprocessor.vocabulary if self.preprocessor else None
+        return vocabulary is not None and vocabulary.tokenizer_name == CasedWords.name
 
     @property
     def vocabulary_file(self) -> str:
         """Name of the file with the vocabulary."""
-        return VOCABULARY_FILE
+        return SPELLINGS_FILE if self.spelled else VOCABULARY_FILE
+
+    @property
+    def spellings(self) -> str:
+        """What `SPELLINGS_FILE` holds: a line `spelling id` for each."""
+        vocabulary = self.preprocessor.vocabulary if self.preprocessor else None
+        return "" if vocabulary is None else vocabulary.spelled(spellings)
 
     @property
     def unknown(self) -> int | None:
@@ -146,9 +166,7 @@ class App:
 
     def restricted(self, files: Sequence[File]) -> App:
         """Returns the same with some of the files."""
-        return App(
-            self.model, tuple(files), self.preprocessor, self.golden, self.directory, self.target
-        )
+        return replace(self, files=tuple(files))
 
 
 def files_of(
@@ -170,6 +188,7 @@ def files_of(
             outputs=tuple(map(_tensor, entry.tensors.get("outputs", ()))),
             ops=entry.ops,
             states=tuple(map(_tensor, entry.tensors.get("states", ()))),
+            variables=bool(entry.variables),
             # What other targets are given forgets its state by itself.
             resets=target == "micro" and bool(entry.variables),
             bytes=entry.bytes,

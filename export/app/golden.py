@@ -150,8 +150,10 @@ def _texts(preprocessor: Preprocessor, rows: Sequence[np.ndarray]) -> list[dict[
         )
         for row in rows
     ]
-    words = (vocabulary.tokens[i] for row in rows for i in row if i not in special)
-    texts.append(HARD_TEXT.format(word=next(words, vocabulary.tokens[-1]).upper()))
+    words = (vocabulary.tokens[i].upper() for row in rows for i in row if i not in special)
+    # Of the tokenizer `cased_words`, MCQUEEN is another word than McQueen.
+    known = (word for word in words if vocabulary.knows_any(vocabulary.encode(word)))
+    texts.append(HARD_TEXT.format(word=next(known, vocabulary.tokens[-1].upper())))
     found = []
     for text in texts:
         try:

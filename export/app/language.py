@@ -6,6 +6,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,21 @@ from keras_rnn_zoo.pages import fill
 from keras_rnn_zoo.registry import Registry, extends, is_line
 
 TEMPLATES = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """MediaPipe's TextClassifier in a language: it encodes a text itself.
+
+    Attributes:
+        description: One line: its package.
+        usage: As `Language.usage`.
+        path: Name of the file of code; `templates/classifier` has its template.
+    """
+
+    description: str
+    usage: str
+    path: str
 
 
 class Language(ABC):
@@ -28,6 +44,8 @@ class Language(ABC):
         usage: One line: how to run the code, or what to do with it.
         dtypes: Types of inputs and outputs that its client has.
         several: It names inputs and outputs, so there may be several.
+        classifier: What it gives the files of a classified app to; None where MediaPipe has nothing
+            for it, so that the code encodes texts itself.
     """
 
     name: ClassVar[str]
@@ -35,6 +53,11 @@ class Language(ABC):
     usage: ClassVar[str]
     dtypes: ClassVar[frozenset[str]] = frozenset({"float32", "int32", "int8"})
     several: ClassVar[bool] = False
+    classifier: ClassVar[Classifier | None] = None
+
+    def classifies(self, app: App) -> Classifier | None:
+        """Returns what classifies the texts of an app; None where its code runs the files."""
+        return self.classifier if app.classified else None
 
     def refuses(self, app: App) -> str | None:
         """Says why there is no code for an app; None where there is.
@@ -71,6 +94,20 @@ class Language(ABC):
         Args:
             app: An app that is not refused, with the usable files alone.
         """
+
+
+def code_files(language: Language, app: App) -> dict[str, str]:
+    """Returns the code of a language: path below its folder -> text.
+
+    Args:
+        language: The language.
+        app: An app that it does not refuse.
+    """
+    usable = app.restricted(language.usable(app))
+    found = language.classifies(app)
+    if found is not None:
+        return {found.path: rendered(f"classifier/{found.path}.jinja", usable)}
+    return dict(language.files(usable))
 
 
 def _check(entry: Language) -> Mapping[str, bool]:

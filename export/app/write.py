@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_rnn_zoo.export.app.app import App
-from keras_rnn_zoo.export.app.language import LANGUAGES, rendered
+from keras_rnn_zoo.export.app.app import SPELLINGS_FILE, App
+from keras_rnn_zoo.export.app.language import LANGUAGES, code_files, rendered
 from keras_rnn_zoo.files import write_text
 
 APP = "app"
@@ -24,7 +24,7 @@ def code_of(app: App, name: str) -> dict[str, str] | None:
     language = LANGUAGES.get(name)
     if language.refuses(app) is not None:
         return None
-    return dict(language.files(app.restricted(language.usable(app))))
+    return code_files(language, app)
 
 
 def write_app(directory: Path, app: App) -> None:
@@ -38,13 +38,14 @@ def write_app(directory: Path, app: App) -> None:
             if reason := language.refuses(app):
                 left_out.append({"name": name, "reason": reason})
             continue
-        files = [file.name for file in language.usable(app)]
+        runs = language.classifies(app) or language
         written.append(
             {
                 "name": name,
-                "description": language.description,
-                "usage": language.usage,
-                "files": files,
+                "description": runs.description,
+                "usage": runs.usage,
+                "files": [file.name for file in language.usable(app)],
+                "classifies": runs is not language,
             }
         )
         for path, text in code.items():
@@ -53,6 +54,8 @@ def write_app(directory: Path, app: App) -> None:
             write_text(target, text)
     if not written:
         return
+    if app.spelled and not all(one["classifies"] for one in written):
+        write_text(place / SPELLINGS_FILE, app.spellings)
     encodes = {
         "text": "cuts a text into words and looks up their ids",
         "tokens": "pads token ids",

@@ -35,4 +35,13 @@ def app_of(
         golden=golden,
         directory=directory,
         target=report.target,
+        classified=_classified(report),
+    )
+
+
+def _classified(report: BundleReport) -> bool:
+    """Whether MediaPipe's TextClassifier opens the files: the Task Library's may have loops."""
+    files = [entry for entry in report.files if entry.format == "tflite"]
+    return bool(files) and all(
+        entry.metadata is not None and entry.subgraphs == 1 for entry in files
     )

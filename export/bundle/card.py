@@ -110,8 +110,10 @@ def limits(known: Mapping[str, Any]) -> list[str]:
                 "rows; every other word is the same to it, so texts of another language or subject "
                 "are mostly unknown words. A text without a known word is refused.",
             ]
-            if (known["tokenizer"] or {}).get("lower_case"):
-                said.append("Capitals, punctuation and spacing are not seen.")
+            lowered = (known["tokenizer"] or {}).get("lower_case")
+            if lowered:
+                capitals = "Capitals, punctuation" if lowered is True else "Punctuation"
+                said.append(f"{capitals} and spacing are not seen.")
     if known["labels"]:
         said.append(
             "Answers with one of its labels whatever it is given; there is none for inputs that "

@@ -8,6 +8,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,34 +32,100 @@ from keras_rnn_zoo.pages import render
 
 TEMPLATES = Path(__file__).with_name("templates")
 ACTION = "keras_rnn_zoo.export.demo.timing:answer"
-CLIENT, PACKAGE, TESTED = "litert_js", "@litertjs/core", "2.5.3"
 HOST = "127.0.0.1"
 # An input that someone types or drops into a page.
 MOST_BYTES = 16 * 2**20
 TYPES = {
     ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".html": "text/html; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
     ".wasm": "application/wasm",
 }
-IMPORTS = json.dumps(
-    {
-        "imports": {
-            "@litertjs/core": "/litert/core/dist/index.js",
-            "@litertjs/wasm-utils": "/litert/wasm-utils/dist/index.js",
-        }
-    }
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What runs files in the browser.
+
+    Attributes:
+        name: As people call it.
+        client: Name of its folder in `clients_folder()`.
+        package: Its name on npm.
+        tested: A version of it that works.
+        main: The file of the package that is imported.
+        served: Path on the page -> folder in `node_modules` whose files are found there.
+        imports: Name that is imported -> path on the page.
+        wasm: Path on the page of its WebAssembly.
+    """
+
+    name: str
+    client: str
+    package: str
+    tested: str
+    main: str
+    served: Mapping[str, str]
+    imports: Mapping[str, str]
+    wasm: str
+
+    @property
+    def import_map(self) -> str:
+        """The names that scripts of the page import, as the page says them."""
+        return json.dumps({"imports": self.imports})
+
+    def modules(self) -> Path:
+        """Returns the folder `node_modules` that holds the package.
+
+        Raises:
+            RunError: It is not installed; the message has the line that installs it.
+        """
+        root = clients_folder()
+        for folder in sorted(root.glob(f"{self.client}*")):
+            modules = folder / "node_modules"
+            if (modules / self.package / self.main).is_file():
+                return modules
+        raise RunError(
+            f"{self.name} is not installed in {root / self.client}. Install it with: npm install "
+            f"--prefix {root / self.client} {self.package}@{self.tested}"
+        )
+
+
+LITERT = Runtime(
+    name="LiteRT.js",
+    client="litert_js",
+    package="@litertjs/core",
+    tested="2.5.3",
+    main="dist/index.js",
+    served={
+        f"/litert/{folder}": f"@litertjs/{folder}"
+        for folder in ("core/dist", "core/wasm", "wasm-utils/dist")
+    },
+    imports={
+        "@litertjs/core": "/litert/core/dist/index.js",
+        "@litertjs/wasm-utils": "/litert/wasm-utils/dist/index.js",
+    },
+    wasm="/litert/core/wasm/",
+)
+MEDIAPIPE = Runtime(
+    name="MediaPipe",
+    client="mediapipe_js",
+    package="@mediapipe/tasks-text",
+    tested="1.0.1",
+    main="text_bundle.mjs",
+    served={"/mediapipe": "@mediapipe/tasks-text", "/mediapipe/wasm": "@mediapipe/tasks-text/wasm"},
+    imports={"@mediapipe/tasks-text": "/mediapipe/text_bundle.mjs"},
+    wasm="/mediapipe/wasm",
 )
 
 
 def open_demo(path: files.PathLike, port: int = 0) -> Demo:
     """Opens a page on which a bundle answers.
 
-    LiteRT.js runs the files in the browser with the code that is in the bundle's
-    `app/javascript`, written anew, and this process runs them beside it. Nothing leaves the machine
-    and nothing is fetched: LiteRT.js comes from a package of npm in the folder `litert_js` of
-    `clients_folder()`.
+    LiteRT.js, or MediaPipe where the files are for it, runs them in the browser with the code that
+    is in the bundle's `app/javascript`, written anew, and this process runs them beside it. Nothing
+    leaves the machine and nothing is fetched: both are packages of npm, in the folders `litert_js`
+    and `mediapipe_js` of `clients_folder()`.
 
     Args:
         path: The bundle.
@@ -68,8 +135,8 @@ def open_demo(path: files.PathLike, port: int = 0) -> Demo:
         The page, which answers from now on.
 
     Raises:
-        RunError: `path` is no bundle, LiteRT.js is not installed or cannot run its files, or the
-            port is taken.
+        RunError: `path` is no bundle, what runs its files is not installed or cannot, or the port
+            is taken.
         ConfigError: There is no such port.
     """
     if not 0 <= port <= 65535:
@@ -85,9 +152,9 @@ def open_demo(path: files.PathLike, port: int = 0) -> Demo:
             f"LiteRT.js cannot run the files of {bundle.path}: the model {reason}. Export it for a "
             "browser: keras-rnn-zoo export RUN --target litert_js -o BUNDLE"
         )
-    app = app.restricted(language.usable(app))
+    runtime = MEDIAPIPE if language.classifies(app) else LITERT
     try:
-        return Demo(bundle, app, modules_folder(), port)
+        return Demo(bundle, app, runtime, port)
     except OSError as error:
         raise RunError(
             f"Cannot serve on {HOST}:{port}: {error.strerror or error}. Leave --port out for a "
@@ -100,18 +167,22 @@ class Demo:
 
     Args:
         bundle: The bundle.
-        app: The same, as LiteRT.js can run it.
-        modules: The folder `node_modules` that holds LiteRT.js.
+        app: The same, as its code knows it.
+        runtime: What runs the files in the browser.
         port: Of 127.0.0.1; 0 takes a free one.
 
     Attributes:
         url: Where the page is.
+        policy: What the page may do.
     """
 
-    def __init__(self, bundle: Bundle, app: App, modules: Path, port: int):
-        self._bundle, self._app = bundle, app
+    def __init__(self, bundle: Bundle, app: App, runtime: Runtime, port: int):
+        self._bundle, self._runtime = bundle, runtime
+        self._code = code_of(app, "javascript") or {}
+        self._app = app.restricted(LANGUAGES.get("javascript").usable(app))
         self._process, self._lock = Isolated(), threading.Lock()
-        self._served = self._contents(modules)
+        self._served = self._contents(runtime.modules())
+        self.policy = _policy(runtime.import_map)
         self._server = _Server((HOST, port), _handler(self))
         self.port = self._server.server_port
         self.url = f"http://{HOST}:{self.port}/"
@@ -173,25 +244,25 @@ class Demo:
     def _contents(self, modules: Path) -> dict[str, Callable[[], bytes]]:
         """All that is served: path -> what returns it. A path that is not here is none."""
         app = self._app
-        code = code_of(app, "javascript") or {}
         texts = {
             "/": self._page(),
             "/demo.js": (TEMPLATES / "demo.js").read_text(encoding="utf-8"),
             "/about.json": json.dumps(self._about()),
-            **{f"/app/{name}": text for name, text in code.items()},
+            **{f"/app/{name}": text for name, text in self._code.items()},
         }
+        if app.kind == "text" and app.spelled:
+            texts[f"/files/{app.vocabulary_file}"] = app.spellings
         found: dict[str, Callable[[], bytes]] = {
             path: partial(str.encode, text) for path, text in texts.items()
         }
         places = {f"/files/{file.name}": self._bundle.file(file.quantization) for file in app.files}
-        if app.kind == "text":
+        if app.kind == "text" and not app.spelled:
             name = app.vocabulary_file
             places[f"/files/{name}"] = files.inside(self._bundle.path, name)
-        scope = modules / "@litertjs"
-        for folder in ("core/dist", "core/wasm", "wasm-utils/dist"):
-            for file in (scope / folder).glob("*"):
-                if file.suffix in (".js", ".wasm"):
-                    places[f"/litert/{folder}/{file.name}"] = file
+        for path, folder in self._runtime.served.items():
+            for file in (modules / folder).glob("*"):
+                if file.suffix in (".js", ".mjs", ".wasm"):
+                    places[f"{path}/{file.name}"] = file
         return {**found, **{path: place.read_bytes for path, place in places.items()}}
 
     def _page(self) -> str:
@@ -203,18 +274,21 @@ class Demo:
             kind=app.kind,
             features=app.preprocessor.features if app.preprocessor else None,
             files=[(file.name, file.quantization) for file in app.files],
-            imports=IMPORTS,
+            imports=self._runtime.import_map,
+            runtime=self._runtime.name,
         )
 
     def _about(self) -> dict[str, Any]:
         """What the page has to know: inputs to try, too."""
         keys = ("text", "features", "tokens", "inputs")
         samples = self._app.golden.get("samples") or []
+        load = [f"/files/{self._app.vocabulary_file}"] if self._app.kind == "text" else []
         return {
             "kind": self._app.kind,
-            "vocabulary": f"/files/{self._app.vocabulary_file}"
-            if self._app.kind == "text"
-            else None,
+            "runtime": self._runtime.name,
+            "wasm": self._runtime.wasm,
+            # What `Model.load` takes beside a file.
+            "load": [self._runtime.wasm] if self._runtime is MEDIAPIPE else load,
             "examples": [next(sample[key] for key in keys if key in sample) for sample in samples],
         }
 
@@ -235,23 +309,6 @@ def _golden(bundle: Bundle) -> dict[str, Any]:
     return golden if isinstance(golden, dict) else {}
 
 
-def modules_folder() -> Path:
-    """Returns the folder `node_modules` that holds LiteRT.js.
-
-    Raises:
-        RunError: It is not installed; the message has the line that installs it.
-    """
-    root = clients_folder()
-    for folder in sorted(root.glob(f"{CLIENT}*")):
-        modules = folder / "node_modules"
-        if (modules / PACKAGE / "dist" / "index.js").is_file():
-            return modules
-    raise RunError(
-        f"LiteRT.js is not installed in {root / CLIENT}. Install it with: npm install --prefix "
-        f"{root / CLIENT} {PACKAGE}@{TESTED}"
-    )
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -261,9 +318,9 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def _policy() -> str:
+def _policy(import_map: str) -> str:
     """What the page may do: run our scripts and WebAssembly, talk to us."""
-    digest = base64.b64encode(hashlib.sha256(IMPORTS.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(import_map.encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'sha256-{digest}'; "
         "connect-src 'self'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -338,7 +395,7 @@ def _handler(demo: Demo) -> type[BaseHTTPRequestHandler]:
             for name, value in (
                 ("Content-Type", kind),
                 ("Content-Length", str(len(content))),
-                ("Content-Security-Policy", _policy()),
+                ("Content-Security-Policy", demo.policy),
                 ("Cross-Origin-Opener-Policy", "same-origin"),
                 ("Cross-Origin-Embedder-Policy", "require-corp"),
                 ("Cross-Origin-Resource-Policy", "same-origin"),

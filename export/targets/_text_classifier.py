@@ -17,7 +17,6 @@ from keras_rnn_zoo.export.tflite import metadata as md
 from keras_rnn_zoo.preprocessing.demands import Demands
 from keras_rnn_zoo.preprocessing.preprocessor import LABELS_FILE, VOCABULARY_FILE, Preprocessor
 from keras_rnn_zoo.preprocessing.tokenizers.cased_words import DELIMITER, CasedWords, spellings
-from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
 
 PROVENANCE_FILE = "provenance.json"
 # The version of the schema that has all of the fields that are used.
@@ -88,21 +87,11 @@ def associated_files(preprocessor: Preprocessor, about: About) -> dict[str, byte
     vocabulary, labels = preprocessor.vocabulary, preprocessor.labels
     assert vocabulary is not None and labels is not None, "see Target.check_preprocessor"
     texts = {
-        VOCABULARY_FILE: "".join(f"{line}\n" for line in vocabulary_lines(vocabulary)),
+        VOCABULARY_FILE: vocabulary.spelled(spellings),
         LABELS_FILE: "".join(f"{label}\n" for label in labels),
         PROVENANCE_FILE: json.dumps(about.provenance, indent=1, sort_keys=True) + "\n",
     }
     return {name: text.encode() for name, text in texts.items()}
-
-
-def vocabulary_lines(vocabulary: Vocabulary) -> list[str]:
-    """Returns a line `spelling id` for each usual spelling of each token."""
-    special = {0, vocabulary.unknown_id, vocabulary.start_id}
-    return [
-        f"{one} {number}"
-        for number, token in enumerate(vocabulary.tokens)
-        for one in ([token] if number in special else spellings(token))
-    ]
 
 
 def _metadata(preprocessor: Preprocessor, about: About) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from keras_rnn_zoo.cli._options import json_option
 def command(bundle: str, port: int, as_json: bool) -> None:
     """Serve a page on this machine alone, on which BUNDLE answers what is typed or dropped in.
 
-    LiteRT.js answers in the browser, with its time beside that of `predict`. It comes from a
-    package of npm, and the page asks no other machine for anything. Ctrl-C ends it.
+    LiteRT.js, or MediaPipe where the bundle is for it, answers in the browser, with its time beside
+    that of `predict`. It comes from a package of npm, and the page asks no other machine for
+    anything. Ctrl-C ends it.
 
     \b
     npm install --prefix ~/.keras-rnn-zoo/clients/litert_js @litertjs/core@2.5.3

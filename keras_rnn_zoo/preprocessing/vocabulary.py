@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -118,6 +118,19 @@ class Vocabulary:
         """Whether at least one id stands for a word rather than a special token."""
         special = {0, self.unknown_id, self.start_id}
         return any(i not in special for i in ids)
+
+    def spelled(self, spellings: Callable[[str], Sequence[str]]) -> str:
+        """Returns a line `spelling id` for each way to write a token; special ones have one.
+
+        Args:
+            spellings: From a token to the ways to write it.
+        """
+        special = {0, self.unknown_id, self.start_id}
+        return "".join(
+            f"{one} {i}\n"
+            for i, token in enumerate(self.tokens)
+            for one in ([token] if i in special else spellings(token))
+        )
 
     def save(self, path: PathLike) -> None:
         """Writes one line `token index` per token, the usual form of a vocabulary for an app.

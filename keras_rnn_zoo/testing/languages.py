@@ -25,7 +25,7 @@ def check_language(name: str) -> None:
     Raises:
         AssertionError: It does not; the message says in what.
     """
-    from keras_rnn_zoo.export.app.language import LANGUAGES
+    from keras_rnn_zoo.export.app.language import LANGUAGES, code_files
 
     language = LANGUAGES.get(name)
     written = 0
@@ -41,13 +41,13 @@ def check_language(name: str) -> None:
                 )
                 continue
             with working(f"{who}: writing code"):
-                files = dict(language.files(app.restricted(language.usable(app))))
-            _check_files(who, files, app)
+                files = code_files(language, app)
+            _check_files(who, files, app, language.classifies(app) is not None)
             written += 1
     claim(written, f"Language '{name}' writes code for no model.")
 
 
-def _check_files(who: str, files: dict[str, str], app: Any) -> None:
+def _check_files(who: str, files: dict[str, str], app: Any, classifies: bool) -> None:
     claim(files, f"{who} writes no file.")
     for path, text in files.items():
         parts = PurePosixPath(path).parts
@@ -60,7 +60,9 @@ def _check_files(who: str, files: dict[str, str], app: Any) -> None:
             claim(mark not in text, f"{who}: {path} holds {mark!r}, which a template left.")
     everything = "\n".join(files.values())
     known = app.preprocessor
-    if known is None:
+    if classifies:
+        claim("TextClassifier" in everything, f"{who} does not use MediaPipe's TextClassifier.")
+    if known is None or classifies:
         return
     for label in known.labels or ():
         claim(label in everything, f"{who} lacks the label {label!r}.")
@@ -107,10 +109,32 @@ def _apps(place: Path) -> Iterator[tuple[str, Any]]:
             yield words, App("m", (file,), known, {}, place)
             golden = _golden(file, taken)
             yield f"{words}, micro", App("m", (file,), known, golden, place, "micro")
+    yield from _spelled(tokens, place)
     pair = File("model.tflite", "none", (features, tokens), (Tensor("a", (1, 2), "float32"),))
     yield "two inputs", App("m", (pair,))
     yield "arrays", App("m", (File("model.tflite", "none", (features,), pair.outputs),))
     yield "no files", App("m", ())
+
+
+def _spelled(taken: Any, place: Path) -> Iterator[tuple[str, Any]]:
+    """Yields models of texts whose words are looked up as they are written."""
+    from keras_rnn_zoo.export.app.app import App, File, Tensor
+    from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+    from keras_rnn_zoo.preprocessing.vocabulary import PAD, UNKNOWN, Vocabulary
+
+    known = Preprocessor(
+        kind="text",
+        task="multiclass",
+        labels=LABELS[:2],
+        outputs=2,
+        timesteps=77,
+        vocabulary=Vocabulary([PAD, UNKNOWN, "film"], "cased_words"),
+        vocabulary_size=3,
+    )
+    file = File("model.tflite", "none", (taken,), (Tensor("answer", (1, 2), "float32"),))
+    yield "texts, words as they are written", App("m", (file,), known, {}, place)
+    app = App("m", (file,), known, {}, place, "mediapipe", classified=True)
+    yield "texts for MediaPipe", app
 
 
 def _golden(file: Any, taken: Any) -> dict[str, Any]:

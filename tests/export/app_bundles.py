@@ -79,6 +79,22 @@ def texts(directory: Path) -> Bundle:
     return bundle_of(directory, dataset, {"timesteps": 5}, quantization=("none", "int8"))
 
 
+def spelled(directory: Path, timesteps: int = 5, **options) -> Bundle:
+    """Texts whose words are looked up as they are written."""
+    labels = ["good", "good", "bad", "bad"] * 4
+    texts = [TEXTS[0], "McQueen's MOVING story", *TEXTS[2:4]] * 4
+    settings = {"timesteps": timesteps, "truncating": "post", "tokenizer": "cased_words"}
+    return bundle_of(
+        directory, Dataset("films", "text", Split(texts, labels)), settings, mask=False, **options
+    )
+
+
+def vocabulary_file(bundle: Bundle) -> Path:
+    """What an app reads."""
+    known = bundle.path / "app" / "spellings.txt"
+    return known if known.exists() else bundle.path / "vocab.txt"
+
+
 def series(count: int = 12, steps: int = 9, features: int = 2) -> np.ndarray:
     x = np.random.default_rng(0).normal(3, 2, (count, steps, features)).astype("float32")
     x[::3, steps // 2 :] = 0
@@ -139,9 +155,12 @@ def micro(directory: Path, integers: bool = True) -> Bundle:
     )
 
 
-KINDS = ["texts", "sensors", "regression", "tags", "several", "integers"]
+KINDS = ["texts", "spelled", "sensors", "regression", "tags", "several", "integers"]
 MAKERS = {
     "texts": texts,
+    "spelled": spelled,
+    "mediapipe": partial(spelled, target="mediapipe", quantization=("none", "float16")),
+    "task_library": partial(spelled, timesteps=40, target="task_library"),
     "sensors": sensors,
     "regression": regression,
     "tags": tags,

@@ -1,9 +1,10 @@
 """The code of `app/` answers what golden.json records, in each language that can be run here.
 
 Python runs the files. JavaScript encodes and decodes in node (`test_demo.py` has it run files, in a
-browser). C++ and Kotlin are compiled against doubles of the interpreter that record what they are
-given and answer what golden.json holds: encoding and decoding run, the interpreter's own code does
-not. Swift is not compiled.
+browser). C++ and Kotlin are compiled against doubles of the interpreter, and of MediaPipe, that
+record what they are given and answer what golden.json holds: encoding and decoding run, the
+interpreter's own code does not. Swift is not compiled. MediaPipe itself runs in Python, where it is
+installed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from unicodedata import category
 
 import numpy as np
 import pytest
-from app_bundles import KINDS, golden_of, python_app, raw, same, sensors
+from app_bundles import KINDS, golden_of, python_app, raw, same, sensors, vocabulary_file
 
 from keras_rnn_zoo.errors import ConfigError, UnknownNameError
 from keras_rnn_zoo.export.app.app import App
@@ -36,6 +37,8 @@ from keras_rnn_zoo.export.app.language import (
 from keras_rnn_zoo.export.app.languages.cpp import unicode_tables
 from keras_rnn_zoo.export.app.write import code_of
 from keras_rnn_zoo.export.bundle.app import app_of
+from keras_rnn_zoo.export.clients import CLIENTS
+from keras_rnn_zoo.export.clients.client import installed
 from keras_rnn_zoo.testing import check_language
 
 DOUBLES = Path(__file__).parent / "app_doubles"
@@ -49,6 +52,7 @@ HARD = [
     "film\x85film\u2028film\u00a0film\ufefffilm e\u0301te\u0301 film",
     "it's 'film' _film_ film-film ٣٤ Ⅷ ① ㊀ 𝒜𝔅 𐐀𐐁 ẞ K Å",
     "ＦＩＬＭ ｆｉｌｍ",
+    "McQueen's MCQUEEN'S Mcqueen's mcqueen's Film FILM fILM C'Est C'EST C'est A'",
 ]
 
 
@@ -115,7 +119,7 @@ def test_what_a_language_lacks_is_said_when_it_is_registered():
     assert "unused" not in LANGUAGES
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [*KINDS, "mediapipe", "task_library"])
 def test_a_bundle_has_a_folder_for_each_language_or_says_why_not(bundles, name):
     bundle = bundles[name]
     app = app_of(bundle.report, bundle.preprocessor, golden_of(bundle), bundle.path)
@@ -132,7 +136,8 @@ def test_which_models_there_is_no_code_for(bundles):
         app = app_of(bundles[name].report, bundles[name].preprocessor, {}, bundles[name].path)
         return {one for one in LANGUAGES.names() if code_of(app, one) is None} - {"micro"}
 
-    assert left_out("texts") == left_out("sensors") == left_out("tags") == set()
+    for name in ("texts", "spelled", "mediapipe", "task_library", "sensors", "tags"):
+        assert left_out(name) == set()
     assert left_out("several") == {"kotlin", "swift", "cpp"}
     assert left_out("integers") == {"javascript"}
     with pytest.raises(UnknownNameError, match="pyhton"):
@@ -169,8 +174,9 @@ def test_python_answers_what_is_recorded(bundles, name):
                 assert same(found, answer["outputs"], 1e-6)
 
 
-def test_python_tokenizes_as_we_do(bundles):
-    module, vocabulary = python_app(bundles["texts"]), bundles["texts"].preprocessor.vocabulary
+@pytest.mark.parametrize("name", ["texts", "spelled"])
+def test_python_tokenizes_as_we_do(bundles, name):
+    module, vocabulary = python_app(bundles[name]), bundles[name].preprocessor.vocabulary
     ids = module.Model().ids
     for text in strings():
         assert module.tokens(text, ids) == vocabulary.encode(text)
@@ -228,6 +234,52 @@ def test_python_sizes_the_inputs_of_a_file_that_leaves_them_open(tmp_path):
     assert "cannot resize" in (bundle.path / "app" / "README.md").read_text()
 
 
+# ---------------------------------------------------------------------- MediaPipe
+
+IN_MEDIAPIPE = """
+import json, runpy, sys
+app = runpy.run_path(sys.argv[1])
+models = {}
+for file, text in json.loads(sys.argv[2]):
+    models[file] = models.get(file) or app["Model"](file, sys.argv[3])
+    print(json.dumps(models[file].answer(text)))
+"""
+
+
+def test_python_has_mediapipe_answer_what_is_recorded(bundles):
+    bundle, found = bundles["mediapipe"], installed(CLIENTS.get("mediapipe"))
+    if not found:
+        pytest.skip("MediaPipe is not installed: see keras-rnn-zoo clients")
+    code = bundle.path / "app/python/model.py"
+    files = [entry["file"] for entry in golden_of(bundle)["files"]]
+    assert files == ["model.tflite", "model_float16.tflite"]
+    for one in found:
+        samples = [(file, *sample) for file in files for sample in recorded(bundle, file)]
+        asked = json.dumps([(file, sample["text"]) for file, sample, *_ in samples])
+        arguments = [one.place, "-c", IN_MEDIAPIPE, code, asked, bundle.path]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        for answer, (_, _, expected, tolerance) in zip(answers, samples, strict=True):
+            assert same(answer, expected["answer"], tolerance), done.stderr
+            assert list(answer["scores"]) == list(expected["answer"]["scores"])
+        assert not same(answers[0], samples[-1][2]["answer"], samples[-1][3])
+        command = [one.place, code, samples[0][1]["text"]]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert json.loads(done.stdout) == answers[0], done.stderr
+
+
+@pytest.mark.parametrize("name", ["python", "javascript", "kotlin", "swift"])
+def test_mediapipe_gets_the_files_that_are_for_it_and_no_others(bundles, name):
+    def code(kind):
+        place = bundles[kind].path / "app" / name
+        return "".join(file.read_text(encoding="utf-8") for file in place.iterdir())
+
+    assert "TextClassifier" in code("mediapipe") and "spellings.txt" not in code("mediapipe")
+    # It opens no loops.
+    for kind in ("task_library", "spelled"):
+        assert "TextClassifier" not in code(kind) and "spellings" in code(kind)
+
+
 # ---------------------------------------------------------------------- JavaScript
 
 
@@ -242,7 +294,7 @@ def in_node(bundle, requests, tmp_path):
 
 
 @needs_node
-@pytest.mark.parametrize("name", ["texts", "sensors", "regression", "tags"])
+@pytest.mark.parametrize("name", ["texts", "spelled", "sensors", "regression", "tags"])
 def test_javascript_encodes_and_decodes_what_is_recorded(bundles, name, tmp_path):
     samples = recorded(bundles[name])
     requests = [
@@ -257,10 +309,11 @@ def test_javascript_encodes_and_decodes_what_is_recorded(bundles, name, tmp_path
 
 
 @needs_node
-def test_javascript_tokenizes_as_we_do(bundles, tmp_path):
-    vocabulary = bundles["texts"].preprocessor.vocabulary
+@pytest.mark.parametrize("name", ["texts", "spelled"])
+def test_javascript_tokenizes_as_we_do(bundles, name, tmp_path):
+    vocabulary = bundles[name].preprocessor.vocabulary
     requests = [{"value": text, "tokenize": True} for text in strings()]
-    found = in_node(bundles["texts"], requests, tmp_path)
+    found = in_node(bundles[name], requests, tmp_path)
     for text, ids in zip(strings(), found, strict=True):
         assert ids == vocabulary.encode(text), text
 
@@ -350,14 +403,16 @@ def compiled(bundle, place: Path, main: Path | None = None) -> Path:
 
 
 @needs_cxx
-@pytest.mark.parametrize("name", ["texts", "sensors", "regression", "tags", "integers"])
+@pytest.mark.parametrize(
+    "name", ["texts", "mediapipe", "sensors", "regression", "tags", "integers"]
+)
 def test_cpp_gives_the_interpreter_what_is_recorded(bundles, name, tmp_path):
     program = compiled(bundles[name], tmp_path)
 
     def ask(path, value):
         arguments = [program, path]
         if isinstance(value, str):
-            arguments += [bundles[name].path / "vocab.txt", value]
+            arguments += [vocabulary_file(bundles[name]), value]
         numbers = "" if isinstance(value, str) else " ".join(map(str, np.ravel(value).tolist()))
         done = subprocess.run(arguments, input=numbers, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -379,13 +434,14 @@ int main(int, char** argv) {
 
 
 @needs_cxx
-def test_cpp_tokenizes_as_we_do(bundles, tmp_path):
-    vocabulary = bundles["texts"].preprocessor.vocabulary
+@pytest.mark.parametrize("name", ["texts", "mediapipe"])
+def test_cpp_tokenizes_as_we_do(bundles, name, tmp_path):
+    vocabulary = bundles[name].preprocessor.vocabulary
     (tmp_path / "tokens.cc").write_text(TOKENS)
-    program = compiled(bundles["texts"], tmp_path, tmp_path / "tokens.cc")
-    path = replayed(bundles["texts"], tmp_path)
+    program = compiled(bundles[name], tmp_path, tmp_path / "tokens.cc")
+    path = replayed(bundles[name], tmp_path)
     done = subprocess.run(
-        [program, path, bundles["texts"].path / "vocab.txt"],
+        [program, path, vocabulary_file(bundles[name])],
         input="\n".join(strings()).encode(),
         capture_output=True,
         check=True,
@@ -414,7 +470,7 @@ KOTLINC = os.environ.get("KOTLINC") or shutil.which("kotlinc")
 
 @pytest.mark.skipif(KOTLINC is None, reason="there is no kotlinc to try it with")
 def test_kotlin_gives_the_interpreter_what_is_recorded(bundles, tmp_path):
-    names = ["texts", "sensors", "regression", "tags", "integers"]
+    names = ["texts", "spelled", "sensors", "regression", "tags", "integers"]
     sources = [DOUBLES / "Interpreter.kt"]
     for name in names:
         text = (bundles[name].path / "app/kotlin/Model.kt").read_text(encoding="utf-8")
@@ -444,10 +500,40 @@ def test_kotlin_gives_the_interpreter_what_is_recorded(bundles, tmp_path):
         def ask(path, value, name=name):
             arguments = ["java", "-cp", jar, f"{name}.{name.capitalize()}_mainKt", path]
             if isinstance(value, str):
-                arguments += [bundles[name].path / "vocab.txt", value]
+                arguments += [vocabulary_file(bundles[name]), value]
             numbers = "" if isinstance(value, str) else " ".join(map(str, np.ravel(value).tolist()))
             done = subprocess.run(arguments, input=numbers, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
             return printed(done.stdout)
 
         check_replay(bundles[name], place, ask)
+
+
+@pytest.mark.skipif(KOTLINC is None, reason="there is no kotlinc to try it with")
+def test_kotlin_reads_what_mediapipe_answers(bundles, tmp_path):
+    bundle = bundles["mediapipe"]
+    (tmp_path / "main.kt").write_text(
+        "fun main(args: Array<String>) = Model(android.content.Context(), args[0]).use { model ->\n"
+        "    val answer = model.answer(args[1])\n"
+        '    answer.scores.forEach { (label, score) -> println("$score $label") }\n'
+        '    println(answer.label + if (answer.score == answer.scores[answer.label]) "" else "?")\n'
+        "}\n"
+    )
+    sources = [DOUBLES / "Context.kt", DOUBLES / "TextClassifier.kt", tmp_path / "main.kt"]
+    sources.append(bundle.path / "app/kotlin/Model.kt")
+    jar = tmp_path / "app.jar"
+    done = subprocess.run(
+        [KOTLINC, *sources, "-include-runtime", "-d", jar], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for number, (_, answer, _) in enumerate(recorded(bundle)):
+        scores = answer["answer"]["scores"]
+        lines = [f"{i} {score!r} {label}" for i, (label, score) in enumerate(scores.items())]
+        lines.sort(key=lambda line: -float(line.split()[1]))
+        (tmp_path / f"m.tflite.text {number}").write_text("\n".join(lines))
+        command = ["java", "-cp", jar, "MainKt", tmp_path / "m.tflite", f"text {number}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        *rest, label = done.stdout.splitlines()
+        assert label == answer["answer"]["label"]
+        assert [line.split()[1] for line in rest] == list(scores)
+        assert same([float(line.split()[0]) for line in rest], list(scores.values()), 1e-6)

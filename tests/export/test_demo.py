@@ -15,14 +15,23 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
-from app_bundles import golden_of, same
+from app_bundles import golden_of, same, spelled
 
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError
-from keras_rnn_zoo.export.demo.server import modules_folder, open_demo
+from keras_rnn_zoo.export.demo.server import open_demo
 from keras_rnn_zoo.export.installations import VARIABLE
 
 CHROMIUM = shutil.which("chromium")
-SHOWN = ["texts", "sensors", "regression", "tags", "several"]
+SHOWN = [
+    "texts",
+    "spelled",
+    "mediapipe",
+    "task_library",
+    "sensors",
+    "regression",
+    "tags",
+    "several",
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +39,6 @@ def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no chromium to try it in")
-    try:
-        modules_folder()
-    except RunError as error:
-        pytest.skip(str(error))
     with playwright.sync_playwright() as driver:
         # Chromium has no sandbox for root; what it opens here is our own page.
         browser = driver.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
@@ -47,7 +52,10 @@ def visit(browser):
     opened = []
 
     def open_page(bundle):
-        demo = open_demo(bundle.path)
+        try:
+            demo = open_demo(bundle.path)
+        except RunError as error:
+            pytest.skip(str(error))
         page = browser.new_page()
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -88,7 +96,8 @@ def test_the_app_of_a_bundle_answers_in_a_browser_what_is_recorded(bundles, visi
         found = page.evaluate(
             """async ([file, samples]) => {
                 const { Model } = await import("/app/model.js");
-                const model = await Model.load(`/files/${file}`, "/files/vocab.txt");
+                const { load } = await (await fetch("/about.json")).json();
+                const model = await Model.load(`/files/${file}`, ...load);
                 const answers = [];
                 for (const sample of samples) {
                     const given = sample.text ?? sample.features ?? sample.tokens ?? sample.inputs;
@@ -119,6 +128,20 @@ def test_a_text_that_is_typed_gets_the_answer_of_predict(bundles, visit):
         assert page.locator(f"{side} time").inner_text().endswith(" ms")
     mine, theirs = answered(page, lambda: page.get_by_label("Input").fill("zzz"))
     assert "no word that the model knows" in mine and "no word that the model knows" in theirs
+
+
+def test_mediapipe_answers_raw_texts_in_the_page(bundles, visit):
+    bundle = bundles["mediapipe"]
+    page = visit(bundle)
+    assert page.locator("#browser h2").inner_text().startswith("MediaPipe")
+    texts = ("A MOVING film, McQueen's!", "c'est la vie: Boring", "C'EST mcqueen's")
+    for text in texts:
+        mine, theirs = answered(page, lambda text=text: page.get_by_label("Input").fill(text))
+        (answer,) = bundle.predict([text])
+        assert mine == theirs and mine.splitlines()[0] == answer["label"]
+        said = page.locator("#difference").inner_text()
+        assert "nothing" in said or float(said.split()[-1].rstrip(".")) < 1e-4, said
+    assert len({json.dumps(one) for one in bundle.predict(list(texts))}) == len(texts)
 
 
 def test_another_file_and_an_example_can_be_chosen(bundles, visit):
@@ -319,6 +342,11 @@ def test_what_keeps_a_page_from_opening_is_said_with_what_to_do(bundles, tmp_pat
     monkeypatch.setenv(VARIABLE, str(tmp_path / "none"))
     with pytest.raises(RunError, match=r"npm install --prefix \S+/none/litert_js @litertjs/core@"):
         open_demo(path)
+    with pytest.raises(
+        RunError,
+        match=r"MediaPipe is not .*npm install --prefix \S+/mediapipe_js @mediapipe/tasks-",
+    ):
+        open_demo(bundles["mediapipe"].path)
     with pytest.raises(ConfigError, match="65535"):
         open_demo(path, 99999)
     with pytest.raises(RunError, match=r"is not a bundle"):
@@ -330,6 +358,16 @@ def test_a_port_that_is_taken_and_a_model_that_a_browser_cannot_run_are_refused(
         open_demo(demo._bundle.path, demo.port)
     with pytest.raises(RunError, match=r"takes or answers int8.*--target litert_js"):
         open_demo(bundles["integers"].path)
+
+
+def test_a_file_that_keeps_a_state_is_for_mediapipe_and_not_for_litert_js(bundles, tmp_path):
+    bundle = spelled(tmp_path, lowering="fused")
+    with pytest.raises(RunError, match=r"keeps a state within .* LiteRT.js .*--target litert_js"):
+        open_demo(bundle.path)
+    said = (bundle.path / "app" / "README.md").read_text()
+    assert "No `javascript/`: the model keeps a state" in said and "| `python/` |" in said
+    assert any(entry.variables for entry in bundles["mediapipe"].report.files)
+    assert (bundles["mediapipe"].path / "app/javascript/model.js").exists()
 
 
 def test_the_command_says_where_the_page_is_and_ends_with_ctrl_c(bundles, modules):

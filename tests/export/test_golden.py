@@ -113,6 +113,17 @@ def test_a_row_of_unknown_words_becomes_words_that_are_unknown():
     assert "unheardof0" not in samples[0]["text"] or fitted.vocabulary.index["unheardof0"] == 3
 
 
+def test_the_word_of_the_hard_text_is_known_in_capitals():
+    from keras_rnn_zoo.data import Dataset, Split
+
+    dataset = Dataset("d", "text", Split(["McQueen film", "b c"] * 4, ["x", "y"] * 4))
+    fitted = Preprocessor.fit(dataset, timesteps=4, tokenizer="cased_words")
+    index = fitted.vocabulary.index
+    samples = raw_samples(fitted, np.array([[index["McQueen"], index["film"], 0, 0]], np.int32))
+    assert samples[0]["text"] == "McQueen film"
+    assert samples[-1]["text"].endswith(" FILM!") and samples[-1]["tokens"][-1] == index["film"]
+
+
 def test_without_a_sequence_that_can_be_said_in_words_there_are_no_samples_of_it(bundles):
     fitted = bundles["texts"].preprocessor
     samples = raw_samples(fitted, np.ones((2, 5), np.int32))

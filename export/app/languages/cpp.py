@@ -22,6 +22,7 @@ class Cpp(Language):
         files = {name: rendered(f"{name}.jinja", app) for name in ("model.h", "main.cc")}
         if app.kind == "text":
             words, lower = unicode_tables()
+            lower = [] if app.spelled else lower
             files["unicode.h"] = rendered("unicode.h.jinja", app, words=words, lower=lower)
         return files
 

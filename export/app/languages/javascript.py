@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from keras_rnn_zoo.export.app.app import App
-from keras_rnn_zoo.export.app.language import Language, register_language, rendered
+from keras_rnn_zoo.export.app.app import App, File
+from keras_rnn_zoo.export.app.language import (
+    Classifier,
+    Language,
+    register_language,
+    rendered,
+)
 
 
 @register_language("javascript")
@@ -17,12 +22,23 @@ class JavaScript(Language):
     usage = 'import { Model } from "./model.js"'
     dtypes: ClassVar[frozenset[str]] = frozenset({"float32", "int32"})
     several: ClassVar[bool] = True
+    classifier: ClassVar[Classifier] = Classifier(
+        "MediaPipe (@mediapipe/tasks-text of npm) in a browser",
+        'import { Model } from "./model.js"',
+        "model.js",
+    )
 
     def refuses(self, app: App) -> str | None:
         """Says what LiteRT.js lacks; see `Language.refuses`."""
         if app.files and app.files[0].resizable:
             return "leaves the size of its inputs open, and LiteRT.js cannot resize them"
+        if app.files and all(file.variables for file in app.files) and not app.classified:
+            return "keeps a state within its files, which LiteRT.js does not take"
         return super().refuses(app)
+
+    def usable(self, app: App) -> list[File]:
+        """Of those for LiteRT.js, the ones without state; see `Language.usable`."""
+        return [file for file in super().usable(app) if app.classified or not file.variables]
 
     def files(self, app: App) -> Mapping[str, str]:
         """Returns `encoding.js` and `model.js`."""

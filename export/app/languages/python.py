@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from keras_rnn_zoo.export.app.app import App, File
-from keras_rnn_zoo.export.app.language import Language, register_language, rendered
+from keras_rnn_zoo.export.app.language import (
+    Classifier,
+    Language,
+    register_language,
+    rendered,
+)
 
 
 @register_language("python")
@@ -14,8 +19,13 @@ class Python(Language):
     """One module."""
 
     description = "numpy and ai-edge-litert (or tflite-runtime)"
-    usage = "pip install numpy ai-edge-litert && python app/python/model.py INPUT.json"
+    usage = "pip install numpy ai-edge-litert && python app/python/model.py INPUT"
     several: ClassVar[bool] = True
+    classifier: ClassVar[Classifier] = Classifier(
+        "MediaPipe (mediapipe of PyPI)",
+        'pip install mediapipe && python app/python/model.py "a text"',
+        "model.py",
+    )
 
     def usable(self, app: App) -> list[File]:
         """Files of any type: NumPy has them all."""

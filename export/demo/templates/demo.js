@@ -1,5 +1,4 @@
 // The demo page: the bundle's own code for JavaScript, beside what `predict` answers.
-import { loadLiteRt } from "@litertjs/core";
 import { Model } from "/app/model.js";
 
 const SECONDS = 0.05; // calls are repeated for so long, as `predict`'s are
@@ -116,9 +115,9 @@ async function load() {
   name = $("file").value;
   const url = `/files/${encodeURIComponent(name)}`;
   try {
-    model = about.vocabulary ? await Model.load(url, about.vocabulary) : await Model.load(url);
+    model = await Model.load(url, ...about.load);
   } catch (error) {
-    $("difference").textContent = `LiteRT.js does not take ${name}: ${error.message}`;
+    $("difference").textContent = `${about.runtime} does not take ${name}: ${error.message}`;
     $("difference").className = "failed";
     return;
   }
@@ -156,6 +155,9 @@ document.addEventListener("drop", async (event) => {
   ask();
 });
 
-await loadLiteRt("/litert/core/wasm/", { threads: false });
+if (about.runtime === "LiteRT.js") { // MediaPipe loads itself
+  const { loadLiteRt } = await import("@litertjs/core");
+  await loadLiteRt(about.wasm, { threads: false });
+}
 await load();
 document.body.dataset.ready = "yes";

@@ -1,9 +1,11 @@
 // node encoding.mjs BUNDLE REQUESTS: what app/javascript/encoding.js makes of each request.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 const [, , bundle, file] = process.argv;
 const app = await import(pathToFileURL(`${bundle}/app/javascript/encoding.js`));
-const vocabulary = app.readVocabulary?.(readFileSync(`${bundle}/vocab.txt`, "utf8"));
+const spellings = `${bundle}/app/spellings.txt`;
+const words = existsSync(spellings) ? spellings : `${bundle}/vocab.txt`;
+const vocabulary = app.readVocabulary?.(readFileSync(words, "utf8"));
 const answers = JSON.parse(readFileSync(file, "utf8")).map(({ value, output, tokenize }) => {
   try {
     if (tokenize) return app.tokenize(value, vocabulary);
