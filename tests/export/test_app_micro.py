@@ -106,7 +106,7 @@ def test_the_ops_are_those_of_the_file_and_no_others(bundles, tmp_path):
     ops = known(bundles["micro_int8"]).files[0].ops
     assert f"MicroMutableOpResolver<{len(ops)}>" in text
     assert all(f"resolver.{method(op)}()" in text for op in ops)
-    lines = [line for line in text.splitlines() if "AddTanh" not in line]
+    lines = [line for line in text.splitlines() if method(next(iter(ops))) not in line]
     (project / "model.cc").write_text("\n".join(lines))
     program = compiled(project, tmp_path, f"-I{DOUBLES}")
     assert run(program, replay(bundles["micro_int8"], tmp_path))[0] < 0, "the double misses an op"

@@ -9,7 +9,7 @@ import pytest
 from architectures import build, inputs_for
 
 from keras_rnn_zoo.errors import ConfigError, TargetError
-from keras_rnn_zoo.export import CLIENTS, QUANTIZATIONS, export_tflite
+from keras_rnn_zoo.export import CLIENTS, QUANTIZATIONS, TARGETS, export_tflite
 from keras_rnn_zoo.export.clients.client import installed
 from keras_rnn_zoo.export.clients.prove import prove
 from keras_rnn_zoo.export.clients.python import Runtimes
@@ -149,7 +149,8 @@ def test_what_is_unrolled_already_is_not_told_to_be(bilstm, tmp_path):
 def files(tmp_path_factory):
     """Files in every mode, and what the Keras models answer."""
     directory, found = tmp_path_factory.mktemp("files"), []
-    modes = [QUANTIZATIONS.get(name) for name in QUANTIZATIONS.names()]
+    names = TARGETS.get("litert").quantizations(QUANTIZATIONS.names())
+    modes = [QUANTIZATIONS.get(name) for name in names]
     for architecture in ("bilstm", "bigru_sequence_sum"):
         model = build(architecture)
         x = inputs_for(model)

@@ -13,6 +13,7 @@ from keras_rnn_zoo.errors import ConfigError, TargetError, UnknownNameError
 from keras_rnn_zoo.export import LOWERINGS, QUANTIZATIONS, TARGETS, TFLiteModel, export_tflite
 from keras_rnn_zoo.export.bundle.write import export_bundle
 from keras_rnn_zoo.export.formats.choose import candidates
+from keras_rnn_zoo.export.keras_model.prepare import prepare
 from keras_rnn_zoo.export.options import ExportOptions
 from keras_rnn_zoo.export.targets import Target, register_target
 from keras_rnn_zoo.export.tflite import contents
@@ -67,7 +68,7 @@ def test_what_a_target_prefers_makes_a_file_that_it_takes(name, tmp_path):
         representative_data=samples,
     )
     assert result.parity.passed and result.target == name
-    assert set(result.lowering.values()) == {target.fallback or target.lowerings[0]}
+    assert set(result.lowering.values()) == {target.fallback or target.preferred(prepare(model))}
     info = contents.inspect(result.path)
     assert target.refuses(info) is None
     assert not target.one_subgraph or info.subgraphs == 1
