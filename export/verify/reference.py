@@ -322,6 +322,8 @@ def sizes_proven(samples: Samples, others: list[Reference]) -> str:
 def _reference_of(
     model: KerasModel, samples: Any, made: bool, roundings: Mapping[str, Rounding]
 ) -> Reference:
+    import tensorflow as tf
+
     x = as_samples(model, samples)
     given = len(next(iter(x.values())))
     if made:
@@ -329,7 +331,16 @@ def _reference_of(
         x = {name: np.concatenate([x[name], extra[name]]) for name in x}
     floats = [TIMES if r.by_chance else 1 for r in roundings.values() if not r.integer_products]
     probe = _Probe(model, passes=1 + sum(floats))
-    answers, logits = probe.answers(x)
+    try:
+        answers, logits = probe.answers(x)
+    except tf.errors.UnimplementedError as error:
+        reason = str(error).partition("}} ")[2].partition(" [Op:")[0] or str(error)
+        raise ExportError(
+            f"Keras does not run model '{model.name}' on this processor, so there is nothing to "
+            f"compare a file with: {' '.join(reason.split())[:300].rstrip('.')}. Export it on a "
+            "machine where Keras runs it, or write the file unproven: export_tflite(..., "
+            "verify=False)."
+        ) from error
     finite = np.ones(len(next(iter(x.values()))), bool)
     for name, values in answers.items():
         good = np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))

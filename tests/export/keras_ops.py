@@ -465,8 +465,11 @@ def outcome(expression: str) -> dict[str, Any]:
 
     Returns:
         `status`: `"works"`, `"replaced"` (and `by`, the TensorFlow ops), `"refused"` or `"differs"`
-        (and `why` and `helps`), or `"no model"` (Keras itself does not build it).
+        (and `why` and `helps`), `"no model"` (Keras itself does not build it), or `"not here"`
+        (TensorFlow does not run it on this processor).
     """
+    import tensorflow as tf
+
     from keras_rnn_zoo.errors import ConversionError, OpGateError
     from keras_rnn_zoo.export.convert import converter
     from keras_rnn_zoo.export.convert.write import Form, write
@@ -490,13 +493,23 @@ def outcome(expression: str) -> dict[str, Any]:
             why, helps = remedy(error, kinds.get(blamed[1]) if blamed else None)
             # What Keras counts differs from one order of the expressions to the next.
             return {"status": "refused", "why": re.sub(r"_\d+", "", why), "helps": helps}
-        difference = _difference(model, path, 4e-3 if "float16" in expression else 1e-5)
+        try:
+            difference = _difference(model, path, _tolerance(expression))
+        except tf.errors.UnimplementedError as error:  # kernels differ from processor to processor
+            return {"status": "not here", "why": str(error)}
     if difference is not None:
         why, helps = DIFFER.get(expression, (difference, ""))
         return {"status": "differs", "why": why, "helps": helps}
     if replaced:
         return {"status": "replaced", "by": sorted(replaced)}
     return {"status": "works"}
+
+
+def _tolerance(expression: str) -> float:
+    """Two roundings of what Keras computes with: 8 bits, 11 or 24."""
+    if "bfloat16" in expression:
+        return 1e-2
+    return 4e-3 if "float16" in expression else 1e-5
 
 
 def _difference(model, path: Path, tolerance: float) -> str | None:

@@ -20,6 +20,7 @@ from tflite_files import (
 )
 
 from keras_rnn_zoo.errors import ConfigError, ExportError, RunError, VerificationError
+from keras_rnn_zoo.export import export_tflite
 from keras_rnn_zoo.export.keras_model.sequences import make_lengths
 from keras_rnn_zoo.export.tflite import isolated
 from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel
@@ -732,3 +733,25 @@ def test_a_classifier_that_answers_the_same_to_everything_is_exported_in_every_m
                 mode="int8",
                 roundings={"int8": mode},
             )
+
+
+def test_a_model_that_keras_does_not_run_on_this_processor_is_said_to_be_so(tmp_path):
+    import keras
+    import tensorflow as tf
+
+    class Elsewhere(keras.layers.Layer):
+        """As a convolution with channels first, which TensorFlow has for some processors alone."""
+
+        def call(self, x):
+            if tf.executing_eagerly():
+                message = "{{node}} The Conv2D op knows no NCHW. [Op:Conv2D] name: "
+                raise tf.errors.UnimplementedError(None, None, message)
+            return x + 1.0
+
+    inputs = keras.Input((4, 3))
+    model = keras.Model(inputs, keras.layers.LSTM(2)(Elsewhere()(inputs)))
+    told = r"does not run model '\w+' on this processor.*: The Conv2D op knows no NCHW\. Export it"
+    with pytest.raises(ExportError, match=told):
+        export_tflite(model, tmp_path / "m.tflite", diagnose=False)
+    assert not (tmp_path / "m.tflite").exists()
+    assert export_tflite(model, tmp_path / "m.tflite", verify=False, diagnose=False).bytes
