@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError
-from keras_rnn_zoo.export.clients.prove import chosen
 from keras_rnn_zoo.export.formats.format import FORMATS
 from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.lowering import LOWERINGS
@@ -61,6 +60,9 @@ def _runtime(name: str, value: Any) -> str:
 
 
 def _clients(name: str, value: Any) -> tuple[str, ...]:
+    # All that runs files; most commands do not need it.
+    from keras_rnn_zoo.export.clients.prove import chosen
+
     given = (value,) if isinstance(value, str) else tuple(value)
     if not given:
         raise ConfigError("Name at least one client, or 'all'. Received: none")
