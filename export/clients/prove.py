@@ -174,10 +174,13 @@ def prove(
         )
     except VerificationError as error:
         off = max(
-            float(np.abs(values - reference.answers[name]).max())
-            for invoke in invokes
-            for name, values in invoke.items()
-            if name in reference.answers and values.shape == reference.answers[name].shape
+            (
+                float(np.abs(values - reference.answers[name]).max())
+                for invoke in invokes
+                for name, values in invoke.items()
+                if values.shape == reference.answers[name].shape
+            ),
+            default=None,
         )
         return outcome(WRONG, str(error), off)
     return outcome(RIGHT, off=parity.max_abs_output)

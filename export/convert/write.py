@@ -38,7 +38,6 @@ class Form:
     timesteps: Timesteps = None
     integer_io: bool = False
     target: str | None = None
-    fallback: str | None = None
 
     def plan(self, model: KerasModel) -> Plan:
         """Returns what an export in this form does with a model.
@@ -51,7 +50,7 @@ class Form:
             return plan(
                 model,
                 lowering=self.lowering,
-                fallback=self.fallback,
+                fallback=None if self.target is None else TARGETS.get(self.target).fallback,
                 products=self.mode.products,
                 fold=self.fold,
                 batch_size=self.batch_size,

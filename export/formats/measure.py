@@ -95,13 +95,7 @@ def measure(
     ready = KerasModel(_with_distinct_weights(model))
     data = as_samples(ready, samples, limit=SAMPLES)
     lengths = [array.shape[1] for array in data.values() if array.ndim > 1]
-    form = Form(
-        mode,
-        client.preferred(ready),
-        timesteps=max(lengths, default=None),
-        target=target,
-        fallback=client.fallback,
-    )
+    form = Form(mode, client.preferred(ready), timesteps=max(lengths, default=None), target=target)
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch, in_this_process():
         calibration = data if mode.needs_representative_data else None
         planned = form.plan(ready)

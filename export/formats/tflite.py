@@ -286,7 +286,7 @@ def plans(
         bool(options.fold_embedding),
         options.batch_size,
         timesteps,
-        fallback=TARGETS.get(options.target).fallback,
+        target=options.target,
     )
     return {mode.name: replace(form, mode=mode).plan(model) for mode in modes}
 
@@ -368,7 +368,6 @@ class _Writer:
             data.timesteps,
             options.inference_type != "float32",
             options.target,
-            target.fallback,
         )
         self.chosen: Written
 
