@@ -18,6 +18,9 @@ try:
     inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
     # Buffers come in the order of the signature, by name.
     (signature,) = model.get_signature_list().values()
+    for name, _, _ in job["outputs"]:
+        if name not in signature["outputs"]:
+            raise ValueError(f"it knows no output '{name}', but {signature['outputs']}")
     y: dict[str, list[np.ndarray]] = {name: [] for name, _, _ in job["outputs"]}
     for batch in job["order"]:
         for (name, _), values in zip(job["inputs"], x, strict=True):

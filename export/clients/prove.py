@@ -31,6 +31,7 @@ from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, fits
 from keras_rnn_zoo.export.tflite.steps import of_sequences, states_of
+from keras_rnn_zoo.export.tflite.tables import ends_of
 from keras_rnn_zoo.export.verify.compare import compare_values
 from keras_rnn_zoo.export.verify.reference import Reference
 from keras_rnn_zoo.records import Record
@@ -137,14 +138,14 @@ def prove(
     notes: Sequence[str] = ()
     figures: Mapping[str, Any] = {}
     info = contents.inspect(path)
-    inputs, outputs = contents.ends(path)
-    if states := states_of({one.name: one for one in inputs}, {one.name: one for one in outputs}):
-        if not client.takes_steps():
-            return outcome(NOT_FOR_IT, "answers one time step a call, which an app loops over")
-        inputs, outputs = (
-            list(of_sequences({one.name: one for one in ends}, states).values())
-            for ends in (inputs, outputs)
-        )
+    ends = ends_of(path)
+    states = states_of(ends.inputs, ends.outputs)
+    if states and not client.takes_steps():
+        return outcome(NOT_FOR_IT, "answers one time step a call, which an app loops over")
+    inputs, outputs = (
+        list((of_sequences(one, states) if states else one).values())
+        for one in (ends.inputs, ends.outputs)
+    )
     reason = _refused_up_front(client, place, info, inputs, mode)
     if reason is not None:
         return outcome(NOT_FOR_IT, reason)

@@ -5,19 +5,17 @@ The layout is the flatbuffer schema of TensorFlow Lite (`schema.fbs`, version 3)
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_rnn_zoo.errors import OpGateError, RunError, TargetError, listed
+from keras_rnn_zoo.errors import OpGateError, TargetError, listed
+from keras_rnn_zoo.export.tflite import tables
 from keras_rnn_zoo.export.tflite.file import read
-from keras_rnn_zoo.export.tflite.interpreter import TensorInfo, plain_name
 from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.tflite.runtimes import Runtime, newer_than, oldest_runtime, runtime_text
 from keras_rnn_zoo.files import PathLike
@@ -133,53 +131,8 @@ def inspect(path: PathLike) -> FileInfo:
     """
     path = Path(path)
     content = read(path)
-    with _reading(path):
-        return _inspect(path, content, _schema())
-
-
-def ends(path: PathLike) -> tuple[list[TensorInfo], list[TensorInfo]]:
-    """Reads the inputs and outputs of a .tflite file, without running it.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The inputs and the outputs, each in the order of the file's main subgraph, by the names of
-        its signature.
-
-    Raises:
-        RunError: The file is missing, no .tflite file, or damaged.
-    """
-    path = Path(path)
-    content = read(path)
-    with _reading(path):
-        model = _schema().Model.GetRootAs(content, 0)
-        return _ends(model, "Inputs"), _ends(model, "Outputs")
-
-
-def _ends(model: Any, kind: str) -> list[TensorInfo]:
-    graph = model.Subgraphs(0)
-    names: dict[int, str] = {}
-    for signature in _all(model.SignatureDefsLength, model.SignatureDefs):
-        if signature.SubgraphIndex() == 0:
-            every = _all(getattr(signature, f"{kind}Length"), getattr(signature, kind))
-            names |= {one.TensorIndex(): one.Name().decode("utf-8") for one in every}
-    found = []
-    for index in getattr(graph, f"{kind}AsNumpy")().tolist():
-        tensor = graph.Tensors(index)
-        quantized = tensor.Quantization()
-        one_scale = quantized is not None and quantized.ScaleLength() == 1
-        found.append(
-            TensorInfo(
-                name=names.get(index, plain_name((tensor.Name() or b"").decode("utf-8"))),
-                index=index,
-                shape=tuple(None if size < 0 else size for size in _open_shape(tensor)),
-                dtype=_names("TensorType")[tensor.Type()].lower(),
-                scale=float(quantized.Scale(0)) if one_scale else 0.0,
-                zero_point=int(quantized.ZeroPoint(0)) if one_scale else 0,
-            )
-        )
-    return found
+    with tables.reading(path):
+        return _inspect(path, content, tables.schema())
 
 
 def check_builtin_only(path: PathLike) -> FileInfo:
@@ -269,13 +222,13 @@ def logit_source(path: PathLike, output: int) -> tuple[int, list[Callable[[Any],
     """
     path = Path(path)
     content = read(path)
-    with _reading(path):
+    with tables.reading(path):
         return _logit_source(content, output)
 
 
 def _logit_source(content: bytes, output: int) -> tuple[int, list[Callable[[Any], Any]]] | None:
     count = _Counter(content)
-    model = _schema().Model.GetRootAs(content, 0)
+    model = tables.schema().Model.GetRootAs(content, 0)
     graph = model.Subgraphs(0)
     producers = {
         operator.Outputs(j): operator
@@ -292,7 +245,7 @@ def _logit_source(content: bytes, output: int) -> tuple[int, list[Callable[[Any]
         if name in ("LOGISTIC", "SOFTMAX"):
             return source, layout[::-1]
         if name in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS"):
-            shape = _open_shape(graph.Tensors(index))
+            shape = tables.open_shape(graph.Tensors(index))
             if shape.count(-1) > 1:  # sizes of the moment
                 return None
             layout.append(_reshape(shape))
@@ -305,21 +258,6 @@ def _logit_source(content: bytes, output: int) -> tuple[int, list[Callable[[Any]
             return None
         index = source
     return None
-
-
-def _schema() -> Any:
-    from ai_edge_litert import schema_py_generated
-
-    return schema_py_generated
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turns what a damaged flatbuffer raises into a `RunError`."""
-    try:
-        yield
-    except Exception as error:  # it fails in whatever way its bytes say
-        raise RunError(f"{path} is damaged. Take a complete copy, or export it again.") from error
 
 
 class _Counter:
@@ -346,35 +284,15 @@ class _Counter:
         return content.decode("utf-8")
 
 
-@cache
-def _names(enum: str) -> dict[int, str]:
-    values = vars(getattr(_schema(), enum))
-    return {value: name for name, value in values.items() if isinstance(value, int)}
-
-
-def _all(length: Callable[[], int], item: Callable[[int], Any]) -> Iterator[Any]:
-    return (item(i) for i in range(length()))
-
-
 def _op_name(code: Any) -> str | None:
     # Op codes above 127 do not fit the first field, which older writers fill alone.
     number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
-    return _names("BuiltinOperator").get(number)
+    return tables.names("BuiltinOperator").get(number)
 
 
 def _label(counted: _Counter, tensor: Any) -> str:
     # Of ops that became one the converter joins the names.
     return counted.text(tensor.Name()).split(";")[0]
-
-
-def _shape(tensor: Any) -> tuple[int, ...]:
-    return tuple(int(size) for size in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
-
-
-def _open_shape(tensor: Any) -> tuple[int, ...]:
-    """The shape, -1 where the app sizes the inputs."""
-    shape = tensor.ShapeSignatureAsNumpy()
-    return _shape(tensor) if isinstance(shape, int) else tuple(int(size) for size in shape)
 
 
 def _reshape(shape: tuple[int, ...]) -> Callable[[Any], Any]:
@@ -410,7 +328,7 @@ def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
     stored: set[int] = set()
     variables = 0
     uncomputed: list[str] = []
-    dtypes = _names("TensorType")
+    dtypes = tables.names("TensorType")
     for g in range(counted(model.SubgraphsLength())):
         graph = model.Subgraphs(g)
         computed: set[int] = set()
@@ -476,8 +394,8 @@ def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
 
 def _float32_weights(model: Any, float32: int, counted: _Counter) -> tuple[Weight, ...]:
     found: dict[int, Weight] = {}
-    for graph in _all(model.SubgraphsLength, model.Subgraphs):
-        for operator in _all(graph.OperatorsLength, graph.Operators):
+    for graph in tables.every(model.SubgraphsLength, model.Subgraphs):
+        for operator in tables.every(graph.OperatorsLength, graph.Operators):
             op = _op_name(model.OperatorCodes(operator.OpcodeIndex()))
             for place in WEIGHT_INPUTS.get(op, ()):
                 tensor = graph.Tensors(operator.Inputs(place))
@@ -487,7 +405,7 @@ def _float32_weights(model: Any, float32: int, counted: _Counter) -> tuple[Weigh
                 name = _label(counted, tensor)
                 if name.startswith("arith."):  # merged constants have no name of their own
                     name = _label(counted, graph.Tensors(operator.Outputs(0)))
-                found[tensor.Buffer()] = Weight(name, str(op), _shape(tensor), size)
+                found[tensor.Buffer()] = Weight(name, str(op), tables.shape(tensor), size)
     return tuple(found.values())
 
 

@@ -22,10 +22,10 @@ import numpy as np
 from keras_rnn_zoo.child import Child, ChildEnded, ChildHangs
 from keras_rnn_zoo.errors import RunError
 from keras_rnn_zoo.export.installations import clients_folder, folder_text
-from keras_rnn_zoo.export.tflite import flatbuffer as fb
-from keras_rnn_zoo.export.tflite.file import STEP, read
+from keras_rnn_zoo.export.tflite.file import STEP
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, TFLiteModel
 from keras_rnn_zoo.export.tflite.steps import of_sequences, states_of
+from keras_rnn_zoo.export.tflite.tables import ends_of
 from keras_rnn_zoo.files import PathLike
 
 # Bytes. No microcontroller has so many.
@@ -97,14 +97,9 @@ class MicroModel(TFLiteModel):
     def __init__(self, file: PathLike, python: str | None = None):
         self.path = Path(file)
         self._python = python or needed(f"To run {self.path.name}")
-        content = read(self.path)
-        try:
-            key, inputs, outputs = _ends(fb.unpack(content))
-        except Exception as error:  # it fails in whatever way its bytes say
-            raise RunError(
-                f"{self.path} is damaged. Take a complete copy, or export it again."
-            ) from error
-        states = states_of(inputs, outputs) if key == STEP else []
+        ends = ends_of(self.path)
+        inputs, outputs = ends.inputs, ends.outputs
+        states = states_of(inputs, outputs) if ends.signature == STEP else []
         self._states = {list(inputs).index(name): list(outputs).index(name) for name in states}
         self._zeros = {list(inputs).index(name): inputs[name].zero_point for name in states}
         self._count = len(outputs)
@@ -197,40 +192,6 @@ class MicroModel(TFLiteModel):
             seconds = _ask(self.path, request, self._python)["seconds"]
             with np.load(made, allow_pickle=False) as stored:
                 return [stored[f"y{number}"] for number in range(len(self.outputs))], seconds
-
-
-def _ends(model: fb.Model) -> tuple[str, dict[str, TensorInfo], dict[str, TensorInfo]]:
-    """Returns the signature's name, and its inputs and outputs in the order of the graph."""
-    graph = model.subgraphs[0]
-    signature = (model.signatureDefs or [None])[0]
-    key = "" if signature is None else _text(signature.signatureKey)
-    found = []
-    for indices, entries in (
-        (graph.inputs, signature.inputs if signature else ()),
-        (graph.outputs, signature.outputs if signature else ()),
-    ):
-        names = {int(entry.tensorIndex): _text(entry.name) for entry in entries}
-        found.append(
-            {
-                (name := names.get(int(index)) or _text(graph.tensors[index].name)): _info(
-                    name, int(index), graph.tensors[index]
-                )
-                for index in indices
-            }
-        )
-    return key, found[0], found[1]
-
-
-def _info(name: str, index: int, tensor: Any) -> TensorInfo:
-    quantization = tensor.quantization
-    scales: Any = () if quantization is None else quantization.scale
-    scales = () if scales is None else scales
-    scale, zero = (float(scales[0]), int(quantization.zeroPoint[0])) if len(scales) else (0.0, 0)
-    return TensorInfo(name, index, fb.shape_of(tensor), fb.dtype_of(tensor).name, scale, zero)
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name or "")
 
 
 # Process id of this program (a fork has its own) and interpreter -> the process that runs files.

@@ -26,7 +26,7 @@ from keras_rnn_zoo.export.clients.client import (
 from keras_rnn_zoo.export.clients.prove import INVOKES, chosen, prove, told
 from keras_rnn_zoo.export.installations import VARIABLE
 from keras_rnn_zoo.export.quantization import roundings
-from keras_rnn_zoo.export.tflite import contents
+from keras_rnn_zoo.export.tflite.tables import ends_of
 from keras_rnn_zoo.export.verify.reference import reference_of
 
 NONE = QUANTIZATIONS.get("none")
@@ -170,9 +170,9 @@ def test_inputs_and_outputs_are_read_as_the_interpreter_has_them(file, tmp_path)
     )
     for one in (path, integer):
         expected = TFLiteModel(one)
-        inputs, outputs = contents.ends(one)
-        assert {info.name: info for info in inputs} == expected.inputs
-        assert {info.name: info for info in outputs} == expected.outputs
+        ends = ends_of(one)
+        assert ends.signature == "serving_default"
+        assert (ends.inputs, ends.outputs) == (expected.inputs, expected.outputs)
 
 
 def test_clients_are_found_by_name_version_and_folder(tmp_path, monkeypatch):
@@ -218,3 +218,18 @@ def test_what_went_wrong_is_told_in_one_line(file):
     text = told([wrong, proven(file, Here())], "bundle")
     assert text.startswith("bundle does not do everywhere what it is said to do: In test 1.0, ")
     assert told([], "bundle") == "No other client ran a file of bundle."
+
+
+def test_a_tensor_that_is_two_outputs_is_compared_under_both_names(tmp_path):
+    import keras
+
+    inputs = keras.Input((6, 3))
+    answer = keras.layers.Dense(1)(keras.layers.LSTM(4)(inputs))
+    model = keras.Model(inputs, {"one": answer, "other": answer})
+    x = np.random.default_rng(0).normal(size=(8, 6, 3)).astype("float32")
+    path = export_tflite(model, tmp_path / "m.tflite", samples=x, verify=False).path
+    result = verify_file(path, model, x, clients=["litert"])
+    assert {one["outcome"] for one in result["clients"]} == {"right"}, result["text"]
+    # This client has one of the names twice.
+    (record,) = verify_file(path, model, x, clients=["compiled_model"])["clients"]
+    assert record["outcome"] == "refused" and "it knows no output 'one'" in record["problem"]

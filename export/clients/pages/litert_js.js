@@ -21,6 +21,9 @@ async function run() {
   }
   await loadLiteRt("/node_modules/@litertjs/core/wasm/", { threads: false });
   const model = await loadAndCompile("/model.tflite", { accelerator: "wasm" });
+  const known = model.getOutputDetails().map(({ name }) => name);
+  for (const { name } of job.outputs)
+    if (!known.includes(name)) throw new Error(`it knows no output '${name}', but ${known}`);
   const y = job.outputs.map(() => []);
   for (const batch of job.order) {
     const inputs = {};
