@@ -32,6 +32,7 @@ def card(report: BundleReport) -> str:
         name=plain(report.model["name"]),
         purpose=_purpose(report),
         config=_settings(report.model["config"]),
+        licence=plain(report.options.get("license") or ""),
         parameters=f"{report.model['parameters']:,}",
         data=data,
         rows={

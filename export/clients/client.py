@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_rnn_zoo.errors import RunError
-from keras_rnn_zoo.export.installations import clients_folder, folder_text
+from keras_rnn_zoo.export.installations import folder_text, folders_of
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite.contents import FileInfo
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo
@@ -35,6 +35,10 @@ SECONDS = 600.0
 
 class ClientRefuses(RunError):
     """A client does not take a file, or ends while it runs it."""
+
+
+class NoVerdict(RunError):
+    """A client says nothing of a file, neither that it is right nor that it is wrong."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ class Client(ABC):
 
         Raises:
             ClientRefuses: It does not take the file, or ends; the message has its words.
+            NoVerdict: It runs nothing, and does not come to an end.
         """
 
     def install_line(self) -> str:
@@ -143,10 +148,7 @@ class Client(ABC):
 
 def installed(client: Client) -> list[Installed]:
     """Returns where a client is installed: in this environment, then by folder name."""
-    root = clients_folder()
-    names = sorted(one.name for one in root.iterdir()) if root.is_dir() else []
-    folders = [root / one for one in names if one.split("-")[0] == client.name]
-    found = (client.found_in(folder) for folder in [None, *folders])
+    found = (client.found_in(folder) for folder in [None, *folders_of(client.name)])
     return [one for one in found if one is not None]
 
 

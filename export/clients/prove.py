@@ -23,6 +23,7 @@ from keras_rnn_zoo.export.clients.client import (
     ClientRefuses,
     Installed,
     Invokes,
+    NoVerdict,
     installed,
 )
 from keras_rnn_zoo.export.progress import Progress
@@ -51,8 +52,8 @@ class ClientRecord(Record):
         version: What ran the file, such as `"tflite-runtime 2.14.0"`.
         file: The file's name.
         outcome: `"right"`; `"compiled"`, by a client that runs nothing; `"not for it"`, said before
-            the client was asked; `"wrong"`: it answers something else than the Keras model; or
-            `"refused"`: the client does not take it, or ends.
+            the client was asked, or as it has no verdict; `"wrong"`: it answers something else than
+            the Keras model; or `"refused"`: the client does not take it, or ends.
         problem: Why, where it is not right.
         max_abs_output: Largest absolute difference from the Keras model; None where it did not run.
         notes: What else the client says, a sentence each.
@@ -158,6 +159,8 @@ def prove(
     order = np.concatenate([generator.permutation(count) for _ in range(INVOKES)])
     try:
         ran = client.run(place, Invokes(path, inputs, outputs, batches, order.tolist()))
+    except NoVerdict as error:
+        return outcome(NOT_FOR_IT, str(error))
     except ClientRefuses as error:
         return outcome(REFUSED, str(error))
     notes, figures = tuple(ran.notes), dict(ran.figures)

@@ -14,6 +14,7 @@ from keras_rnn_zoo.export.clients.client import (
     ClientRefuses,
     Installed,
     Invokes,
+    NoVerdict,
     Ran,
     register_client,
 )
@@ -56,7 +57,7 @@ class Vela(PythonClient):
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
             except subprocess.TimeoutExpired:
-                raise ClientRefuses(f"does not come to an end within {SECONDS:.0f} s") from None
+                raise NoVerdict(f"is too large to be compiled within {SECONDS:.0f} s") from None
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines() or [""]
             raise ClientRefuses(f"is refused: {lines[-1][:300].rstrip('.')}")

@@ -25,7 +25,7 @@ from keras_rnn_zoo.export.app.write import code_of
 from keras_rnn_zoo.export.bundle.app import app_of
 from keras_rnn_zoo.export.bundle.bundle import Bundle
 from keras_rnn_zoo.export.demo.timing import repeated
-from keras_rnn_zoo.export.installations import clients_folder
+from keras_rnn_zoo.export.installations import clients_folder, folders_of
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.pages import render
@@ -80,14 +80,14 @@ class Runtime:
         Raises:
             RunError: It is not installed; the message has the line that installs it.
         """
-        root = clients_folder()
-        for folder in sorted(root.glob(f"{self.client}*")):
+        for folder in folders_of(self.client):
             modules = folder / "node_modules"
             if (modules / self.package / self.main).is_file():
                 return modules
+        place = clients_folder() / self.client
         raise RunError(
-            f"{self.name} is not installed in {root / self.client}. Install it with: npm install "
-            f"--prefix {root / self.client} {self.package}@{self.tested}"
+            f"{self.name} is not installed in {place}. Install it with: npm install "
+            f"--prefix {place} {self.package}@{self.tested}"
         )
 
 

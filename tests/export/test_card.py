@@ -129,3 +129,9 @@ def test_the_baseline_of_labelled_steps_counts_real_steps_alone():
         prepared.preprocessor, {"train": (np.ones_like(prepared.x_train), prepared.y_train)}
     )
     assert padded["label"] == "a", "padding would count as the first label"
+
+
+def test_a_licence_that_was_given_is_not_said_to_be_unknown(report):
+    assert "under which licence it may be used: not recorded" in card(report)
+    text = card(replace(report, options={**report.options, "license": "CC-BY-4.0"}))
+    assert "Licence: CC-BY-4.0." in text and "under which licence" not in text

@@ -14,6 +14,7 @@ from keras_rnn_zoo.errors import MissingClientError, RunError, UnknownNameError
 from keras_rnn_zoo.export import QUANTIZATIONS, TFLiteModel, export_tflite
 from keras_rnn_zoo.export.bundle.any_file import verify_file
 from keras_rnn_zoo.export.clients import client as clients
+from keras_rnn_zoo.export.clients import vela
 from keras_rnn_zoo.export.clients.client import (
     CLIENTS,
     Client,
@@ -233,3 +234,20 @@ def test_a_tensor_that_is_two_outputs_is_compared_under_both_names(tmp_path):
     # This client has one of the names twice.
     (record,) = verify_file(path, model, x, clients=["compiled_model"])["clients"]
     assert record["outcome"] == "refused" and "it knows no output 'one'" in record["problem"]
+
+
+def test_a_compiler_that_does_not_end_says_nothing_of_a_file(file, tmp_path, monkeypatch):
+    model, x, _, _ = file
+    path = tmp_path / "model_int8.tflite"
+    int8 = QUANTIZATIONS.get("int8")
+    export_tflite(model, path, quantization="int8", samples=x, representative_data=x, verify=False)
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "vela"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(vela, "SECONDS", 0.5)
+    place = Installed("vela", "ethos-u-vela 5", tmp_path / "bin" / "python", "5")
+    reference = reference_of(model, x, roundings=roundings([int8]))
+    record = prove(CLIENTS.get("vela"), place, path, reference, int8)
+    assert (record.outcome, record.passed) == ("not for it", True)
+    assert "too large to be compiled within" in record.problem
