@@ -24,7 +24,7 @@ from keras_rnn_zoo.options import (
     text,
     whole,
 )
-from keras_rnn_zoo.preprocessing.options import ColumnOptions
+from keras_rnn_zoo.preprocessing.reading import ColumnOptions
 from keras_rnn_zoo.quantities import parse_bytes, parse_timesteps
 
 AUTO = "auto"

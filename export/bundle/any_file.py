@@ -27,6 +27,7 @@ from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.export.verify.scores import check_losses
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.options import takes
+from keras_rnn_zoo.preprocessing.reading import ColumnOptions
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.bundle.source import Source
@@ -75,7 +76,7 @@ def verify_file(path: PathLike, model: Any, data: Any = None, **options: Any) ->
     else:
         if isinstance(data, str | os.PathLike):
             # What cannot be read is said before the model is loaded.
-            data = read_representative(source, data, chosen.text_column, chosen.label_column)
+            data = read_representative(source, data, ColumnOptions.part_of(chosen))
         if model is None:
             model = source.load_model()
         _compare(path, source, model, data, mode, tensors, chosen, found)

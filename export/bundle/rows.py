@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import DataError, ExportError, listed, nearest
+from keras_rnn_zoo.preprocessing.reading import ColumnOptions
 
 if TYPE_CHECKING:
-    from keras_rnn_zoo.data import Dataset
+    from keras_rnn_zoo.data import Dataset, ReadOptions
     from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.bundle.source import Source
 
@@ -32,22 +33,16 @@ def read_data(
     source: Source,
     data: files.PathLike | None,
     test_data: files.PathLike | None,
-    text_column: str,
-    label_column: str,
+    columns: ColumnOptions,
 ) -> tuple[Dataset | None, Dataset | None]:
     """Reads the data to calibrate on and those to check on, and refuses what cannot be encoded."""
     if data is None and test_data is None:
         return None, None
     from keras_rnn_zoo.data import load_data
 
-    task = source.preprocessor.task if source.preprocessor is not None else None
-    columns: dict[str, Any] = {
-        "text_column": text_column,
-        "label_column": label_column,
-        "task": task,
-    }
-    first = load_data(data, **columns) if data is not None else None
-    second = load_data(test_data, **columns) if test_data is not None else None
+    reading = reading_of(source, columns).keywords()
+    first = load_data(data, **reading) if data is not None else None
+    second = load_data(test_data, **reading) if test_data is not None else None
     kind = source.preprocessor.kind if source.preprocessor is not None else None
     for dataset in (first, second):
         if dataset is None:
@@ -73,9 +68,21 @@ def read_data(
     return first, second
 
 
-def read_representative(
-    source: Source, file: files.PathLike, text_column: str, label_column: str
-) -> Any:
+def reading_of(source: Source, columns: ColumnOptions) -> ReadOptions:
+    """Returns how data are read: as those that the model was trained on, but for what is said."""
+    from keras_rnn_zoo.data import ReadOptions
+
+    known = source.run.info["data"].get("reading", {}) if source.run is not None else {}
+    task = source.preprocessor.task if source.preprocessor is not None else None
+    said = {
+        one.name: getattr(columns, one.name)
+        for one in fields(ColumnOptions)
+        if getattr(columns, one.name) != one.default
+    }
+    return ReadOptions.from_dict({**known, "task": task, **said})
+
+
+def read_representative(source: Source, file: files.PathLike, columns: ColumnOptions) -> Any:
     """Reads what int8 is calibrated on.
 
     Args:
@@ -83,8 +90,7 @@ def read_representative(
         file: A `.npy` file, or an `.npz` file with one array or an array for each input: encoded
             inputs. Anything else, and an `.npz` file with `x` and `y`, is data as `load_data`
             takes them.
-        text_column: Column of a table that holds the texts.
-        label_column: Column of a table that holds the labels.
+        columns: Which columns of a table are read.
 
     Returns:
         An array, name -> array, or a `Dataset`.
@@ -106,7 +112,7 @@ def read_representative(
             return next(iter(arrays.values()))
         if not ({"x", "y"} <= set(arrays) or {"x_train", "y_train"} <= set(arrays)):
             return arrays
-    return read_data(source, file, None, text_column, label_column)[0]
+    return read_data(source, file, None, columns)[0]
 
 
 def read_encoded(file: files.PathLike, inputs: int = 1) -> Any:

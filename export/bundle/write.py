@@ -63,6 +63,7 @@ from keras_rnn_zoo.export.quantization import QUANTIZATIONS, Quantization, round
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.verify.reference import Reference, reference_of, resized_references
 from keras_rnn_zoo.options import takes
+from keras_rnn_zoo.preprocessing.reading import ColumnOptions
 
 
 @takes(BundleOptions)
@@ -252,10 +253,10 @@ class _Given:
                 "brings none. Give --representative-data or --data, export the run that 'train' "
                 "wrote, or leave it out with --quantization none,float16,dynamic."
             )
-        columns = options.text_column, options.label_column
+        columns = ColumnOptions.part_of(options)
         if isinstance(representative_data, (str, os.PathLike)):
-            representative_data = read_representative(source, representative_data, *columns)
-        dataset, test = read_data(source, data, test_data, *columns)
+            representative_data = read_representative(source, representative_data, columns)
+        dataset, test = read_data(source, data, test_data, columns)
         return cls(dataset, test, representative_data)
 
     @property

@@ -192,15 +192,26 @@ def _help(about: About, *, with_names: bool = False) -> str:
     return text + (f"  [default: {about.shown_default}]" if about.shown_default else "")
 
 
+def _all(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> Any:
+    """Returns what an option that may be repeated was given: one alone as it is, or None."""
+    return given[0] if len(given) == 1 else list(given) or None
+
+
 source_options = _together(
     click.option(
         "--data",
         required=True,
+        multiple=True,
+        callback=_all,
         metavar="DATA",
-        help="What to learn from: 'digits', 'imdb', or a .csv, .tsv (plain or .gz) or .npz file.",
+        help="What to learn from: 'digits', 'imdb', a file (a table such as .csv or .jsonl, .npz, "
+        ".ts, .conll), a folder, a pattern such as 'logs/*.csv', or - for standard input; may be "
+        "repeated.",
     ),
     click.option(
         "--test-data",
+        multiple=True,
+        callback=_all,
         metavar="DATA",
         help="Rows to test on, which training never sees.  [default: those of DATA, if any]",
     ),

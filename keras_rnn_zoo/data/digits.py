@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_rnn_zoo.data import DATASETS, Dataset, Reader, Split, split_indices
+from keras_rnn_zoo.data.dataset import Dataset, Split
+from keras_rnn_zoo.data.reader import DATASETS, Reader
+from keras_rnn_zoo.preprocessing.reading import ReadOptions
+from keras_rnn_zoo.preprocessing.splitting import split_indices
 
 
 class Digits(Reader):
@@ -19,7 +22,7 @@ class Digits(Reader):
     name = "digits"
     description = "Handwritten digits: 8 timesteps of 8 features, 10 classes, 1,797 rows; offline."
 
-    def load(self, path: Path | None, *, text_column: str, label_column: str) -> Dataset:
+    def load(self, path: Path | None, options: ReadOptions) -> Dataset:
         """Loads the images; see `load_data`."""
         from sklearn.datasets import load_digits
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_rnn_zoo.data import DATASETS, Dataset, Reader, Split
+from keras_rnn_zoo.data.dataset import Dataset, Split
+from keras_rnn_zoo.data.reader import DATASETS, Reader
 from keras_rnn_zoo.errors import DataError
+from keras_rnn_zoo.preprocessing.reading import ReadOptions
 from keras_rnn_zoo.preprocessing.vocabulary import PAD, START, UNKNOWN, Vocabulary
 
 NUM_WORDS = 10_000
@@ -27,7 +29,7 @@ class Imdb(Reader):
     name = "imdb"
     description = "Movie reviews, positive or negative: 25,000 + 25,000 rows; downloaded by Keras."
 
-    def load(self, path: Path | None, *, text_column: str, label_column: str) -> Dataset:
+    def load(self, path: Path | None, options: ReadOptions) -> Dataset:
         """Loads the reviews, from Keras' cache or the network; see `load_data`."""
         import keras
 

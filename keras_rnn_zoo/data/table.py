@@ -1,106 +1,198 @@
-"""The user's own texts: CSV or TSV (RFC 4180 quoting), plain or gzipped, a header line first."""
+"""Tables in text files: CSV, TSV and their kin (RFC 4180), plain or gzipped, a header first."""
 
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
+import io
+import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from keras_rnn_zoo.data import DATASETS, Dataset, Reader, Split, not_utf8
-from keras_rnn_zoo.errors import DataError, listed, nearest
+from keras_rnn_zoo.data.reader import DATASETS
+from keras_rnn_zoo.data.tables.meaning import TableReader
+from keras_rnn_zoo.data.tables.table import Table
+from keras_rnn_zoo.data.tables.text_files import open_bytes, reading
+from keras_rnn_zoo.errors import DataError
+from keras_rnn_zoo.preprocessing.reading import DELIMITERS, ReadOptions
 
 # One field may hold a book; the default limit is 128 KiB, and the module's is an int of C's long.
 _LARGEST_FIELD = 2**31 - 1
+# Where the header leaves a choice, the first wins.
+_CANDIDATES = (",", "\t", ";", "|")
+# Lines that are looked at to tell what separates the fields.
+_LINES = 50
 
 
-def _open(path: Path) -> TextIO:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open("r", encoding="utf-8-sig", newline="")
+@dataclass(frozen=True)
+class _Form:
+    """How a text file writes a table."""
+
+    delimiter: str
+    quoted: bool
+
+    def read(self, lines: Any) -> Any:
+        """Returns a reader of rows."""
+        quoting: Any = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quoting=quoting,
+            strict=True,
+            skipinitialspace=self.delimiter == " ",
+        )
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
-    """Yields the named columns of each row, one row at a time."""
-    tabs = ".tsv" in [suffix.lower() for suffix in path.suffixes]
-    line = 0
-    previous_limit = csv.field_size_limit(_LARGEST_FIELD)
+class TextTable(Table):
+    """A table in a text file.
+
+    Args:
+        path: The file.
+        options: How it is written, where the user says so.
+        wanted: Names of columns that it should have, which help to tell what separates fields.
+
+    Raises:
+        DataError: It cannot be read as a table.
+    """
+
+    def __init__(self, path: Path, options: ReadOptions, wanted: Sequence[str] = ()):
+        self.path = path
+        self._encoding = options.encoding
+        self._form = self._find_form(options, wanted)
+        with reading(path, self._encoding) as stream:
+            try:
+                header = [name.strip() for name in next(self._form.read(stream), [])]
+            except csv.Error as error:
+                raise self._ill_formed(1, error) from error
+        if not any(header):
+            raise DataError(f"{path} has no header: its first line is empty. Name the columns.")
+        self._headed = not all(_is_number(name) for name in header)
+        if not self._headed:
+            header = [str(number) for number in range(1, len(header) + 1)]
+        super().__init__(str(path), header, options.decimal)
+        if not self._headed:
+            self.notes.append(
+                f"The first line holds numbers and no names: columns are called 1 to {len(header)}."
+            )
+        if options.quoting is None and self._has_quotes() and not self._reads():
+            plain = _Form(self._form.delimiter, quoted=False)
+            form, self._form = self._form, plain
+            if self._reads():
+                self.notes.append(
+                    "Quotes are taken as characters: as marks around fields they are not closed "
+                    "(--quoting none says so)."
+                )
+            else:
+                self._form = form  # whose message is the better one
+
+    def _find_form(self, options: ReadOptions, wanted: Sequence[str]) -> _Form:
+        quoted = options.quoting != "none"
+        if options.delimiter is not None:
+            return _Form(options.delimiter, quoted)
+        if ".tsv" in [suffix.lower() for suffix in self.path.suffixes]:
+            return _Form("\t", quoted)
+        with reading(self.path, self._encoding) as stream:
+            lines = list(itertools.islice(stream, _LINES))
+        found = [_Form(delimiter, quoted) for delimiter in _CANDIDATES]
+        return max(found, key=lambda form: _fit(form, lines, wanted))
+
+    def _ill_formed(self, line: int, error: csv.Error) -> DataError:
+        return DataError(
+            f"{self.path} is not a well-formed table after line {line}: {error}. Quotes inside a "
+            "quoted text are written twice; if quotes are characters like any other, say "
+            "--quoting none (quoting='none')."
+        )
+
+    def _has_quotes(self) -> bool:
+        with open_bytes(self.path) as stream:
+            return any(b'"' in part for part in iter(lambda: stream.read(1 << 20), b""))
+
+    def _reads(self) -> bool:
+        """Whether the whole file can be read in the form that was found."""
+        try:
+            for _ in self.rows(self.columns[:1]):
+                pass
+        except DataError as error:
+            if isinstance(error.__cause__, csv.Error) or "fields where" in str(error):
+                return False
+            raise
+        return True
+
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple[int, list[Any]]]:
+        """Yields the rows; see `Table.rows`."""
+        places = [self.columns.index(name) for name in columns]
+        width = len(self.columns)
+        line = int(self._headed)
+        previous_limit = csv.field_size_limit(_LARGEST_FIELD)
+        try:
+            with reading(self.path, self._encoding) as stream:
+                reader = self._form.read(stream)
+                if self._headed:
+                    next(reader, None)
+                for row in reader:
+                    line = reader.line_num
+                    if not row:
+                        continue
+                    # A delimiter at the end of each line makes a field that the header may lack.
+                    if len(row) == width + 1 and not row[-1]:
+                        row = row[:-1]
+                    if len(row) != width:
+                        raise DataError(
+                            f"{self.path}, line {line}: {len(row)} fields where the header has "
+                            f"{width}. Put quotes around texts that hold the separator or a line "
+                            f"break, or name the separator: --delimiter (it was taken to be "
+                            f"{_named(self._form.delimiter)})."
+                        )
+                    yield line, [row[place] for place in places]
+        except csv.Error as error:
+            raise self._ill_formed(line, error) from error
+        finally:
+            csv.field_size_limit(previous_limit)
+
+
+def _is_number(cell: str) -> bool:
     try:
-        with _open(path) as stream:
-            reader = csv.reader(stream, delimiter="\t" if tabs else ",", strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            for name in columns:
-                if name not in header:
-                    raise DataError(
-                        f"{path} has no column {name!r}.{nearest(name, header)} It has: "
-                        f"{listed(header)}. Say which with text_column (--text-column) and "
-                        "label_column (--label-column); the first line must be the header."
-                    )
-            places = [header.index(name) for name in columns]
-            for row in reader:
-                line = reader.line_num
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise DataError(
-                        f"{path}, line {line}: {len(row)} fields where the header has "
-                        f"{len(header)}. Put quotes around texts that hold the separator or a "
-                        "line break."
-                    )
-                yield [row[place] for place in places]
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, error, line) from error
-    except csv.Error as error:
-        raise DataError(
-            f"{path} is not a well-formed table after line {line}: {error}. Quotes inside a quoted "
-            "text are written twice."
-        ) from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path} is damaged or not gzip: {error}. Take a complete copy of it."
-        ) from error
-    finally:
-        csv.field_size_limit(previous_limit)
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
-class Table(Reader):
-    """Reads texts and labels from two columns of a table."""
+def _named(delimiter: str) -> str:
+    names = {character: name for name, character in DELIMITERS.items()}
+    return names.get(delimiter, repr(delimiter))
+
+
+def _fit(form: _Form, lines: Sequence[str], wanted: Sequence[str]) -> tuple[int, bool, int]:
+    """Returns how well a form fits the first lines of a file; the larger the better."""
+    rows = []
+    # A quoted field may go on behind the lines that were taken.
+    try:
+        rows = [row for row in form.read(io.StringIO("".join(lines), newline="")) if row]
+    except csv.Error:
+        rows = [next(csv.reader(lines[:1], delimiter=form.delimiter), [])]
+    if not rows:
+        return 0, False, 0
+    header = [name.strip() for name in rows[0]]
+    known = len(set(wanted) & set(header))
+    even = len(header) > 1 and all(len(row) - len(header) in (0, 1) for row in rows[:-1])
+    return known, even, len(header) if even else 0
+
+
+class TextTables(TableReader):
+    """Reads tables in text files."""
 
     name = "table"
-    description = "Your texts: a .csv or .tsv file, plain or .gz, with a text and a label column."
-    suffixes = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+    description = (
+        "Your tables: a .csv or .tsv file, plain or .gz; texts and labels, a series in each row, "
+        "or a row for each time step."
+    )
+    suffixes = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".tab")
 
-    def load(self, path: Path | None, *, text_column: str, label_column: str) -> Dataset:
-        """Reads a table of texts and labels; see `load_data`."""
-        assert path is not None
-        if text_column == label_column:
-            raise DataError(
-                f"The text column and the label column are both {text_column!r}. "
-                "Name two different columns."
-            )
-        texts: list[str] = []
-        labels: list[str] = []
-        known: dict[str, str] = {}
-        for text, label in _rows(path, (text_column, label_column)):
-            label = label.strip()
-            if not label or "\n" in label:
-                raise DataError(
-                    f"{path}, row {len(texts) + 1}: the label {label!r} is empty or has a line "
-                    "break. Give every row a label of one line, or drop the row."
-                )
-            texts.append(text)
-            # One string object per label, not one per row.
-            labels.append(known.setdefault(label, label))
-        if not texts:
-            raise DataError(f"{path} has a header and no rows. Give a file with data.")
-        columns = {"text_column": text_column, "label_column": label_column}
-        return Dataset(path.name, "text", Split(texts, labels), description=columns)
-
-    def load_inputs(self, path: Path, *, text_column: str) -> Sequence[Any]:
-        """Reads the text column of a table."""
-        return [text for (text,) in _rows(path, (text_column,))]
+    def open(self, path: Path, options: ReadOptions, wanted: Sequence[str]) -> Table:
+        """Opens a table; see `TableReader.open`."""
+        return TextTable(path, options, wanted)
 
 
-DATASETS.register(Table.name, Table())
+DATASETS.register(TextTables.name, TextTables())

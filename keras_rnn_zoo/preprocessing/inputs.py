@@ -22,14 +22,19 @@ def as_float32(array: np.ndarray) -> np.ndarray:
         return array.astype(np.float32, copy=False)
 
 
+def is_words(value: Any) -> bool:
+    """Whether a value is a text that is already cut into words."""
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
 def check_texts(x: Sequence[Any]) -> None:
-    """Refuses rows that are no texts.
+    """Refuses rows that are neither texts nor lists of words.
 
     Raises:
         DataError: The message names the first.
     """
     for row, text in enumerate(x):
-        if not isinstance(text, str):
+        if not isinstance(text, str) and not is_words(text):
             raise DataError(f"Row {row + 1} is not a text. Received: {short(text)}")
 
 
@@ -70,11 +75,35 @@ def strip_padding(ids: np.ndarray) -> np.ndarray:
     return ids[real[0] : real[-1] + 1] if len(real) else ids[:0]
 
 
+def feature_span(
+    sequence: np.ndarray, padding: str, padding_value: float | None
+) -> tuple[int, int]:
+    """Returns where the steps of a sequence of features start and stop.
+
+    Steps of NaN at either end are none. Those that hold the padding value alone are none at the
+    padded side; a sequence of nothing else is no padding.
+
+    Args:
+        sequence: float `[timesteps, features]`.
+        padding: `"post"` or `"pre"`.
+        padding_value: None if every number is a value.
+    """
+    real = np.flatnonzero(~np.isnan(sequence).all(axis=1))
+    if not len(real):
+        return 0, len(sequence)
+    first, stop = int(real[0]), int(real[-1]) + 1
+    if padding_value is None:
+        return first, stop
+    inside = (sequence[first:stop] != np.float32(padding_value)).any(axis=1)
+    start, end = real_span(np.asarray(inside), padding)
+    return first + start, first + end
+
+
 def real_span(real: np.ndarray, padding: str) -> tuple[int, int]:
     """Returns where the steps that are not padding start and stop.
 
     Args:
-        real: bool `[timesteps]`: steps that are not zeros. A sequence of zeros only is no padding.
+        real: bool `[timesteps]`: steps that are not padding. A sequence of padding only is none.
         padding: `"post"` or `"pre"`.
     """
     steps = np.flatnonzero(real)
@@ -83,15 +112,20 @@ def real_span(real: np.ndarray, padding: str) -> tuple[int, int]:
     return (0, int(steps[-1]) + 1) if padding == "post" else (int(steps[0]), len(real))
 
 
-def feature_rows(x: Any, features: int | None) -> Sequence[np.ndarray]:
-    """Returns float32 `[timesteps, features]` per row, checked."""
+def feature_rows(
+    x: Any, features: int | None, padding: str = "post", padding_value: float | None = None
+) -> Sequence[np.ndarray]:
+    """Returns float32 `[timesteps, features]` per row, checked, without padding: `feature_span`."""
     rows: Any
     if isinstance(x, np.ndarray) and x.dtype.kind in "fiub" and x.ndim == 3:
         rows = as_float32(x)
     else:
         rows = [feature_row(value, row) for row, value in enumerate(x)]
     expected = features if features is not None else (rows[0].shape[1] if len(rows) else 0)
+    checked: list[np.ndarray] = []
     for row, sequence in enumerate(rows):
+        start, stop = feature_span(sequence, padding, padding_value)
+        sequence = sequence[start:stop]
         if sequence.shape[1] != expected:
             source = "the training data" if features is not None else "row 1"
             raise DataError(
@@ -101,12 +135,12 @@ def feature_rows(x: Any, features: int | None) -> Sequence[np.ndarray]:
         if not np.isfinite(sequence).all():
             step = int(np.argmin(np.isfinite(sequence).all(axis=1)))
             raise DataError(
-                f"Row {row + 1}, time step {step + 1} holds NaN, infinity or a number beyond "
-                "float32. Replace or drop such values."
+                f"Row {row + 1}, time step {start + step + 1} holds NaN, infinity or a number "
+                "beyond float32. Replace or drop such values; NaN may fill up a short row."
             )
         if sequence.size == 0:
             raise DataError(f"Row {row + 1} is empty. Give at least one time step per row.")
-    checked: Sequence[np.ndarray] = rows
+        checked.append(sequence)
     return checked
 
 
@@ -118,8 +152,9 @@ def feature_row(value: Any, row: int) -> np.ndarray:
     """
     try:
         array = np.asarray(value)
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in "fiub" and array.size:
             raise ValueError
+        array = array.astype(np.float32) if array.size == 0 else array
     except ValueError:
         raise DataError(
             f"Row {row + 1} is ragged or holds something that is no number. Give numbers of shape "

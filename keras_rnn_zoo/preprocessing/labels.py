@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo.errors import DataError, listed
-from keras_rnn_zoo.preprocessing.inputs import as_float32, real_span, short
+from keras_rnn_zoo.preprocessing.inputs import as_float32, feature_span, is_words, short
 from keras_rnn_zoo.tasks import get_task
 
 if TYPE_CHECKING:
@@ -84,36 +84,40 @@ def label_names(y: Any) -> list[str]:
     return [label_name(value, row) for row, value in enumerate(y)]
 
 
-def step_labels(y: Any, x: Any, padding: str) -> list[list[str]]:
+def step_labels(
+    y: Any, x: Any, padding: str, padding_value: float | None = None
+) -> list[list[str]]:
     """Returns, for each row, the labels of the steps that are not padding."""
     if x is None:
         raise DataError("Labels per time step need their inputs, which say what is padding.")
     result = []
     for row, (labels, value) in enumerate(zip(y, x, strict=True)):
-        steps = np.asarray(value)
+        steps = np.ones(len(value), bool) if is_words(value) else np.asarray(value)
         if len(labels) != len(steps):
             raise DataError(
                 f"Row {row + 1} has {len(labels)} labels and {len(steps)} time steps. Give a label "
                 "per time step, or one label per row (a number, not one-hot)."
             )
-        if steps.ndim == 1 and steps.dtype.kind in "iu":
+        if steps.ndim == 1 and steps.dtype.kind in "iub":
             real = np.flatnonzero(steps)
             start, stop = (real[0], real[-1] + 1) if len(real) else (0, 0)
         else:
-            real = np.asarray(steps.reshape(len(steps), -1).any(axis=1))
-            start, stop = real_span(real, padding)
+            numbers = steps.astype(np.float32).reshape(len(steps), -1)
+            start, stop = feature_span(numbers, padding, padding_value)
         result.append([label_name(label, row) for label in labels[start:stop]])
     return result
 
 
-def fit_labels(y: Any, x: Any, task: str, padding: str) -> tuple[str, ...]:
+def fit_labels(
+    y: Any, x: Any, task: str, padding: str, padding_value: float | None = None
+) -> tuple[str, ...]:
     """Returns the labels that there are, in the order of a model's outputs.
 
     Raises:
         DataError: They cannot be learnt from.
     """
     if task == "sequence_labelling":
-        names = {name for labels in step_labels(y, x, padding) for name in labels}
+        names = {name for labels in step_labels(y, x, padding, padding_value) for name in labels}
     else:
         names = set(label_names(y))
     if any(not name.strip() or "\n" in name for name in names):

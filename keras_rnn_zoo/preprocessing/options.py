@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from keras_rnn_zoo.options import Options, choice, one_of, option, optional, text
+from keras_rnn_zoo.options import Options, choice, one_of, option, optional
 from keras_rnn_zoo.preprocessing.demands import DEMANDS, USUAL, demands_of
 from keras_rnn_zoo.preprocessing.tokenizers import TOKENIZERS
 from keras_rnn_zoo.tasks import TASKS, get_task
@@ -15,6 +15,17 @@ SIDES = ("post", "pre")
 
 def _task(name: str, value: Any) -> str:
     return get_task(value).name
+
+
+def task_option() -> Any:
+    """Returns the option that says what is asked, which reading and encoding both need."""
+    return option(
+        None,
+        f"What to answer: {', '.join(TASKS)}.",
+        optional(_task),
+        metavar="TASK",
+        shown_default="what the labels look like",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +43,7 @@ class EncodingOptions(Options):
         metavar="NAME",
         shown_default="any",
     )
-    task: str | None = option(
-        None,
-        f"What to answer: {', '.join(TASKS)}.",
-        optional(_task),
-        metavar="TASK",
-        shown_default="what the labels look like",
-    )
+    task: str | None = task_option()
     padding: str = option(
         None,
         "Fill short inputs on the right (post) or on the left (pre).",
@@ -68,11 +73,3 @@ class EncodingOptions(Options):
             else:
                 advice = f"Leave {name} out, or choose another target"
                 demands.check(str(self.target), advice, **{name: getattr(self, name)})
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnOptions(Options):
-    """Which columns of a table are read."""
-
-    text_column: str = option("text", "Column of a table with the texts.", text, metavar="NAME")
-    label_column: str = option("label", "Column of a table with the labels.", text, metavar="NAME")

@@ -22,6 +22,7 @@ from keras_rnn_zoo.preprocessing.demands import demands_of
 from keras_rnn_zoo.preprocessing.inputs import (
     check_texts,
     feature_rows,
+    is_words,
     real_span,
     short,
     strip_padding,
@@ -59,14 +60,15 @@ class Preprocessor:
         task: `"binary"`, `"multiclass"`, `"sequence_labelling"` or `"regression"`.
         timesteps: Every encoded input has this many.
         padding: `"post"` fills short inputs on the right with 0, `"pre"` on the left.
+        padding_value: What fills up raw sequences of features at that side, beside NaN; None if
+            every number is a value.
         truncating: `"pre"` cuts the beginning of long inputs, `"post"` the end.
         vocabulary: Of texts, and of token ids that have one.
         vocabulary_size: Ids are below this; None for features.
         features: Values per time step; None for texts and tokens.
         labels: Label names in the order of the model's outputs; None for regression. A binary
             model's one output is the probability of the second.
-        scaling: `{"mean": [...], "scale": [...]}` per feature; None for texts and tokens. Steps
-            that are all zeros at the padding side are padding and stay 0.
+        scaling: `{"mean": [...], "scale": [...]}` per feature; None for texts and tokens.
         outputs: Units of the model's head.
     """
 
@@ -81,6 +83,7 @@ class Preprocessor:
     labels: tuple[str, ...] | None = None
     scaling: dict[str, list[float]] | None = None
     outputs: int = 1
+    padding_value: float | None = None
 
     # ------------------------------------------------------------------ fitting
 
@@ -120,7 +123,8 @@ class Preprocessor:
         demands_of(chosen.target).check(
             str(chosen.target), "Choose another target", kind=dataset.kind, task=task
         )
-        labels = None if task == "regression" else fit_labels(y, x, task, chosen.padding)
+        filler = dataset.padding_value
+        labels = None if task == "regression" else fit_labels(y, x, task, chosen.padding, filler)
         if task == "regression":
             outputs = as_targets(y).shape[1]
         else:
@@ -134,10 +138,10 @@ class Preprocessor:
             "outputs": outputs,
         }
         if dataset.kind == "features":
-            sequences = feature_rows(x, None)
+            sequences = feature_rows(x, None, chosen.padding, filler)
             timesteps = timesteps or max(len(row) for row in sequences)
             features = sequences[0].shape[1]
-            unscaled = cls(**settings, timesteps=timesteps, features=features)
+            unscaled = cls(**settings, timesteps=timesteps, features=features, padding_value=filler)
             return unscaled._with_scaling(sequences, rows)
         if dataset.kind not in ("text", "tokens"):
             raise DataError(
@@ -166,7 +170,7 @@ class Preprocessor:
         self, sequences: Sequence[np.ndarray], rows: np.ndarray | None
     ) -> Preprocessor:
         chosen = range(len(sequences)) if rows is None else rows
-        real = np.concatenate([self._real_steps(sequences[i]) for i in chosen])
+        real = np.concatenate([sequences[i] for i in chosen])
         mean = real.mean(axis=0, dtype=np.float64)
         scale = real.std(axis=0, dtype=np.float64)
         # A constant feature says nothing; dividing by its deviation of 0 would make it infinite.
@@ -195,7 +199,9 @@ class Preprocessor:
         if isinstance(x, str):
             raise DataError("Give a list of inputs, one per answer. Received one text.")
         if self.kind == "features":
-            return self._encode_features(feature_rows(x, self.features))
+            return self._encode_features(
+                feature_rows(x, self.features, self.padding, self.padding_value)
+            )
         encoded = np.zeros((len(x), self.timesteps), dtype=np.int32)
         for row, value in enumerate(x):
             ids = self._ids(value, row, strict)
@@ -203,7 +209,7 @@ class Preprocessor:
         return encoded
 
     def _ids(self, value: Any, row: int, strict: bool) -> Sequence[int] | np.ndarray:
-        if isinstance(value, str):
+        if isinstance(value, str) or is_words(value):
             if self.vocabulary is None:
                 raise DataError(
                     f"Row {row + 1} is a text, and the model was trained on token ids without a "
@@ -213,9 +219,10 @@ class Preprocessor:
             if self.vocabulary.knows_any(ids):
                 return ids
             if strict:
-                what = "has no words" if not value.strip() else "has no word that the model knows"
+                text = value if isinstance(value, str) else " ".join(value)
+                what = "has no words" if not text.strip() else "has no word that the model knows"
                 raise DataError(
-                    f"Row {row + 1} {what}: {value[:40]!r}. Give a text with words like those of "
+                    f"Row {row + 1} {what}: {text[:40]!r}. Give a text with words like those of "
                     "the training data."
                 )
             return ids if self.vocabulary.unknown_id in ids else [*ids, self.vocabulary.unknown_id]
@@ -239,9 +246,8 @@ class Preprocessor:
         encoded = np.zeros((len(sequences), self.timesteps, self.features), dtype=np.float32)
         real = np.zeros((len(sequences), self.timesteps), dtype=bool)
         for row, sequence in enumerate(sequences):
-            steps = self._real_steps(sequence)
-            self._place(encoded[row], steps)
-            self._place(real[row], np.ones(len(steps), dtype=bool))
+            self._place(encoded[row], sequence)
+            self._place(real[row], np.ones(len(sequence), dtype=bool))
         if self.scaling is not None:
             encoded -= np.asarray(self.scaling["mean"], dtype=np.float32)
             encoded /= np.asarray(self.scaling["scale"], dtype=np.float32)
@@ -249,11 +255,6 @@ class Preprocessor:
             vanished = real & ~encoded.any(axis=2)
             encoded[vanished, 0] = _NOT_PADDING
         return encoded
-
-    def _real_steps(self, sequence: np.ndarray) -> np.ndarray:
-        """Returns the steps that are not padding; a sequence of zeros only is no padding."""
-        start, stop = real_span(np.asarray(sequence.any(axis=1)), self.padding)
-        return sequence[start:stop]
 
     def _place(self, target: np.ndarray, values: Sequence[Any] | np.ndarray) -> None:
         """Truncates `values` to the target's length and writes them at its unpadded side."""
@@ -296,7 +297,7 @@ class Preprocessor:
         numbers = {label: i for i, label in enumerate(self.labels)}
         if self.task == "sequence_labelling":
             encoded = np.zeros((len(y), self.timesteps), dtype=np.int32)
-            for row, names in enumerate(step_labels(y, x, self.padding)):
+            for row, names in enumerate(step_labels(y, x, self.padding, self.padding_value)):
                 self._place(encoded[row], [self._number(name, numbers, row) for name in names])
             return encoded
         labels = label_names(y)
@@ -390,6 +391,7 @@ class Preprocessor:
             "timesteps": self.timesteps,
             "padding": self.padding,
             "truncating": self.truncating,
+            "padding_value": self.padding_value,
             "vocabulary": VOCABULARY_FILE if self.vocabulary else None,
             "vocabulary_size": self.vocabulary_size,
             "tokenizer": self.vocabulary.tokenizer.describe() if self.vocabulary else None,
@@ -416,6 +418,8 @@ class Preprocessor:
                 timesteps=values["timesteps"],
                 padding=values["padding"],
                 truncating=values["truncating"],
+                # Before there was a choice, zeros were padding.
+                padding_value=values.get("padding_value", 0.0),
                 vocabulary=Vocabulary.load(inside(directory, name)) if name is not None else None,
                 vocabulary_size=values["vocabulary_size"],
                 features=values["features"],
@@ -455,6 +459,8 @@ class Preprocessor:
             "timesteps": count(self.timesteps),
             "padding": self.padding in SIDES,
             "truncating": self.truncating in SIDES,
+            "padding_value": self.padding_value is None
+            or (isinstance(self.padding_value, (int, float)) and math.isfinite(self.padding_value)),
             "vocabulary": self.vocabulary is not None or self.kind != "text",
             "vocabulary_size": count(self.vocabulary_size) == tokens,
             "features": count(self.features) != tokens,

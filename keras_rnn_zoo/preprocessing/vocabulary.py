@@ -70,12 +70,12 @@ class Vocabulary:
 
     @classmethod
     def from_texts(
-        cls, texts: Iterable[str], size: int = 10_000, tokenizer: str = DEFAULT
+        cls, texts: Iterable[str | list[str]], size: int = 10_000, tokenizer: str = DEFAULT
     ) -> Vocabulary:
         """Returns the vocabulary of the most frequent tokens of `texts`.
 
         Args:
-            texts: Read once, so a generator will do.
+            texts: Texts, or lists of words; read once, so a generator will do.
             size: The most ids to give out, `<PAD>` and `<UNKNOWN>` included.
             tokenizer: Name of the tokenizer.
 
@@ -85,9 +85,9 @@ class Vocabulary:
         """
         check_size(size)
         counts: Counter[str] = Counter()
-        tokens = TOKENIZERS.get(tokenizer).tokens
+        cut = TOKENIZERS.get(tokenizer)
         for text in texts:
-            counts.update(tokens(text))
+            counts.update(cut.tokens(text) if isinstance(text, str) else map(cut.word, text))
         if not counts:
             raise DataError(
                 "No text holds a word: every one is empty or punctuation only. "
@@ -104,9 +104,14 @@ class Vocabulary:
             return self
         return Vocabulary(self.tokens[:size], self.tokenizer_name)
 
-    def encode(self, text: str) -> list[int]:
-        """Returns the ids of a text's tokens, after `<START>` where the vocabulary has it."""
+    def encode(self, text: str | list[str]) -> list[int]:
+        """Returns the ids of a text's tokens, after `<START>` where the vocabulary has it.
+
+        Of a list of words each is one token, so that each can have a label.
+        """
         get, unknown = self.index.get, self.unknown_id
+        if not isinstance(text, str):
+            return [get(self.tokenizer.word(word), unknown) for word in text]
         ids = [get(token, unknown) for token in self.tokenizer.tokens(text)]
         return ids if self.start_id is None else [self.start_id, *ids]
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnn_zoo.data import DATASETS, Dataset, Reader, Split, check_reader
+from keras_rnn_zoo.data import DATASETS, Dataset, Reader, ReadOptions, Split, check_reader
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.preprocessing.labels import infer_task
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.testing.claims import claim, claim_json, refused, working
 
 KINDS = ("text", "tokens", "features")
-COLUMNS = {"text_column": "text", "label_column": "label"}
 
 
 def check_dataset(dataset: str | Reader, path: PathLike | None = None) -> None:
@@ -37,10 +36,11 @@ def check_dataset(dataset: str | Reader, path: PathLike | None = None) -> None:
     place = None if path is None else Path(path)
     if reader.suffixes:
         claim(place is not None, f"{who} reads files ({', '.join(reader.suffixes)}): give one.")
-        claim(place is None or reader.matches(place), f"{who} does not match {place}.")
         _check_garbage(reader, who)
+    if not reader.is_named:
+        claim(place is None or reader.matches(place), f"{who} does not match {place}.")
     with working(f"{who}: load"):
-        loaded, again = (reader.load(place, **COLUMNS) for _ in range(2))
+        loaded, again = (reader.load(place, ReadOptions()) for _ in range(2))
     claim(isinstance(loaded, Dataset), f"{who} loads a Dataset. Received: {loaded!r:.80}")
     claim(loaded.kind in KINDS, f"{who} has the kind {loaded.kind!r}. Allowed: {KINDS}")
     claim_json(loaded.description, f"the description of the data set '{name}'")
@@ -59,9 +59,9 @@ def _check_garbage(reader: Reader, who: str) -> None:
         broken = Path(directory) / f"broken{reader.suffixes[0]}"
         broken.write_bytes(bytes(range(256)) * 9)
         with refused(f"{who}: a file that holds anything"):
-            reader.load(broken, **COLUMNS)
+            reader.load(broken, ReadOptions())
         with refused(f"{who}: a file of inputs that holds anything"):
-            reader.load_inputs(broken, text_column="text")
+            reader.load_inputs(broken, ReadOptions())
 
 
 def _check_same(one: Split | None, other: Split | None, what: str) -> None:

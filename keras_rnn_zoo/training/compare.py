@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.data import Dataset
+from keras_rnn_zoo.data.load import Data
 from keras_rnn_zoo.errors import ConfigError, MissingExtraError
 from keras_rnn_zoo.files import (
     PathLike,
@@ -28,6 +29,8 @@ from keras_rnn_zoo.training.prepare import (
     check_config,
     encoding_sizes,
     prepare,
+    tell,
+    with_tests,
 )
 from keras_rnn_zoo.training.run import MODEL_FILE
 from keras_rnn_zoo.training.train import save_run
@@ -36,11 +39,11 @@ from keras_rnn_zoo.training.train import save_run
 @takes(TrainOptions)
 def compare(
     models: Sequence[str] | None,
-    data: Dataset | PathLike,
+    data: Dataset | Data,
     *,
     output: PathLike,
     config: Mapping[str, Any] | None = None,
-    test_data: PathLike | None = None,
+    test_data: Data | None = None,
     progress: bool = True,
     command: str | None = None,
     **options: Any,
@@ -75,7 +78,7 @@ def compare(
         raise ConfigError(f"Name each model once. Received: {', '.join(models)}")
     chosen = TrainOptions.of(options)
     check_config(models, config or {})
-    dataset = as_dataset(data, test_data, chosen.text_column, chosen.label_column, chosen.task)
+    dataset = with_tests(as_dataset(data, test_data, chosen), chosen)
     encoding = DataOptions.part_of(chosen).keywords()
     prepared_for: dict[tuple[Any, ...], Prepared] = {}
     rows: list[dict[str, Any]] = []
@@ -84,6 +87,8 @@ def compare(
             key = encoding_sizes([model], config or {})
             if key not in prepared_for:
                 prepared_for[key] = prepare(dataset, config, models=[model], **encoding)
+                if progress:
+                    tell(prepared_for[key])
             prepared = prepared_for[key]
             builder = prepared.builder(model, config)
             fitted = fit_and_evaluate(prepared, builder, chosen, progress=progress)

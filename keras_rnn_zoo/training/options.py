@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_rnn_zoo.options import number, option, optional, whole
-from keras_rnn_zoo.preprocessing.options import ColumnOptions, EncodingOptions
+from keras_rnn_zoo.options import choice, number, option, optional, whole
+from keras_rnn_zoo.preprocessing.options import EncodingOptions
+from keras_rnn_zoo.preprocessing.reading import WAYS, ReadOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions(EncodingOptions, ColumnOptions):
+class DataOptions(EncodingOptions, ReadOptions):
     """How data are read, split and encoded: for training, searching and exporting alike."""
 
     validation_split: float = option(
@@ -17,6 +18,21 @@ class DataOptions(EncodingOptions, ColumnOptions):
         "Part of the training rows to hold out for validation.",
         number(least=0, below=1),
         metavar="PART",
+    )
+    test_split: float | None = option(
+        None,
+        "Part of the rows to hold out for tests, where the data have no test rows.",
+        optional(number(least=0, below=1)),
+        metavar="PART",
+        shown_default="0.2 of windows, else none",
+    )
+    split: str | None = option(
+        None,
+        "How rows are held out: at random, the last ones in time, or other recordings (group). "
+        "Windows that overlap never stand on both sides.",
+        optional(choice(*WAYS)),
+        shown_default="group where there are five recordings with labels, time for other windows, "
+        "else random",
     )
     seed: int = option(0, "Of every random choice.", whole(most=2**32 - 2), metavar="N")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,20 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnn_zoo.data import Dataset, Split, load_data, split_indices
+from keras_rnn_zoo.data import Dataset, ReadOptions, Split, hold_out, load_data
+from keras_rnn_zoo.data.holding_out import rows_held_out
+from keras_rnn_zoo.data.load import Data
 from keras_rnn_zoo.errors import ConfigError, DataError
-from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.options import takes
 from keras_rnn_zoo.preprocessing.options import EncodingOptions
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.preprocessing.splitting import sample_indices
 from keras_rnn_zoo.training.baseline import baseline
 from keras_rnn_zoo.training.options import DataOptions
+from keras_rnn_zoo.training.understanding import told, understanding
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.builder import ModelBuilder
 
 TRAIN_SAMPLES, TEST_SAMPLES = 256, 2000
+# Of the windows of a table: what is said of the rows that were trained on means nothing.
+TEST_SPLIT = 0.2
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,15 @@ class Prepared:
         x, y = held_out
         chosen = sample_indices(y, TEST_SAMPLES, seed)
         return {**result, "x_test": x[chosen], "y_test": y[chosen]}
+
+
+def tell(prepared: Prepared) -> None:
+    """Says on stderr what was understood of the data."""
+    lines = told(prepared.data, prepared.preprocessor.truncating)
+    width = max(len(name) for name, _ in lines)
+    for name, words in lines:
+        print(f"{name:<{width}}  {words}", file=sys.stderr)
+    sys.stderr.flush()
 
 
 @contextmanager
@@ -177,7 +191,8 @@ def prepare(
     timesteps, _ = encoding_sizes(models if dataset.kind != "features" else (), config)
     _, size = encoding_sizes(models if dataset.kind == "text" else (), config)
     with _located("training data"):
-        kept, held = split_indices(dataset.train.y, chosen.validation_split, chosen.seed)
+        way = chosen.split or dataset.split
+        kept, held = rows_held_out(dataset.train, chosen.validation_split, chosen.seed, way)
         preprocessor = Preprocessor.fit(
             dataset,
             timesteps=timesteps,
@@ -209,6 +224,7 @@ def prepare(
         y_test=y_test,
         data=data,
     )
+    data["understood"] = understanding(dataset, preprocessor, prepared.x_train, way)
     train = prepared.x_train, prepared.y_train
     parts = {"train": train, "validation": prepared.validation, "test": prepared.test}
     data["baseline"] = baseline(preprocessor, parts)
@@ -220,18 +236,21 @@ def _encode(preprocessor: Preprocessor, split: Split) -> tuple[np.ndarray, np.nd
     return x, preprocessor.encode_labels(split.y, split.x)
 
 
-def as_dataset(
-    data: Dataset | PathLike,
-    test_data: PathLike | None = None,
-    text_column: str = "text",
-    label_column: str = "label",
-    task: str | None = None,
-) -> Dataset:
+def as_dataset(data: Dataset | Data, test_data: Data | None, options: DataOptions) -> Dataset:
     """Returns `data` if it is a `Dataset`, else what `load_data` reads."""
     if isinstance(data, Dataset):
         if test_data is not None:
             raise ConfigError("A Dataset brings its own test split. Leave out test_data.")
         return data
-    return load_data(
-        data, test_data=test_data, text_column=text_column, label_column=label_column, task=task
-    )
+    reading = ReadOptions.part_of(options).keywords()
+    return load_data(data, test_data=test_data, **reading)
+
+
+def with_tests(dataset: Dataset, options: DataOptions) -> Dataset:
+    """Returns the data set with test rows held out, where it has none and the user wants some."""
+    part = options.test_split
+    if part is None:
+        part = TEST_SPLIT if dataset.train.spans is not None else 0.0
+    if dataset.test is not None or part == 0:
+        return dataset
+    return hold_out(dataset, part, options.seed, options.split)

@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_rnn_zoo.data import Dataset
+from keras_rnn_zoo.data.load import Data
 from keras_rnn_zoo.files import PathLike, check_new_directory, new_directory
 from keras_rnn_zoo.options import takes
 from keras_rnn_zoo.training.fit import Fitted, fit_and_evaluate
 from keras_rnn_zoo.training.options import DataOptions, TrainOptions
-from keras_rnn_zoo.training.prepare import Prepared, as_dataset, check_config, prepare
+from keras_rnn_zoo.training.prepare import (
+    Prepared,
+    as_dataset,
+    check_config,
+    prepare,
+    tell,
+    with_tests,
+)
 from keras_rnn_zoo.training.run import Run, RunContents
 
 if TYPE_CHECKING:
@@ -21,11 +29,11 @@ if TYPE_CHECKING:
 @takes(TrainOptions)
 def train(
     model: str,
-    data: Dataset | PathLike,
+    data: Dataset | Data,
     *,
     output: PathLike | None = None,
     config: Mapping[str, Any] | None = None,
-    test_data: PathLike | None = None,
+    test_data: Data | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool = True,
     command: str | None = None,
@@ -53,10 +61,12 @@ def train(
         check_new_directory(output)
     chosen = TrainOptions.of(options)
     check_config([model], config or {})
-    dataset = as_dataset(data, test_data, chosen.text_column, chosen.label_column, chosen.task)
+    dataset = with_tests(as_dataset(data, test_data, chosen), chosen)
     encoding = DataOptions.part_of(chosen).keywords()
     prepared = prepare(dataset, config, models=[model], **encoding)
     builder = prepared.builder(model, config)
+    if progress:
+        tell(prepared)
     fitted = fit_and_evaluate(prepared, builder, chosen, callbacks=callbacks, progress=progress)
     if output is None:
         info = _contents(prepared, fitted, chosen.seed, command).info()

@@ -5,6 +5,8 @@ The models are checked in tests/test_every_model.py.
 
 from __future__ import annotations
 
+import itertools
+
 import click
 import numpy as np
 import pytest
@@ -19,14 +21,39 @@ from keras_rnn_zoo.testing import check_command, check_dataset, check_model, che
 
 @pytest.mark.parametrize("name", [name for name in DATASETS.names() if name != "imdb"])
 def test_every_data_set_keeps_to_the_rules(name, tmp_path):
-    path = None
-    if name == "table":
-        path = tmp_path / "rows.csv"
-        path.write_text("text,label\na film,pos\na mess,neg\n" * 4)
-    elif name == "arrays":
-        path = tmp_path / "rows.npz"
-        np.savez(path, x=np.ones((8, 4, 2), "float32"), y=np.arange(8) % 2)
-    check_dataset(name, path)
+    check_dataset(name, _example(name, tmp_path))
+
+
+TEXTS = {
+    "table": ("rows.csv", "text,label\n" + "a film,pos\na mess,neg\n" * 4),
+    "json_lines": ("rows.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": 2}\n' * 4),
+    "ts": ("rows.ts", "@classLabel true a b\n@data\n" + "1,2:3,4:a\n5,6:7,8:b\n" * 4),
+    "conll": ("rows.conll", "EU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\n\n" * 4),
+}
+
+
+def _example(name, directory):
+    """A file, or a folder, for a reader of such; None for a data set that has a name."""
+    if name in TEXTS:
+        file, text = TEXTS[name]
+        (directory / file).write_text(text)
+        return directory / file
+    if name == "arrays":
+        np.savez(directory / "rows.npz", x=np.ones((8, 4, 2), "float32"), y=np.arange(8) % 2)
+        return directory / "rows.npz"
+    if name == "folder":
+        for label, number in itertools.product(("pos", "neg"), range(4)):
+            (directory / label).mkdir(exist_ok=True)
+            (directory / label / f"{number}.txt").write_text(f"film {number}")
+        return directory
+    if name == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+
+        table = pyarrow.table({"text": ["a film", "a mess"] * 4, "label": ["pos", "neg"] * 4})
+        parquet.write_table(table, directory / "rows.parquet")
+        return directory / "rows.parquet"
+    return None
 
 
 @pytest.mark.parametrize("name", cli.list_commands(None))
@@ -104,7 +131,7 @@ class Waves(Reader):
     name = "waves"
     description = "made up"
 
-    def load(self, path, *, text_column, label_column):
+    def load(self, path, options):
         return Dataset("waves", "features", Split(self.rows(), np.arange(8) % 2))
 
     def rows(self):
@@ -118,7 +145,7 @@ class Random(Waves):
 
 class Broken(Waves):
     def rows(self):
-        return np.full((8, 4, 2), np.nan)
+        return np.full((8, 4, 2), np.inf)
 
 
 class Trusting(Waves):
@@ -126,15 +153,15 @@ class Trusting(Waves):
 
 
 class Untyped(Trusting):
-    def load(self, path, *, text_column, label_column):
+    def load(self, path, options):
         raise KeyError("two\nlines")
 
 
 class Careful(Trusting):
-    def load(self, path, *, text_column, label_column):
+    def load(self, path, options):
         if path.stat().st_size:
             raise DataError("It is damaged. Take a complete copy.")
-        return super().load(path, text_column=text_column, label_column=label_column)
+        return super().load(path, options)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,23 +121,42 @@ def test_features_are_standardized_by_the_training_rows_alone():
     assert abs(encoded[100:].mean()) > 1e-4
 
 
+@pytest.mark.parametrize("filler", [0.0, -999.0, np.nan])
 @pytest.mark.parametrize("padding", ["post", "pre"])
-def test_steps_of_zeros_at_the_padding_side_stay_zero_and_are_not_fitted_on(padding):
+def test_steps_of_padding_stay_zero_and_are_not_fitted_on(padding, filler):
     x = np.full((4, 5, 1), 3.0)
     x[::2] = 5.0
     side = slice(3, None) if padding == "post" else slice(None, 2)
-    x[:, side] = 0
-    preprocessor = Preprocessor.fit(features(x), padding=padding)
+    x[:, side] = filler
+    data = replace(features(x), padding_value=None if np.isnan(filler) else filler)
+    preprocessor = Preprocessor.fit(data, padding=padding, timesteps=5)
     assert preprocessor.scaling["mean"] == [4.0]
     encoded = preprocessor.encode_inputs(x)
     assert (encoded[:, side] == 0).all()
     assert np.count_nonzero(encoded) == 4 * 3
 
 
-def test_a_zero_step_inside_and_a_row_of_zeros_are_data_and_not_padding():
+@pytest.mark.parametrize("filler", [None, 0.0])
+def test_a_zero_step_inside_and_a_row_of_zeros_are_data_and_not_padding(filler):
     x = np.array([[[1.0], [0.0], [2.0]], [[0.0], [0.0], [0.0]]])
-    encoded = Preprocessor.fit(features(x)).encode_inputs(x)
+    data = replace(features(x), padding_value=filler)
+    encoded = Preprocessor.fit(data).encode_inputs(x)
     assert (encoded != 0).all()
+
+
+def test_a_zero_at_the_end_is_a_value_unless_it_is_said_to_be_padding():
+    x = np.array([[[1.0], [3.0], [0.0]], [[2.0], [0.0], [0.0]]])
+    assert (Preprocessor.fit(features(x)).encode_inputs(x) != 0).all()
+    padded = Preprocessor.fit(replace(features(x), padding_value=0.0)).encode_inputs(x)
+    assert np.count_nonzero(padded) == 3
+
+
+def test_a_run_from_before_there_was_a_choice_takes_zeros_for_padding(tmp_path):
+    x = np.array([[[1.0], [3.0], [0.0]], [[2.0], [0.0], [0.0]]])
+    values = Preprocessor.fit(replace(features(x), padding_value=0.0)).to_dict()
+    del values["padding_value"]
+    old = Preprocessor.from_dict(values, tmp_path)
+    assert np.count_nonzero(old.encode_inputs(x)) == 3
 
 
 def test_a_step_that_equals_the_mean_is_not_masked_as_padding():
@@ -165,7 +185,8 @@ def test_sequences_of_different_lengths_are_padded_and_cut():
 
 
 BAD_FEATURES = {
-    "nan": ([[[1.0], [np.nan]]], "Row 1, time step 2 holds NaN"),
+    "nan": ([[[1.0], [np.nan], [1.0]]], "Row 1, time step 2 holds NaN"),
+    "nan_only": ([[[np.nan], [np.nan]]], "Row 1, time step 1 holds NaN"),
     "inf": ([[[np.inf], [1.0]]], "Row 1, time step 1"),
     "beyond_float32": ([[[1e300], [1.0]]], "Row 1, time step 1"),
     "ragged": ([[[1.0], [1.0, 2.0]]], "Row 1 is ragged"),
@@ -273,8 +294,8 @@ def test_labels_of_padded_steps_are_no_labels():
     preprocessor = Preprocessor.fit(tokens(x, y), timesteps=4)
     assert preprocessor.labels == ("1", "2")
     np.testing.assert_array_equal(preprocessor.encode_labels(y, x), [[0, 1, 0, 0], [0, 0, 1, 0]])
-    values = np.where(x == 0, 0.0, x)[..., np.newaxis]
-    same = Preprocessor.fit(features(values, y))
+    values = np.where(x == 0, np.nan, x)[..., np.newaxis]
+    same = Preprocessor.fit(features(values, y), timesteps=4)
     np.testing.assert_array_equal(same.encode_labels(y, values), preprocessor.encode_labels(y, x))
 
 

@@ -8,7 +8,7 @@ from keras_rnn_zoo.data import Dataset, Split, load_data
 from keras_rnn_zoo.errors import ConfigError, DataError, UnknownNameError
 from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverged
 from keras_rnn_zoo.training.fit import fit_and_evaluate
-from keras_rnn_zoo.training.options import TrainOptions
+from keras_rnn_zoo.training.options import DataOptions, TrainOptions
 from keras_rnn_zoo.training.prepare import as_dataset, prepare
 from keras_rnn_zoo.training.train import train
 
@@ -252,7 +252,9 @@ def test_a_failure_or_an_interrupt_leaves_nothing_behind(texts, tmp_path, monkey
 
 
 def test_a_name_and_a_dataset_are_the_same_data():
-    by_name, by_dataset = (prepare(as_dataset(data)) for data in ("digits", load_data("digits")))
+    by_name, by_dataset = (
+        prepare(as_dataset(data, None, DataOptions())) for data in ("digits", load_data("digits"))
+    )
     assert by_name.data == by_dataset.data
     assert by_name.data["name"] == "digits"
     np.testing.assert_array_equal(by_name.x_train, by_dataset.x_train)

@@ -31,7 +31,8 @@ def prepare_models(dataset: Dataset, request: Request) -> dict[str, Prepared]:
     """
     options = request.options
     encoding = DataOptions.part_of(options)
-    searched = hold_out(dataset, TEST_FRACTION, options.seed)
+    part = TEST_FRACTION if options.test_split is None else options.test_split
+    searched = hold_out(dataset, part, options.seed, options.split) if part else dataset
     by_size: dict[Any, Prepared] = {}
     found: dict[str, Prepared] = {}
     for name in request.models:

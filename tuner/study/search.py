@@ -76,7 +76,7 @@ def search(
     directory.check_same(settings)
     if directory.status == "unfinished":
         request.engine.check(**chosen.engine_options)
-    dataset = as_dataset(data, test_data, chosen.text_column, chosen.label_column, chosen.task)
+    dataset = as_dataset(data, test_data, chosen)
     settings["data"] = {"name": dataset.name, "sha256": fingerprint(dataset)}
     directory.check_same(settings)
     _search(directory, request, settings, dataset, progress)

@@ -1,6 +1,6 @@
 """What the package plugs in does what keras-rnn-zoo counts on."""
 
-import json
+import sqlite3
 
 from keras_rnn_zoo import testing
 
@@ -10,10 +10,12 @@ def test_model():
 
 
 def test_dataset(tmp_path):
-    rows = [{"text": f"a {word} film", "label": label} for label, word in _WORDS for _ in range(8)]
-    path = tmp_path / "rows.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    testing.check_dataset("json_lines", path)
+    rows = [(f"a {word} film", label) for label, word in _WORDS for _ in range(8)]
+    path = tmp_path / "rows.sqlite"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE reviews (text TEXT, label TEXT)")
+        database.executemany("INSERT INTO reviews VALUES (?, ?)", rows)
+    testing.check_dataset("sqlite", path)
 
 
 _WORDS = (("good", "moving"), ("bad", "dull"))

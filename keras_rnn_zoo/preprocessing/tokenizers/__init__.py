@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from keras_rnn_zoo.registry import Registry, demand
 
 DEFAULT = "words"
+# What stands for a word that is white space alone.
+UNKNOWN_WORD = "<UNKNOWN>"
 
 
 class Tokenizer(ABC):
@@ -33,6 +35,14 @@ class Tokenizer(ABC):
 
         A token is not empty and holds no white space: a vocabulary file has one a line.
         """
+
+    def word(self, text: str) -> str:
+        """Returns the token that a word becomes which is cut already, as words with labels are.
+
+        Args:
+            text: A word; white space in it is left out.
+        """
+        return "".join(text.lower().split()) or UNKNOWN_WORD
 
     def describe(self) -> dict[str, Any]:
         """Returns what an app has to know to cut texts likewise, JSON-able."""

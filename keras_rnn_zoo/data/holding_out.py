@@ -1,0 +1,169 @@
+"""Which rows are held out: at random, later ones, or other recordings.
+
+Windows of one recording that lie close together are nearly the same row twice. A model that is
+validated on neighbours of what it was trained on looks better than it is, so windows that share a
+row of the table never stand on both sides. Of a forecast, what is held out is what comes after the
+windows: no training row reads it or is asked it, while a held-out window may read, as it would on
+the day, what was known before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.data.dataset import Dataset, Spans, Split
+from keras_rnn_zoo.errors import ConfigError, DataError
+from keras_rnn_zoo.preprocessing.reading import WAYS
+from keras_rnn_zoo.preprocessing.splitting import split_indices
+
+# Of a recording that is cut at random: into so many blocks, if each takes a few windows.
+_BLOCKS = 40
+
+
+def hold_out(
+    dataset: Dataset, fraction: float = 0.2, seed: int = 0, split: str | None = None
+) -> Dataset:
+    """Returns the data set with a test split, carved from its training rows if it has none.
+
+    Args:
+        dataset: What was read.
+        fraction: The part of the training rows to hold out.
+        seed: Of the random choice.
+        split: See `rows_held_out`; None for what suits the data.
+
+    Raises:
+        DataError: There are too few rows.
+    """
+    if dataset.test is not None:
+        return dataset
+    way = split or dataset.split
+    kept, held = rows_held_out(dataset.train, fraction, seed, way)
+    return replace(
+        dataset,
+        train=dataset.train.take(kept),
+        test=dataset.train.take(held),
+        description={
+            **dataset.description,
+            "held_out": {"fraction": fraction, "seed": seed, "split": way},
+        },
+    )
+
+
+def rows_held_out(
+    rows: Split, fraction: float, seed: int = 0, split: str = "random"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows to keep and the rows to hold out, each sorted.
+
+    Args:
+        rows: To choose from.
+        fraction: The part to hold out, 0 <= fraction < 1.
+        seed: Of the random choice.
+        split: `"random"`: labels in proportion; of windows, blocks of time. `"time"`: the last
+            part of each recording. `"group"`: other recordings. Windows that touch what is held
+            out are in neither.
+
+    Raises:
+        ConfigError: `fraction` or `split` cannot be used with these rows.
+        DataError: There are too few rows.
+    """
+    if split not in WAYS:
+        raise ConfigError(f"split is one of {', '.join(WAYS)}. Received: {split!r}")
+    if fraction == 0 or (rows.spans is None and split == "random"):
+        return split_indices(rows.y, fraction, seed)
+    if not 0 <= fraction < 1:
+        raise ConfigError(f"The part to hold out is at least 0 and below 1. Received: {fraction}")
+    if rows.spans is None:
+        if split == "group":
+            raise ConfigError(
+                "split='group' holds out other recordings, and these data have none. Name the "
+                "column that tells them apart (id_column, --id-column) of a table with a row for "
+                "each time step, or take split='random'."
+            )
+        count = max(1, round(fraction * len(rows)))
+        if count >= len(rows):
+            raise _too_few(len(rows))
+        return np.arange(len(rows) - count), np.arange(len(rows) - count, len(rows))
+    ways: dict[str, Any] = {"random": _blocks, "time": _last, "group": _recordings}
+    held = ways[split](rows.spans, fraction, seed)
+    kept = _apart(rows.spans, held)
+    if not len(held) or not len(kept):
+        raise _too_few(len(rows))
+    return kept, held
+
+
+def _too_few(count: int) -> DataError:
+    return DataError(
+        f"There are too few windows ({count}) to hold some out without an overlap. Give a longer "
+        "table, or choose a shorter window or a smaller part; or set validation_split to 0."
+    )
+
+
+def _last(spans: Spans, fraction: float, seed: int) -> np.ndarray:
+    """The last windows of each recording; of all recordings together, where these are short."""
+    held = []
+    for number in np.unique(spans.recording):
+        mine = np.flatnonzero(spans.recording == number)
+        count = round(fraction * len(mine))
+        if count:
+            held.append(mine[-count:])
+    if not held:
+        return np.arange(len(spans) - max(1, round(fraction * len(spans))), len(spans))
+    return np.concatenate(held)
+
+
+def _recordings(spans: Spans, fraction: float, seed: int) -> np.ndarray:
+    """All windows of some recordings, about so many windows as are wanted."""
+    numbers, counts = np.unique(spans.recording, return_counts=True)
+    if len(numbers) < 2:
+        raise DataError(
+            "There is one recording only, so that none can be held out. Name the column that tells "
+            "recordings apart (id_column, --id-column), or take split='time'."
+        )
+    order = np.random.default_rng(seed).permutation(len(numbers))
+    wanted = fraction * len(spans)
+    chosen: list[int] = []
+    total = 0
+    for place in order:
+        better = abs(total + counts[place] - wanted) < abs(total - wanted)
+        if (better or not chosen) and len(chosen) < len(numbers) - 1:
+            chosen.append(int(numbers[place]))
+            total += int(counts[place])
+    return np.flatnonzero(np.isin(spans.recording, chosen))
+
+
+def _blocks(spans: Spans, fraction: float, seed: int) -> np.ndarray:
+    """Windows that lie within blocks of time that are chosen at random."""
+    generator = np.random.default_rng(seed)
+    held = []
+    for number in np.unique(spans.recording):
+        mine = np.flatnonzero(spans.recording == number)
+        first, last = int(spans.start[mine].min()), int(spans.stop[mine].max())
+        width = int((spans.stop - spans.start)[mine].max())
+        count = max(1, min(_BLOCKS, (last - first) // (4 * width)))
+        edges = np.linspace(first, last, count + 1)
+        some = max(round(fraction * count), int(generator.random() < fraction * count))
+        for block in generator.permutation(count)[:some]:
+            inside = (spans.start[mine] >= edges[block]) & (spans.stop[mine] <= edges[block + 1])
+            held.append(mine[inside])
+    return np.sort(np.concatenate(held)) if held else np.arange(0)
+
+
+def _apart(spans: Spans, held: np.ndarray) -> np.ndarray:
+    """Returns the windows that do not touch what is held out."""
+    mask = np.ones(len(spans), bool)
+    mask[held] = False
+    for number in np.unique(spans.recording[held]):
+        theirs = held[spans.recording[held] == number]
+        last = int(spans.stop[spans.recording == number].max())
+        # How many held windows cover each row, as a running sum.
+        cover = np.zeros(last + 1, np.int64)
+        np.add.at(cover, spans.asked[theirs], 1)
+        np.add.at(cover, spans.stop[theirs], -1)
+        covered = np.concatenate([[0], np.cumsum(np.cumsum(cover) > 0)])
+        mine = np.flatnonzero((spans.recording == number) & mask)
+        touched = covered[spans.stop[mine]] - covered[spans.start[mine]]
+        mask[mine[touched > 0]] = False
+    return np.flatnonzero(mask)

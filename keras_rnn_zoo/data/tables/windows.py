@@ -1,0 +1,404 @@
+"""Windows: sequences cut from tables that have a row for each time step.
+
+A sensor log, a price history, a recording: rows of one recording follow each other in time, and a
+model reads so many of them at once. A window never reaches over a gap in time, over a row in which
+a value is missing, or from one recording into another. What a window is asked is the label of its
+steps, or what comes after it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_rnn_zoo.data.dataset import Dataset, Spans, Split
+from keras_rnn_zoo.data.tables.table import Table
+from keras_rnn_zoo.data.tables.times import breaks, duration, seconds_of, usual_step
+from keras_rnn_zoo.errors import DataError, listed
+from keras_rnn_zoo.preprocessing.reading import ReadOptions
+
+_ADVICE = "Say which with --value-columns, --label-column, --time-column and --id-column."
+# From so many recordings on, some of them can be kept apart to validate on.
+ENOUGH_RECORDINGS = 5
+
+
+@dataclass(frozen=True)
+class _Log:
+    """The rows of a table, in the order of their recordings and times.
+
+    Attributes:
+        values: float32 `[rows, values]`; NaN where one is missing.
+        targets: What is forecast, float32 `[rows, columns]`; None where windows have labels.
+        labels: Of each row; None for a forecast, and to predict from.
+        times: Seconds, float64 `[rows]`; None where there is no time column.
+        pieces: Where an unbroken piece of a recording starts and stops, and which recording it is.
+        recordings: Names.
+        notes: What was seen.
+    """
+
+    values: np.ndarray
+    targets: np.ndarray | None
+    labels: list[Any] | None
+    times: np.ndarray | None
+    pieces: list[tuple[int, int, int]]
+    recordings: list[str]
+    notes: list[str]
+
+
+def windows_of(table: Table, options: ReadOptions) -> Dataset:
+    """Returns the windows of a table; see `windows`."""
+    values, targets, labels = _columns(table, options)
+    log = _read(table, options, values, targets, labels)
+    assert options.window is not None
+    forecast = options.horizon is not None
+    ahead = options.horizon or 0
+    stride = options.stride or (1 if forecast else max(1, options.window // 2))
+    spans, x = _cut(log, options.window, stride, ahead)
+    if not len(spans):
+        longest = max((stop - start for start, stop, _ in log.pieces), default=0)
+        raise DataError(
+            f"{table.name}: the longest unbroken piece has {longest} time steps, and a window "
+            f"{'with its horizon ' if forecast else ''}takes {options.window + ahead}. Choose a "
+            f"shorter window{' or horizon' if forecast else ''}."
+            + "".join(f" {note}" for note in log.notes)
+        )
+    naive: dict[str, np.ndarray] = {}
+    if forecast:
+        assert log.targets is not None
+        y: Any = _after(log.targets, spans, ahead)
+        naive = _naive(log.targets, spans, ahead, options.period)
+    else:
+        assert log.labels is not None
+        y = _labels(log.labels, spans, options)
+    many = len(log.recordings) >= ENOUGH_RECORDINGS and not forecast
+    description: dict[str, Any] = {
+        "value_columns": values,
+        "label_column": targets if forecast else labels,
+        "window": options.window,
+        "stride": stride,
+        "recordings": len(log.recordings),
+        "time_steps": len(log.values),
+    }
+    if forecast:
+        description["horizon"] = ahead
+    return Dataset(
+        table.name,
+        "features",
+        Split(x, y, spans=spans, naive=naive),
+        task="regression" if forecast else None,
+        description=description,
+        split="group" if many else "time",
+        notes=tuple(log.notes),
+    )
+
+
+def sequences_of(table: Table, options: ReadOptions) -> Sequence[Any]:
+    """Returns the windows of a table to predict from; the last steps of each piece are in one."""
+    values, _, _ = _columns(table, options, labelled=False)
+    log = _read(table, options, values, [], [])
+    assert options.window is not None
+    stride = options.stride or (options.window if options.horizon else max(1, options.window // 2))
+    found = []
+    for start, stop, _ in log.pieces:
+        last = stop - options.window
+        starts = list(range(start, last + 1, stride))
+        if last >= start and starts[-1] != last:
+            starts.append(last)
+        found += [log.values[at : at + options.window] for at in starts]
+    if not found:
+        longest = max((stop - start for start, stop, _ in log.pieces), default=0)
+        raise DataError(
+            f"{table.name}: the longest unbroken piece has {longest} time steps, and the model "
+            f"reads {options.window}. Give as many."
+        )
+    return found
+
+
+# ------------------------------------------------------------------------------- columns
+
+
+def _columns(
+    table: Table, options: ReadOptions, labelled: bool = True
+) -> tuple[list[str], list[str], list[str]]:
+    """Returns the columns of values, of what is forecast, and of labels."""
+    said = [name for name in (options.time_column, options.id_column) if name]
+    table.check(said, _ADVICE)
+    default = options.label_column == ("label",) and "label" not in table.columns
+    forecast = options.horizon is not None
+    asked = [] if default else list(options.label_column)
+    if labelled:
+        table.check(asked, _ADVICE)
+    if options.value_columns is not None:
+        table.check(options.value_columns, _ADVICE)
+        values = list(options.value_columns)
+    else:
+        left_out = {*said, *(() if forecast else asked)}
+        others = [name for name in table.columns if name not in left_out]
+        values = [name for name in others if table.is_numeric(name)]
+        if not values:
+            raise DataError(
+                f"{table.name} has no columns with numbers beside {listed(left_out) or 'none'}. "
+                f"It has: {listed(table.columns[:40])}. {_ADVICE}"
+            )
+    if not labelled:
+        return values, [], []
+    if forecast:
+        if options.label_at is not None:
+            raise DataError("label_at (--label-at) is of labels, and horizon asks for a forecast.")
+        return values, asked or values, []
+    if default:
+        raise DataError(
+            f"{table.name} has no column 'label'. It has: {listed(table.columns[:40])}. Say what "
+            "a window is asked: --label-column NAME for the label of its steps, or --horizon STEPS "
+            "for what comes after it."
+        )
+    if len(asked) > 1:
+        raise DataError(
+            f"A window has one label. Received: {listed(asked)}. Name one column, or ask for a "
+            "forecast of several: --horizon."
+        )
+    return values, [], asked
+
+
+def _read(
+    table: Table,
+    options: ReadOptions,
+    values: Sequence[str],
+    targets: Sequence[str],
+    labels: Sequence[str],
+) -> _Log:
+    numeric = [*values, *(name for name in targets if name not in values)]
+    table.settle_decimal(numeric)
+    marks = [name for name in (options.id_column, options.time_column) if name]
+    numbers = array("d")
+    others: list[list[Any]] = [[] for _ in (*labels, *marks)]
+    known: dict[Any, Any] = {}
+    count = 0
+    sources = table.sources()
+    files: list[str] = []
+    for source in sources:
+        before = count
+        for where, cells in source.rows([*numeric, *labels, *marks]):
+            for name, cell in zip(numeric, cells, strict=False):
+                try:
+                    numbers.append(table.number(cell))
+                except ValueError:
+                    raise source.bad_number(where, name, cell) from None
+            for column, cell in zip(others, cells[len(numeric) :], strict=True):
+                column.append(known.setdefault(cell, cell))
+            count += 1
+        if len(sources) > 1:
+            files += [source.name] * (count - before)
+    if not count:
+        raise DataError(f"{table.name} has a header and no rows. Give a file with data.")
+    with np.errstate(over="ignore"):  # becomes infinity, and is refused when it is encoded
+        array_ = np.frombuffer(numbers, np.float64).reshape(count, -1).astype(np.float32)
+    del numbers
+    ids: list[Any] | None = others[len(labels)] if options.id_column else None
+    if files:
+        ids = files if ids is None else list(zip(files, ids, strict=True))
+    times = None
+    if options.time_column:
+        name = f"column {options.time_column!r} of {table.name}"
+        times = seconds_of(others[-1], name, options.time_format)
+    order, bounds, recordings, notes = _order(ids, times)
+    if order is not None:
+        array_ = array_[order]
+        times = None if times is None else times[order]
+    found = None
+    if labels:
+        column = others[0]
+        found = [_label(column[row]) for row in (range(count) if order is None else order)]
+    pieces, more = _pieces(array_, found, times, bounds)
+    return _Log(
+        values=array_[:, : len(values)],
+        targets=array_[:, [numeric.index(name) for name in targets]] if targets else None,
+        labels=found,
+        times=times,
+        pieces=pieces,
+        recordings=recordings,
+        notes=[*notes, *more],
+    )
+
+
+def _label(cell: Any) -> str | None:
+    """Returns the label of a time step; None where it has none."""
+    if cell is None or (isinstance(cell, float) and np.isnan(cell)):
+        return None
+    text = str(cell).strip()
+    return text if text and text.lower() != "nan" else None
+
+
+# ------------------------------------------------------------------------------- order and gaps
+
+
+def _order(
+    ids: Sequence[Any] | None, times: np.ndarray | None
+) -> tuple[np.ndarray | None, list[tuple[int, int]], list[str], list[str]]:
+    """Puts rows in the order of their recordings and times.
+
+    Returns:
+        The rows in order (None where they are so already), where each recording starts and stops,
+        the names of the recordings, and what was seen.
+    """
+    notes: list[str] = []
+    count = len(ids) if ids is not None else len(times) if times is not None else 0
+    if ids is None and times is None:
+        return None, [], ["1"], notes
+    names = list(dict.fromkeys(map(str, ids))) if ids is not None else ["1"]
+    number = {name: i for i, name in enumerate(names)}
+    which = (
+        np.zeros(count, np.int64)
+        if ids is None
+        else np.fromiter((number[str(one)] for one in ids), np.int64, count)
+    )
+    order = np.lexsort((times, which)) if times is not None else np.argsort(which, kind="stable")
+    inside = np.diff(which) == 0
+    if times is not None and (np.diff(times)[inside] < 0).any():
+        notes.append("Rows were not in order, and are put in the order of their times.")
+    bounds = np.searchsorted(which[order], np.arange(len(names) + 1))
+    pairs = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+    return (None if (np.diff(order) == 1).all() else order), pairs, names, notes
+
+
+def _pieces(
+    values: np.ndarray,
+    labels: Sequence[str | None] | None,
+    times: np.ndarray | None,
+    bounds: Sequence[tuple[int, int]],
+) -> tuple[list[tuple[int, int, int]], list[str]]:
+    """Returns the unbroken pieces of recordings, and says what breaks them."""
+    notes: list[str] = []
+    missing = np.isnan(values).any(axis=1)
+    if missing.any():
+        notes.append(_counted(missing, "rows lack a value"))
+    if labels is not None:
+        unlabelled = np.fromiter((label is None for label in labels), bool, len(labels))
+        if unlabelled.any():
+            notes.append(_counted(unlabelled, "rows have no label"))
+        missing = missing | unlabelled
+    pieces: list[tuple[int, int, int]] = []
+    gaps, longest, repeated, uneven = 0, 0.0, 0, 0
+    for number, (start, stop) in enumerate(bounds or [(0, len(values))]):
+        cuts: set[int] = set()
+        if times is not None:
+            found = breaks(times[start:stop]) + start
+            if len(found):
+                gaps += len(found)
+                longest = max(longest, float((times[found] - times[found - 1]).max()))
+            cuts |= set(found.tolist())
+            steps = np.diff(times[start:stop])
+            repeated += int((steps == 0).sum())
+            uneven += usual_step(times[start:stop]) is None and stop - start > 2
+        at = start
+        holes = (np.flatnonzero(missing[start:stop]) + start).tolist()
+        for cut in sorted({*cuts, *holes, *(hole + 1 for hole in holes), stop}):
+            if cut > at and not missing[at]:
+                pieces.append((at, cut, number))
+            at = max(at, cut)
+    if gaps:
+        notes.append(
+            f"{gaps:,} gap{'s' if gaps > 1 else ''} in time, the longest of {duration(longest)}; "
+            "no window reaches over one."
+        )
+    if uneven and times is not None:
+        which = "Time steps" if len(bounds) <= 1 else f"In {uneven} recordings time steps"
+        notes.append(f"{which} are uneven, so that gaps cannot be told; rows are taken in order.")
+    if repeated:
+        notes.append(f"{repeated:,} rows have the time of the row before.")
+    return pieces, notes
+
+
+def _counted(rows: np.ndarray, what: str) -> str:
+    count = int(rows.sum())
+    if count == 1:
+        what = what.replace("rows lack", "row lacks").replace("rows have", "row has")
+    return f"{count:,} {what}; no window reaches over one."
+
+
+# ------------------------------------------------------------------------------- windows
+
+
+def _cut(log: _Log, window: int, stride: int, ahead: int) -> tuple[Spans, Any]:
+    """Returns where windows lie, and the windows: views, so that overlaps take no memory."""
+    starts: list[np.ndarray] = []
+    numbers: list[np.ndarray] = []
+    for start, stop, number in log.pieces:
+        found = np.arange(start, stop - window - ahead + 1, stride)
+        starts.append(found)
+        numbers.append(np.full(len(found), number, np.int32))
+    first = np.concatenate(starts) if starts else np.arange(0)
+    which = np.concatenate(numbers) if numbers else np.arange(0, dtype=np.int32)
+    asked = first + window if ahead else first
+    spans = Spans(which, first, asked, first + window + ahead, tuple(log.recordings))
+    if len(log.pieces) == 1 and len(first):
+        views = np.lib.stride_tricks.sliding_window_view(log.values, window, axis=0)
+        x: Any = views[first[0] : first[-1] + 1 : stride].transpose(0, 2, 1)
+    else:
+        x = [log.values[at : at + window] for at in first.tolist()]
+    return spans, x
+
+
+def _after(targets: np.ndarray, spans: Spans, ahead: int) -> np.ndarray:
+    """Returns what comes after each window, float32 `[windows, ahead * columns]`, step by step."""
+    rows = spans.stop[:, np.newaxis] - ahead + np.arange(ahead)
+    return targets[rows].reshape(len(spans), -1)
+
+
+def _naive(
+    targets: np.ndarray, spans: Spans, ahead: int, period: int | None
+) -> dict[str, np.ndarray]:
+    """Returns forecasts that need no model, by name; each like what `_after` returns."""
+    last = targets[spans.stop - ahead - 1]
+    found = {"the last value": np.repeat(last[:, np.newaxis], ahead, axis=1)}
+    if period is not None and len(spans):
+        step = np.arange(ahead)
+        back = period * (step // period + 1)
+        rows = spans.stop[:, np.newaxis] - ahead + step - back
+        # Within the window, or it would be of another piece.
+        if period <= int((spans.stop - spans.start)[0]) - ahead:
+            found[f"the value {period} steps before"] = targets[rows]
+    return {name: values.reshape(len(spans), -1) for name, values in found.items()}
+
+
+def _labels(labels: Sequence[Any], spans: Spans, options: ReadOptions) -> Any:
+    """Returns the label of each window, or of each of its steps."""
+    assert options.window is not None
+    values = _fractions(labels, options.task)
+    if values is not None:
+        if options.label_at in ("majority", "step"):
+            raise DataError(
+                f"label_at={options.label_at!r} is for labels, and the label column holds numbers "
+                "to predict. Take the last one (label_at='last'), or say --task multiclass if they "
+                "are classes."
+            )
+        return values[spans.stop - 1]
+    at = options.label_at or "majority"
+    if at == "last":
+        return [labels[stop - 1] for stop in spans.stop.tolist()]
+    if at == "step":
+        pairs = zip(spans.start.tolist(), spans.stop.tolist(), strict=True)
+        return [list(labels[start:stop]) for start, stop in pairs]
+    names = sorted({label for label in labels if label is not None})
+    number = {name: i for i, name in enumerate(names)}
+    codes = np.fromiter((number.get(label, 0) for label in labels), np.int64, len(labels))
+    found = []
+    for start, stop in zip(spans.start.tolist(), spans.stop.tolist(), strict=True):
+        found.append(names[int(np.bincount(codes[start:stop], minlength=len(names)).argmax())])
+    return found
+
+
+def _fractions(labels: Sequence[Any], task: str | None) -> np.ndarray | None:
+    """Returns labels as numbers, where they are to be predicted as such; else None."""
+    if task not in (None, "regression"):
+        return None
+    try:
+        values = np.asarray([np.nan if one is None else float(one) for one in labels], np.float32)
+    except ValueError:
+        return None
+    real = values[np.isfinite(values)]
+    return values if task == "regression" or (real != np.round(real)).any() else None
