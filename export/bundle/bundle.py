@@ -122,6 +122,7 @@ class Bundle:
         self,
         x: Sequence[Any] | np.ndarray | Mapping[str, np.ndarray],
         quantization: str | None = None,
+        strict: bool = True,
     ) -> list[dict[str, Any]]:
         """Answers raw inputs, without TensorFlow.
 
@@ -130,6 +131,8 @@ class Bundle:
                 a bare `.keras` file, encoded inputs `[samples, ...]`, of several inputs a dict of
                 them by name (Keras' or that of the files).
             quantization: Which file answers; None takes the first, float32.
+            strict: Refuse all if one cannot be encoded. Otherwise its answer is
+                `{"error": message}`.
 
         Returns:
             One answer for each input: see `Preprocessor.decode`; `{"values": [...]}` for a bundle
@@ -147,7 +150,7 @@ class Bundle:
                 (answers,) = self._answer({name: encoded}, quantization).values()
                 return answers
 
-            return self.preprocessor.answer(x, outputs)  # type: ignore[arg-type]
+            return self.preprocessor.answer(x, outputs, strict)  # type: ignore[arg-type]
         answers = self._answer(self._plain(x, quantization), quantization)
         rows = {
             name: np.asarray(values, dtype=np.float64).tolist() for name, values in answers.items()

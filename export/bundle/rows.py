@@ -72,7 +72,7 @@ def reading_of(source: Source, columns: ColumnOptions) -> ReadOptions:
     """Returns how data are read: as those that the model was trained on, but for what is said."""
     from keras_rnn_zoo.data import ReadOptions
 
-    known = source.run.info["data"].get("reading", {}) if source.run is not None else {}
+    known = source.preprocessor.reading if source.preprocessor is not None else {}
     task = source.preprocessor.task if source.preprocessor is not None else None
     said = {
         one.name: getattr(columns, one.name)

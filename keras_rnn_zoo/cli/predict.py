@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,12 +17,27 @@ from keras_rnn_zoo.cli._options import (
     custom_objects_option,
     json_option,
     names,
+    options_of,
     quantization_option,
 )
 from keras_rnn_zoo.errors import DataError
+from keras_rnn_zoo.preprocessing.reading import ReadOptions
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+
+# How a file is read that is not written like the training data; all else is as it was there.
+READING = (
+    "text_column",
+    "value_columns",
+    "time_column",
+    "id_column",
+    "stride",
+    "delimiter",
+    "decimal",
+    "encoding",
+    "quoting",
+)
 
 
 @click.command("predict", short_help="Let a trained model or a bundle answer.")
@@ -30,28 +47,31 @@ if TYPE_CHECKING:
     "--input",
     "file",
     metavar="FILE",
-    help="A table with a text column, a .txt file with a text per line, an .npz file with x (of a "
-    "model with several inputs: with an array for each), or - for lines on stdin.",
+    help="A file as the training data were, with or without labels; a .txt file with a text per "
+    "line; an .npz file with x (of a model with several inputs: with an array for each); or - for "
+    "standard input.",
 )
-@click.option(
-    "--text-column", default="text", metavar="NAME", help="Column of a table with the texts."
-)
+@options_of(ReadOptions, only=READING)
 @quantization_option(
     "NAME",
     "Which file of a bundle answers.  [default: its first, float32]",
 )
 @custom_objects_option
 @json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print the answers as a CSV table.")
 def command(
     run_or_bundle: str,
     texts: tuple[str, ...],
     file: str | None,
-    text_column: str,
     quantization: str | None,
     custom_objects: str | None,
     as_json: bool,
+    as_csv: bool,
+    **reading: Any,
 ) -> None:
     """Answer each TEXT, or each row of a file, with RUN_OR_BUNDLE.
+
+    A row that cannot be answered is marked, and the others are answered; the exit code is 1 then.
 
     \b
     keras-rnn-zoo predict bundle "a wonderful, moving film" "a dull mess"
@@ -59,21 +79,41 @@ def command(
     """
     if bool(texts) == (file is not None):
         fail("Give either texts or --input FILE.")
+    if as_json and as_csv:
+        fail("Say --json or --csv, not both.")
+    for text in texts:
+        if os.path.isfile(text):  # noqa: PTH113  (a text may be no path at all)
+            fail(
+                f"{text!r} is a file. To answer its rows, say --input {text}; to answer the words "
+                "themselves, give them on standard input: --input -"
+            )
     if custom_objects:
         with out.working():
             from keras_rnn_zoo.training.run import use_custom_objects
 
             use_custom_objects(names(custom_objects) or [])
-    answers, inputs = _answers(run_or_bundle, texts, file, text_column, quantization)
+    answers, inputs = _answers(run_or_bundle, texts, file, reading, quantization)
+    rows = [
+        {"row": number, **({"text": given} if isinstance(given, str) else {}), **answer}
+        for number, (answer, given) in enumerate(zip(answers, inputs, strict=True), 1)
+    ]
     if as_json:
-        out.emit(answers)
-        return
-    for answer, given in zip(answers, inputs, strict=True):
-        click.echo(_line(answer, given))
+        out.emit(rows)
+    elif as_csv:
+        click.echo(_table(rows), nl=False)
+    else:
+        for answer, given in zip(answers, inputs, strict=True):
+            click.echo(_line(answer, given))
+    if any("error" in answer for answer in answers):
+        raise SystemExit(1)
 
 
 def _answers(
-    source: str, texts: Sequence[str], file: str | None, text_column: str, quantization: str | None
+    source: str,
+    texts: Sequence[str],
+    file: str | None,
+    reading: Mapping[str, Any],
+    quantization: str | None,
 ) -> tuple[list[dict[str, Any]], Sequence[Any]]:
     """Reads the model's description first: it is what is wrong most often."""
     with out.working():
@@ -89,8 +129,8 @@ def _answers(
                 encoded = read_encoded(file, len(bundle.report["model"]["inputs"]))
                 answers = bundle.predict(encoded, quantization)
                 return answers, [None] * len(answers)
-            inputs = _inputs(bundle.preprocessor, texts, file, text_column)
-            return bundle.predict(inputs, quantization), inputs
+            inputs = _inputs(bundle.preprocessor, texts, file, reading)
+            return bundle.predict(inputs, quantization, strict=len(inputs) == 1), inputs
         if kind in (artifacts.KERAS, artifacts.TFLITE):
             raise DataError(
                 f"{source} brings no vocabulary and no labels. Give the run that 'train' wrote, or "
@@ -102,44 +142,86 @@ def _answers(
             run = Run.load(artifacts.require(source, artifacts.RUN, artifacts.BUNDLE))
         if quantization is not None:
             fail(f"--quantization chooses a file of a bundle, and {source} is none.")
-        inputs = _inputs(run.preprocessor, texts, file, text_column)
-        return run.predict(inputs), inputs
+        inputs = _inputs(run.preprocessor, texts, file, reading)
+        return run.predict(inputs, strict=len(inputs) == 1), inputs
 
 
 def _inputs(
-    preprocessor: Preprocessor | None, texts: Sequence[str], file: str | None, text_column: str
+    preprocessor: Preprocessor | None,
+    texts: Sequence[str],
+    file: str | None,
+    reading: Mapping[str, Any],
 ) -> Sequence[Any]:
     from keras_rnn_zoo.data import load_inputs
 
-    if file != "-" and file is not None:
-        return load_inputs(file, text_column=text_column)
-    if preprocessor is None or preprocessor.vocabulary is None:
+    takes_texts = preprocessor is not None and preprocessor.vocabulary is not None
+    if file is not None and (file != "-" or not takes_texts):
+        if file == "-" and preprocessor is None:
+            raise DataError("Give the encoded inputs as a file: --input FILE.npz")
+        defaults = ReadOptions()
+        said = {name: value for name, value in reading.items() if value != getattr(defaults, name)}
+        known = preprocessor.reading if preprocessor is not None else {}
+        return load_inputs(file, **ReadOptions.from_dict({**known, **said}).keywords())
+    if not takes_texts:
         raise DataError(
-            "The model takes numbers, not texts. Give an .npz file that holds the array x: "
-            "--input FILE.npz"
+            "The model takes numbers, not texts. Give a file as the training data were, or an .npz "
+            "file that holds the array x: --input FILE"
         )
-    if file is None:
-        return list(texts)
+    return list(texts) if file is None else _lines()
+
+
+def _lines() -> list[str]:
+    """Returns the lines on standard input; blank ones count."""
+    text = click.get_binary_stream("stdin").read()
     try:
-        lines = sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
+        lines = text.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(
             f"The text on stdin is not UTF-8: byte 0x{error.object[error.start]:02x}. Convert it, "
             "for example with: iconv -f LATIN1 -t UTF-8."
         ) from error
-    lines = [line for line in lines if line.strip()]
-    if not lines:
+    if not any(line.strip() for line in lines):
         raise DataError("There is no text on stdin. Give one per line.")
     return lines
 
 
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns answers as CSV: a column for each score or value."""
+    flat = [_flat(row) for row in rows]
+    columns = dict.fromkeys(name for row in flat for name in row)
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return stream.getvalue()
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if name == "scores" and isinstance(value, dict):
+            found |= {f"score {label}": score for label, score in value.items()}
+        elif name == "values" and isinstance(value, list):
+            found |= {f"value {number}": one for number, one in enumerate(value, 1)}
+        elif isinstance(value, list):
+            found[name] = " ".join(map(str, value))
+        else:
+            found[name] = value
+    return found
+
+
 def _line(answer: dict[str, Any], given: Any) -> str:
     """Returns an answer in one line: what, how sure, and the text that it is about."""
+    if "error" in answer:
+        return f"no answer: {answer['error']}"
     if "values" in answer:
         values = answer["values"]
         if isinstance(values, dict):
             return "  ".join(f"{name}: {_numbers(part)}" for name, part in values.items())
         return _numbers(values)
+    if answer.get("tokens"):
+        pairs = zip(answer["tokens"], answer["labels"], strict=True)
+        return " ".join(f"{token}/{label}" for token, label in pairs)
     if "labels" in answer:
         return " ".join(answer["labels"])
     line = f"{answer['label']}  {100 * answer['score']:.1f} %"

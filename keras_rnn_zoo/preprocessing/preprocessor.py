@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,8 @@ class Preprocessor:
             model's one output is the probability of the second.
         scaling: `{"mean": [...], "scale": [...]}` per feature; None for texts and tokens.
         outputs: Units of the model's head.
+        reading: How the files of the training data were read, where that had to be said: options of
+            `ReadOptions` by name.
     """
 
     kind: str
@@ -84,6 +86,7 @@ class Preprocessor:
     scaling: dict[str, list[float]] | None = None
     outputs: int = 1
     padding_value: float | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
 
     # ------------------------------------------------------------------ fitting
 
@@ -136,6 +139,7 @@ class Preprocessor:
             "truncating": chosen.truncating,
             "labels": labels,
             "outputs": outputs,
+            "reading": dict(dataset.description.get("reading", {})),
         }
         if dataset.kind == "features":
             sequences = feature_rows(x, None, chosen.padding, filler)
@@ -352,22 +356,66 @@ class Preprocessor:
         return answers
 
     def answer(
-        self, x: Sequence[Any] | np.ndarray, model: Callable[[np.ndarray], np.ndarray]
+        self,
+        x: Sequence[Any] | np.ndarray,
+        model: Callable[[np.ndarray], np.ndarray],
+        strict: bool = True,
     ) -> list[dict[str, Any]]:
         """Has a model answer raw inputs, whatever it is that computes: Keras or a file.
 
         Args:
             x: As `encode_inputs` takes them.
             model: From encoded inputs to the model's outputs; not called without inputs.
+            strict: Refuse all if one cannot be encoded. Otherwise its answer is
+                `{"error": message}`.
 
         Returns:
-            An answer for each input; see `decode`.
+            An answer for each input; see `decode`. That of a text with labels per time step has
+            its `tokens`, too.
 
         Raises:
             DataError: An input cannot be encoded; the message names its row.
         """
-        encoded = self.encode_inputs(x)
-        return self.decode(model(encoded), encoded) if len(encoded) else []
+        errors = {} if strict else self._refused(x)
+        good = [row for row in range(len(x)) if row not in errors] if errors else None
+        some = x if good is None else [x[row] for row in good]
+        encoded = self.encode_inputs(some) if len(some) else ()
+        answers = self.decode(model(encoded), encoded) if len(encoded) else []
+        if self.task == "sequence_labelling" and self.vocabulary is not None:
+            answers = [
+                {**answer, "tokens": self._tokens(value)}
+                for answer, value in zip(answers, some, strict=True)
+            ]
+        if good is None:
+            return answers
+        found = dict(zip(good, answers, strict=True))
+        return [found.get(row) or {"error": errors[row]} for row in range(len(x))]
+
+    def _refused(self, x: Sequence[Any] | np.ndarray) -> dict[int, str]:
+        """Returns the rows that cannot be encoded, and why."""
+        try:
+            self.encode_inputs(x)
+            return {}
+        except DataError:
+            pass
+        errors = {}
+        for row, value in enumerate(x):
+            try:
+                self.encode_inputs([value])
+            except DataError as error:
+                errors[row] = str(error).replace("Row 1", f"Row {row + 1}", 1)
+        return errors
+
+    def _tokens(self, value: Any) -> list[str] | None:
+        """Returns the tokens that labels of time steps belong to; None of token ids."""
+        assert self.vocabulary is not None
+        if not isinstance(value, str) and not is_words(value):
+            return None
+        tokens = self.vocabulary.tokenizer.tokens(value) if isinstance(value, str) else value
+        if len(tokens) > self.timesteps:
+            cut = len(tokens) - self.timesteps
+            return list(tokens[cut:] if self.truncating == "pre" else tokens[: self.timesteps])
+        return list(tokens)
 
     # ------------------------------------------------------------------ travelling
 
@@ -399,6 +447,7 @@ class Preprocessor:
             "scaling": self.scaling,
             "labels": list(self.labels) if self.labels else None,
             "outputs": self.outputs,
+            "reading": self.reading,
         }
 
     @classmethod
@@ -426,6 +475,7 @@ class Preprocessor:
                 labels=tuple(labels) if labels else None,
                 scaling=values["scaling"],
                 outputs=values["outputs"],
+                reading=values.get("reading", {}),
             )
             made._check()
         except (KeyError, TypeError, ValueError) as error:
@@ -470,6 +520,7 @@ class Preprocessor:
             )
             and (not numbers or (not tokens and len(numbers) == 2 * (self.features or 0))),
             "outputs": count(self.outputs),
+            "reading": isinstance(self.reading, dict),
         }
         for name, is_right in right.items():
             if not is_right:

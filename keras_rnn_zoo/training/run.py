@@ -140,13 +140,17 @@ class Run:
                 f"Cannot read {file}: {error}. Take a complete copy of the run, or train again."
             ) from error
 
-    def predict(self, x: Sequence[Any] | np.ndarray, batch_size: int = 64) -> list[dict[str, Any]]:
+    def predict(
+        self, x: Sequence[Any] | np.ndarray, batch_size: int = 64, strict: bool = True
+    ) -> list[dict[str, Any]]:
         """Answers raw inputs, as `keras-rnn-zoo predict` does.
 
         Args:
             x: Texts, rows of token ids or features, as the model was trained on; see
                 `Preprocessor.encode_inputs`.
             batch_size: Inputs that are computed at once.
+            strict: Refuse all if one cannot be encoded. Otherwise its answer is
+                `{"error": message}`.
 
         Returns:
             An answer for each input, such as `{"label": "good", "score": 0.93, "scores": {...}}`;
@@ -163,7 +167,7 @@ class Run:
             )
             return answers
 
-        return self.preprocessor.answer(x, outputs)
+        return self.preprocessor.answer(x, outputs, strict)
 
     def export(self, path: PathLike, **options: Any) -> Any:
         """Exports the model as a bundle: files for an app, verified and measured.

@@ -127,11 +127,9 @@ def _columns(data: Mapping[str, Any]) -> str:
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     labels = data.get("label_column")
     labels = ", ".join(labels) if isinstance(labels, list) else labels
-    asked = "labels in"
-    if data.get("horizon"):
-        asked = (
-            f"the next {data['horizon']} steps of" if data["horizon"] > 1 else "the next step of"
-        )
+    ahead = data.get("horizon")
+    asked = f"the next {ahead} steps of" if ahead else "labels in"
+    asked = "the next step of" if ahead == 1 else asked
     window = f", windows of {data['window']} steps" if data.get("window") else ""
     return f" in {shown}{window}; {asked} {labels}"
 
