@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -172,9 +173,9 @@ def _inputs(
 
 def _lines() -> list[str]:
     """Returns the lines on standard input; blank ones count."""
-    text = click.get_binary_stream("stdin").read()
+    given: bytes = sys.stdin.buffer.read()
     try:
-        lines = text.decode("utf-8-sig").splitlines()
+        lines = given.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(
             f"The text on stdin is not UTF-8: byte 0x{error.object[error.start]:02x}. Convert it, "

@@ -35,8 +35,9 @@ class Spans:
 
     def take(self, rows: np.ndarray) -> Spans:
         """Returns the spans of these rows."""
-        parts = (self.recording, self.start, self.asked, self.stop)
-        return Spans(*(part[rows] for part in parts), self.names)
+        return Spans(
+            self.recording[rows], self.start[rows], self.asked[rows], self.stop[rows], self.names
+        )
 
 
 @dataclass(frozen=True)

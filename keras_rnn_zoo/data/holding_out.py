@@ -135,7 +135,7 @@ def _recordings(spans: Spans, fraction: float, seed: int) -> np.ndarray:
 
 
 def _blocks(spans: Spans, fraction: float, seed: int) -> np.ndarray:
-    """Windows that lie within blocks of time that are chosen at random."""
+    """Windows that begin within blocks of time that are chosen at random."""
     generator = np.random.default_rng(seed)
     held = []
     for number in np.unique(spans.recording):
@@ -146,8 +146,8 @@ def _blocks(spans: Spans, fraction: float, seed: int) -> np.ndarray:
         edges = np.linspace(first, last, count + 1)
         some = max(round(fraction * count), int(generator.random() < fraction * count))
         for block in generator.permutation(count)[:some]:
-            inside = (spans.start[mine] >= edges[block]) & (spans.stop[mine] <= edges[block + 1])
-            held.append(mine[inside])
+            after, before = edges[block] <= spans.start[mine], spans.start[mine] < edges[block + 1]
+            held.append(mine[after & before])
     return np.sort(np.concatenate(held)) if held else np.arange(0)
 
 

@@ -44,7 +44,7 @@ def recognised(dataset: Dataset, options: ReadOptions) -> Dataset:
 
 def _kind(dataset: Dataset, said: str | None, notes: list[str]) -> Dataset:
     """Settles whether whole numbers are token ids or readings."""
-    if dataset.kind == "tokens" and said != "tokens" and dataset.vocabulary is None:
+    if dataset.kind == "tokens" and said in (None, "features") and dataset.vocabulary is None:
         parts = [part for part in (dataset.train, dataset.test) if part is not None]
         negative = any(int(np.min(row, initial=0)) < 0 for part in parts for row in part.x)
         if said == "features" or negative:

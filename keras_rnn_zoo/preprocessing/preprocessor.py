@@ -379,8 +379,10 @@ class Preprocessor:
         errors = {} if strict else self._refused(x)
         good = [row for row in range(len(x)) if row not in errors] if errors else None
         some = x if good is None else [x[row] for row in good]
-        encoded = self.encode_inputs(some) if len(some) else ()
-        answers = self.decode(model(encoded), encoded) if len(encoded) else []
+        answers: list[dict[str, Any]] = []
+        if len(some):
+            encoded = self.encode_inputs(some)
+            answers = self.decode(model(encoded), encoded)
         if self.task == "sequence_labelling" and self.vocabulary is not None:
             answers = [
                 {**answer, "tokens": self._tokens(value)}

@@ -18,7 +18,7 @@ from keras_rnn_zoo.errors import DataError, listed, nearest
 
 # What stands in a cell that holds nothing; in any case.
 _MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "?", "-", "nil", "missing"))
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+(?:[eE][+-]?\d+)?\s*")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?(?:\d*|\d{1,3}(?:\.\d{3})+),\d+(?:[eE][+-]?\d+)?\s*")
 # Rows that are looked at to tell what a column holds.
 SAMPLE = 200
 
