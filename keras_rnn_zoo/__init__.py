@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.data import Reader as Reader
     from keras_rnn_zoo.data import Split as Split
     from keras_rnn_zoo.data import load_data as load_data
+    from keras_rnn_zoo.data import windows as windows
     from keras_rnn_zoo.errors import ZooError as ZooError
     from keras_rnn_zoo.loading import load as load
     from keras_rnn_zoo.preprocessing.tokenizers import Tokenizer as Tokenizer
@@ -59,6 +60,7 @@ _EXPORTS = {
     "register_model": "builder",
     "train": "training.train",
     "transfer_weights": "twins",
+    "windows": "data",
 }
 
 _SUBMODULES = dict.fromkeys(("errors", "export", "layers", "testing", "tuner"), "")

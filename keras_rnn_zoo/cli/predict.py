@@ -72,7 +72,7 @@ def command(
 ) -> None:
     """Answer each TEXT, or each row of a file, with RUN_OR_BUNDLE.
 
-    A row that cannot be answered is marked, and the others are answered; the exit code is 1 then.
+    A row that cannot be answered is marked, and the others are answered.
 
     \b
     keras-rnn-zoo predict bundle "a wonderful, moving film" "a dull mess"
@@ -105,8 +105,8 @@ def command(
     else:
         for answer, given in zip(answers, inputs, strict=True):
             click.echo(_line(answer, given))
-    if any("error" in answer for answer in answers):
-        raise SystemExit(1)
+    if marked := sum("error" in answer for answer in answers):
+        click.echo(f"{marked:,} of {len(answers):,} rows could not be answered.", err=True)
 
 
 def _answers(

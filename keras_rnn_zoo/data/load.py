@@ -54,7 +54,14 @@ def load_data(data: Data, *, test_data: Data | None = None, **options: Any) -> D
             )
         description = {**dataset.description, "test": test.description}
         dataset = replace(dataset, test=test.test or test.train, description=description)
-    return replace(dataset, description={**dataset.description, "reading": chosen.chosen()})
+    return _remembered(dataset, chosen)
+
+
+def _remembered(dataset: Dataset, options: ReadOptions) -> Dataset:
+    """Returns the data set with all that is needed to read other files alike."""
+    found = {name: dataset.description.get(name) for name in ("value_columns", "time_column")}
+    reading = {**options.chosen(), **{name: value for name, value in found.items() if value}}
+    return replace(dataset, description={**dataset.description, "reading": reading})
 
 
 @takes(ReadOptions)
@@ -83,7 +90,7 @@ def windows(table: Any, **options: Any) -> Dataset:
     if isinstance(table, Mapping) or hasattr(table, "columns"):
         names = list(table) if isinstance(table, Mapping) else list(table.columns)
         columns = Columns({name: table[name] for name in names})
-        return recognised(windows_of(columns, chosen), chosen)
+        return _remembered(recognised(windows_of(columns, chosen), chosen), chosen)
     return load_data(table, **chosen.keywords())
 
 

@@ -8,6 +8,7 @@ line holds the dimensions of a series, separated by `:`, their values by `,`, an
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from keras_rnn_zoo.data.reader import DATASETS, Reader
 from keras_rnn_zoo.data.tables.text_files import reading
 from keras_rnn_zoo.errors import DataError
 from keras_rnn_zoo.preprocessing.reading import ReadOptions
+
+_STAMPED = re.compile(r"\([^()]*,\s*([^(),]*)\)")
 
 
 class TimeSeries(Reader):
@@ -76,11 +79,8 @@ def _lines(path: Path, options: ReadOptions) -> Iterator[tuple[dict[str, str], i
             if not text or text.startswith(("#", "%")):
                 continue
             if data:
-                if head.get("timestamps") == "true":
-                    raise DataError(
-                        f"{path} has a time stamp for each value (@timeStamps true), which is not "
-                        "read here. Give series without, one value after the other."
-                    )
+                if head.get("timestamps") == "true":  # (2007-01-01 00:00:00,1.5),(...
+                    text = _STAMPED.sub(r"\1", text)
                 yield head, number, text
             elif text.lower() == "@data":
                 data = True

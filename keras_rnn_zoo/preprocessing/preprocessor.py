@@ -367,7 +367,7 @@ class Preprocessor:
             x: As `encode_inputs` takes them.
             model: From encoded inputs to the model's outputs; not called without inputs.
             strict: Refuse all if one cannot be encoded. Otherwise its answer is
-                `{"error": message}`.
+                `{"error": message}`, unless none can be.
 
         Returns:
             An answer for each input; see `decode`. That of a text with labels per time step has
@@ -406,6 +406,8 @@ class Preprocessor:
                 self.encode_inputs([value])
             except DataError as error:
                 errors[row] = str(error).replace("Row 1", f"Row {row + 1}", 1)
+        if len(errors) == len(x):
+            raise DataError(errors[0])
         return errors
 
     def _tokens(self, value: Any) -> list[str] | None:

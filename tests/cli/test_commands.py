@@ -199,10 +199,49 @@ def test_predict_reads_tables_text_files_and_stdin(zoo, exported, reviews, tmp_p
     assert len(zoo(f"predict {exported} --input {reviews}").out.splitlines()) == 32
     (tmp_path / "lines.txt").write_text("a great film\n\na dull film\n")
     expected = zoo(f"predict {exported} --input {tmp_path}/lines.txt").out
-    assert len(expected.splitlines()) == 2
-    stdin = io.TextIOWrapper(io.BytesIO(b"a great film\na dull film\n"))
+    first, blank, last = expected.splitlines()
+    assert blank.startswith("no answer: Row 2 has no words") and "no answer" not in first + last
+    stdin = io.TextIOWrapper(io.BytesIO(b"a great film\n\na dull film\n"))
     monkeypatch.setattr(sys, "stdin", stdin)
     assert zoo(f"predict {exported} --input -").out == expected
+
+
+def test_predict_marks_the_rows_that_it_cannot_answer(zoo, trained, exported, tmp_path):
+    (tmp_path / "rows.txt").write_text("a great film\nxyzzy\n")
+    for source in (trained, exported):
+        answer = zoo(f"predict {source} --input {tmp_path}/rows.txt --json")
+        first, second = json.loads(answer.out)
+        assert (answer.code, first["row"], first["text"]) == (0, 1, "a great film")
+        assert "score" in first and "Row 2 has no word that the model knows" in second["error"]
+        assert "1 of 2 rows could not be answered" in answer.err
+    lines = zoo(f"predict {exported} --input {tmp_path}/rows.txt --csv").out.splitlines()
+    assert lines[0].split(",")[:3] == ["row", "text", "label"] and lines[2].startswith("2,xyzzy,,")
+
+
+def test_predict_asks_about_a_file_that_is_given_as_a_text(zoo, exported, reviews):
+    answer = zoo(["predict", exported, str(reviews)])
+    assert answer.code == 2 and f"--input {reviews}" in answer.error
+
+
+def test_a_log_is_trained_on_in_windows_and_predicted_from_likewise(zoo, tmp_path):
+    rows = [
+        f"2026-01-01 00:{i // 60:02}:{i % 60:02};{np.sin(i / 3):.3f};{'ab'[i // 30 % 2]}"
+        for i in range(600)
+    ]
+    (tmp_path / "log.csv").write_text("time;value;label\n" + "\n".join(rows) + "\n")
+    said = "--time-column time --value-columns value --window 10 --stride 5"
+    answer = zoo(
+        f"train rnn --data {tmp_path}/log.csv {said} --set units=2 --set layers=1 --epochs 1 "
+        f"-o {tmp_path}/run"
+    )
+    assert answer.code == 0, answer.error
+    assert "windows of 10 steps; labels in label" in answer.err
+    assert "held out: the last in time" in answer.err and "to test" in answer.out
+    more = "--quantization none --format tflite"
+    assert zoo(f"export {tmp_path}/run {more} -o {tmp_path}/b").code == 0
+    for source in ("run", "b"):
+        answer = zoo(f"predict {tmp_path}/{source} --input {tmp_path}/log.csv")
+        assert len(answer.out.splitlines()) == 119, answer.error
 
 
 def test_predict_asks_the_file_that_quantize_names(zoo, exported):

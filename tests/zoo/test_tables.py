@@ -124,6 +124,9 @@ def test_series_of_the_archives_may_differ_in_length(tmp_path):
     assert [row.shape for row in dataset.train.x] == [(3, 2), (2, 2)]
     np.testing.assert_array_equal(dataset.train.x[1], [[7, 9], [8, 10]])
     assert dataset.train.y == ["1", "2"]
+    stamped = "@timeStamps true\n@classLabel true a b\n@data\n(2007-01-01 00:00:00,1.5),(x,2.5):a\n"
+    found = load_inputs(written(tmp_path, stamped, "z.ts"))
+    np.testing.assert_array_equal(found[0], [[1.5], [2.5]])
     with pytest.raises(DataError, match="no line @data"):
         load_data(written(tmp_path, "1,2\n", "y.ts"))
 

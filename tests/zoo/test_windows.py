@@ -189,3 +189,27 @@ def test_windows_are_views_that_take_no_memory():
     values = np.arange(4000.0)
     data = windows({"v": values}, window=500, horizon=1)
     assert data.train.x.strides[0] == 4 and data.train.x.shape == (3500, 500, 1)
+
+
+def test_a_column_of_times_and_one_that_counts_rows_are_seen_and_said():
+    table = {
+        "Obs": np.arange(40) + 1,
+        "Quarter": [f"{1970 + i // 4} Q{i % 4 + 1}" for i in range(40)],
+        "income": np.sin(np.arange(40)),
+    }
+    data = windows(table, window=5, horizon=1)
+    assert data.description["value_columns"] == ["income"]
+    assert data.description["reading"]["time_column"] == "Quarter"
+    assert "'Obs' numbers the rows" in " ".join(data.notes)
+    said = windows(table, window=5, horizon=1, value_columns=["Obs", "income"])
+    assert said.train.x.shape[2] == 2
+    even = windows({"speed": np.arange(40.0), "v": np.ones(40)}, window=5, horizon=1)
+    assert even.description["value_columns"] == ["speed", "v"]
+
+
+def test_what_is_predicted_from_is_read_as_what_was_trained_on(tmp_path):
+    rows = [f"{i},{i % 7},{i % 2}" for i in range(60)]
+    (tmp_path / "log.csv").write_text("time,v,on\n" + "\n".join(rows) + "\n")
+    data = load_data(tmp_path / "log.csv", window=6, label_column="on")
+    found = load_inputs(tmp_path / "log.csv", **data.description["reading"])
+    assert {row.shape for row in found} == {(6, 1)}

@@ -19,7 +19,8 @@ import numpy as np
 
 from keras_rnn_zoo.data.dataset import Dataset, Split
 from keras_rnn_zoo.data.reader import Reader
-from keras_rnn_zoo.data.tables.table import SAMPLE, Several, Table
+from keras_rnn_zoo.data.tables.table import Several, Table
+from keras_rnn_zoo.data.tables.times import is_time
 from keras_rnn_zoo.data.tables.windows import sequences_of, windows_of
 from keras_rnn_zoo.errors import DataError, listed, nearest
 from keras_rnn_zoo.preprocessing.reading import ReadOptions
@@ -28,8 +29,6 @@ SAY_WHICH = (
     "Say which with text_column (--text-column), value_columns (--value-columns) and label_column "
     "(--label-column)."
 )
-# Names that people give to a time column.
-_TIMES = ("time", "date", "datetime", "timestamp", "month", "day", "year", "hour")
 
 
 class TableReader(Reader):
@@ -215,9 +214,7 @@ def _values(table: Table, options: ReadOptions, labels: Sequence[str]) -> list[s
 
 
 def _looks_like_time(table: Table, name: str) -> bool:
-    from keras_rnn_zoo.data.tables.times import is_time
-
-    return name.lower() in _TIMES or is_time([row[0] for row in table.sample([name], 20)])
+    return is_time([row[0] for row in table.sample([name], 20)])
 
 
 def _series(table: Table, names: Sequence[str]) -> tuple[Any, list[int]]:
@@ -261,7 +258,7 @@ def _wide(table: Table, options: ReadOptions) -> Dataset:
         f"A row is a series of {len(names)} time steps, {names[0]} to {names[-1]}; if it were one "
         "time step, --window would say how many make a sequence."
     ]
-    columns = {"value_columns": names[:SAMPLE], "label_column": _said(options.label_column)}
+    columns = {"value_columns": names, "label_column": _said(options.label_column)}
     return Dataset(
         table.name, "features", Split(x, labels), description=columns, notes=tuple(notes)
     )

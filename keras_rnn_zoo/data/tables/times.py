@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -13,6 +14,8 @@ from keras_rnn_zoo.errors import DataError
 
 # As people and spreadsheets write dates, where it is not ISO 8601.
 _DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%d.%m.%y", "%m/%d/%y")
+_WORDS = ("%Y %b", "%b %Y", "%Y-%b", "%b-%Y", "%B %Y", "%d %b %Y", "%b %d, %Y", "%d-%b-%Y")
+_QUARTER = re.compile(r"(\d{4})[ -]?[Qq]([1-4])")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p")
 # Where so many of the intervals are alike, a longer one is a gap; otherwise steps are just uneven.
 _REGULAR = 0.9
@@ -45,8 +48,11 @@ def seconds_of(cells: Sequence[Any], name: str, form: str | None = None) -> np.n
     iso = _iso(texts)
     if iso is not None:
         return iso
-    forms = [date + clock for clock in _CLOCKS for date in _DATES]
-    fitting = [one for one in forms if _reads(texts[:200], one)]
+    quarters = [_QUARTER.fullmatch(text) for text in texts]
+    if all(quarters):
+        starts = [f"{found[1]}-{3 * int(found[2]) - 2:02}" for found in quarters if found]
+        return seconds_of(starts, name)
+    fitting = [one for one in _forms() if _reads(texts[:200], one)]
     found = {}
     for one in fitting:
         try:
@@ -77,15 +83,20 @@ def is_time(cells: Sequence[Any]) -> bool:
     if array.dtype.kind == "M":
         return True
     texts = [str(cell).strip() for cell in cells if cell is not None and str(cell).strip()]
-    if not texts or not any(mark in texts[0] for mark in "-/.:"):
+    if not texts:
         return False
     try:
         [float(text) for text in texts]
         return False
     except ValueError:
         pass
-    forms = [date + clock for clock in _CLOCKS for date in _DATES]
-    return _iso(texts) is not None or any(_reads(texts, form) for form in forms)
+    if _iso(texts) is not None or all(map(_QUARTER.fullmatch, texts)):
+        return True
+    return any(_reads(texts, form) for form in _forms())
+
+
+def _forms() -> list[str]:
+    return [date + clock for clock in _CLOCKS for date in _DATES] + list(_WORDS)
 
 
 def _iso(texts: Sequence[str]) -> np.ndarray | None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_rnn_zoo.data.dataset import Dataset, Spans, Split
 from keras_rnn_zoo.data.tables.table import Table
-from keras_rnn_zoo.data.tables.times import breaks, duration, seconds_of, usual_step
+from keras_rnn_zoo.data.tables.times import breaks, duration, is_time, seconds_of, usual_step
 from keras_rnn_zoo.errors import DataError, listed
 from keras_rnn_zoo.preprocessing.reading import ReadOptions
 
@@ -51,7 +51,8 @@ class _Log:
 
 def windows_of(table: Table, options: ReadOptions) -> Dataset:
     """Returns the windows of a table; see `windows`."""
-    values, targets, labels = _columns(table, options)
+    options, notes = _with_time(table, options)
+    values, targets, labels = _columns(table, options, notes)
     log = _read(table, options, values, targets, labels)
     assert options.window is not None
     forecast = options.horizon is not None
@@ -77,6 +78,7 @@ def windows_of(table: Table, options: ReadOptions) -> Dataset:
     many = len(log.recordings) >= ENOUGH_RECORDINGS and not forecast
     description: dict[str, Any] = {
         "value_columns": values,
+        "time_column": options.time_column,
         "label_column": targets if forecast else labels,
         "window": options.window,
         "stride": stride,
@@ -92,13 +94,14 @@ def windows_of(table: Table, options: ReadOptions) -> Dataset:
         task="regression" if forecast else None,
         description=description,
         split="group" if many else "time",
-        notes=tuple(log.notes),
+        notes=(*notes, *log.notes),
     )
 
 
 def sequences_of(table: Table, options: ReadOptions) -> Sequence[Any]:
     """Returns the windows of a table to predict from; the last steps of each piece are in one."""
-    values, _, _ = _columns(table, options, labelled=False)
+    options, _ = _with_time(table, options)
+    values, _, _ = _columns(table, options, [], labelled=False)
     log = _read(table, options, values, [], [])
     assert options.window is not None
     stride = options.stride or (options.window if options.horizon else max(1, options.window // 2))
@@ -121,8 +124,38 @@ def sequences_of(table: Table, options: ReadOptions) -> Sequence[Any]:
 # ------------------------------------------------------------------------------- columns
 
 
+# Names that people give to columns of times, and of row numbers.
+_TIMES = ("time", "date", "datetime", "timestamp", "month", "day", "year", "quarter", "hour")
+_COUNTERS = ("", "id", "no", "nr", "obs", "row", "index", "step", "unnamed: 0", *_TIMES)
+
+
+def _with_time(table: Table, options: ReadOptions) -> tuple[ReadOptions, list[str]]:
+    """Returns the options with the column of times that a table shows, and says so."""
+    if options.time_column is not None:
+        return options, []
+    said = {*(options.value_columns or ()), *options.label_column, options.id_column}
+    found = [
+        name
+        for name in table.columns
+        if name not in said and is_time([row[0] for row in table.sample([name], 50)])
+    ]
+    if len(found) != 1:
+        return options, []
+    note = f"The column {found[0]!r} is taken for the time of a row (--time-column says so)."
+    return options.replace(time_column=found[0]), [note]
+
+
+def _counts(table: Table, name: str) -> bool:
+    """Whether a column numbers the rows, and says nothing else."""
+    if name.lower().strip() not in _COUNTERS and not name.isdigit():
+        return False
+    values = np.asarray([table.number(row[0]) for row in table.sample([name])])
+    steps = np.diff(values)
+    return len(steps) > 1 and steps[0] != 0 and bool((steps == steps[0]).all())
+
+
 def _columns(
-    table: Table, options: ReadOptions, labelled: bool = True
+    table: Table, options: ReadOptions, notes: list[str], labelled: bool = True
 ) -> tuple[list[str], list[str], list[str]]:
     """Returns the columns of values, of what is forecast, and of labels."""
     said = [name for name in (options.time_column, options.id_column) if name]
@@ -139,6 +172,15 @@ def _columns(
         left_out = {*said, *(() if forecast else asked)}
         others = [name for name in table.columns if name not in left_out]
         values = [name for name in others if table.is_numeric(name)]
+        counters = [name for name in values if _counts(table, name)]
+        if counters and len(counters) < len(values):
+            values = [name for name in values if name not in counters]
+            which = (
+                "numbers the rows, and is no value"
+                if len(counters) == 1
+                else ("number the rows, and are no values")
+            )
+            notes.append(f"{listed(counters)} {which} (--value-columns may name what is).")
         if not values:
             raise DataError(
                 f"{table.name} has no columns with numbers beside {listed(left_out) or 'none'}. "
