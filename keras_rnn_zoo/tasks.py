@@ -49,16 +49,30 @@ class Task:
             f"The task '{self.name}' takes outputs of {allowed}. Received: outputs={outputs}"
         )
 
-    def compile(self, model: keras.Model, learning_rate: float = 1e-3) -> None:
+    def compile(
+        self,
+        model: keras.Model,
+        learning_rate: float = 1e-3,
+        metric: keras.metrics.Metric | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ) -> None:
         """Compiles a model with Adam, the loss and the metric of the task.
 
         Where the model passes a mask on (per-timestep answers to padded sequences), Keras leaves
         the padded steps out of both.
+
+        Args:
+            model: Fresh, or trained.
+            learning_rate: Of Adam.
+            metric: Called as the task's, in place of Keras' own.
+            optimizer: One that has trained the model already, in place of a new one.
         """
         import keras
 
         model.compile(
-            optimizer=keras.optimizers.Adam(learning_rate), loss=self.loss, metrics=[self.metric]
+            optimizer=optimizer or keras.optimizers.Adam(learning_rate),
+            loss=self.loss,
+            metrics=[metric or self.metric],
         )
 
 

@@ -44,16 +44,19 @@ def command(
     if as_json:
         out.emit({"path": output, **run.info})
         return
-    metrics = run.metrics
+    metrics, data = run.metrics, run.info["data"]
+    out.verdict(run.info["verdict"])
     out.facts(
         [
             ("Model", f"{run.model_name}, {metrics['parameters']:,} parameters"),
-            ("Data", out.rows_of(run.info["data"])),
+            ("Data", out.rows_of(data)),
             ("Training", f"{_epochs(metrics['epochs'])} in {out.seconds(metrics['seconds'])}"),
         ]
     )
     click.echo()
-    out.metrics_table(metrics)
+    out.metrics_table(metrics, data["baselines"])
+    out.labels_table(run.evaluation)
+    out.errors_table(run.evaluation, data.get("targets"))
     click.echo(f"\nRun: {output}")
     client = ["--target", arguments["target"]] if arguments["target"] else []
     out.next_command("export", output, *client, "-o", "BUNDLE")

@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_rnn_zoo.errors import DataError, listed, nearest
 from keras_rnn_zoo.files import PathLike, sha256
-from keras_rnn_zoo.preprocessing.labels import infer_task
+from keras_rnn_zoo.preprocessing.labels import infer_task, to_split_by
 from keras_rnn_zoo.preprocessing.splitting import split_indices
 from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
 from keras_rnn_zoo.registry import Registry, demand
@@ -280,7 +280,7 @@ def hold_out(dataset: Dataset, fraction: float = 0.2, seed: int = 0) -> Dataset:
     """Returns the data set with a test split, carved from its training rows if it has none.
 
     Args:
-        fraction: The part of the training rows to hold out, stratified by label.
+        fraction: The part of the training rows to hold out, stratified by label or range.
         seed: Of the random choice.
 
     Raises:
@@ -288,7 +288,8 @@ def hold_out(dataset: Dataset, fraction: float = 0.2, seed: int = 0) -> Dataset:
     """
     if dataset.test is not None:
         return dataset
-    kept, held = split_indices(dataset.train.y, fraction, seed)
+    y = to_split_by(dataset.train.y, infer_task(dataset))
+    kept, held = split_indices(y, fraction, seed)
     description = {**dataset.description, "held_out": {"fraction": fraction, "seed": seed}}
     return replace(
         dataset,

@@ -50,6 +50,15 @@ def infer_task(dataset: Dataset, task: str | None = None) -> str:
     return task
 
 
+def to_split_by(y: Any, task: str) -> Any:
+    """Returns what rows are told apart by when some are held out: labels, or targets as numbers.
+
+    Raises:
+        DataError: A target of a regression is no number.
+    """
+    return as_targets(y) if task == "regression" else y
+
+
 def some(names: Sequence[str]) -> str:
     """Returns names for a message: the first 20, and how many more there are."""
     return listed(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")

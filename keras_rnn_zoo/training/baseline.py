@@ -1,16 +1,43 @@
-"""What an answer without a model is worth: the least that a model has to beat."""
+"""What answers without a model are worth: the least that a model has to beat."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+from keras_rnn_zoo.quantities import score
+from keras_rnn_zoo.training.metrics import DIRECTIONS, SHARES, better, real_answers, scores
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 # The inputs and the encoded labels of a part of the data; None where there is no such part.
 Part = tuple[np.ndarray, np.ndarray] | None
+
+# More rows and words make a bag of words slow, and hardly better.
+MOST_ROWS, MOST_WORDS = 30_000, 20_000
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The rows of each part as they were read, where a baseline needs more than what is encoded.
+
+    Attributes:
+        kind: `"text"`, `"tokens"` or `"features"`.
+        x: `"train"`, `"validation"`, `"test"` -> the inputs; None where there is no such part.
+        forecast: What the targets are in the inputs; see `last_values`. None where they are not.
+        seed: Of the choice of rows, where there are too many.
+    """
+
+    kind: str
+    x: Mapping[str, Sequence[Any] | np.ndarray | None]
+    forecast: Mapping[str, Any] | None = None
+    seed: int = 0
 
 
 def baseline(preprocessor: Preprocessor, parts: Mapping[str, Part]) -> dict[str, Any]:
@@ -51,3 +78,315 @@ def _labels(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return y
     real = x != 0 if x.ndim == 2 else (x != 0).any(axis=2)
     return np.asarray(y[real])
+
+
+# ---------------------------------------------------------------------- all of them
+
+# From the name of a part to outputs as a model's: `[n, ...]`; None where it has none for the part.
+Answers = Callable[[str], np.ndarray | None]
+
+
+def baselines(
+    preprocessor: Preprocessor, parts: Mapping[str, Part], raw: Raw, *, words: bool = True
+) -> list[dict[str, Any]]:
+    """Returns what each way to answer without a recurrent model is worth.
+
+    - `majority`: always the most frequent label of the training rows.
+    - `mean`, `median`: always that of the training targets.
+    - `last value`, `seasonal`: see `last_values`.
+    - `most frequent label of each word`, for labels per time step of tokens.
+    - `bag of words`: for texts, a linear model of which words are in them, whatever their order:
+      TF-IDF with logistic regression, or ridge regression.
+
+    Args:
+        preprocessor: That encoded the rows.
+        parts: `"train"`, `"validation"` and `"test"`, encoded.
+        raw: The same, as they were read.
+        words: Whether to fit a bag of words, which takes seconds.
+
+    Returns:
+        For each `name`, `text` (what it does, a clause), and for each part its figures as
+        `metrics.scores` has them, or None. The first is always there.
+    """
+    found: list[tuple[str, str, Answers]] = _constants(preprocessor, parts)
+    if raw.forecast is not None and preprocessor.task == "regression":
+        found += last_values(raw, preprocessor.outputs)
+    if words and raw.kind in ("text", "tokens"):
+        found += _words(preprocessor, parts, raw)
+    result = []
+    for name, text, answers in found:
+        figures: dict[str, Any] = {}
+        for part in PARTS:
+            pair = parts.get(part)
+            outputs = None if pair is None else answers(part)
+            figures[part] = None
+            if pair is not None and outputs is not None:
+                real = real_answers(*pair, preprocessor.task)
+                figures[part] = scores(outputs, pair[1], preprocessor.task, real)
+        result.append({"name": name, "text": text, **figures})
+    return result
+
+
+def _constants(
+    preprocessor: Preprocessor, parts: Mapping[str, Part]
+) -> list[tuple[str, str, Answers]]:
+    train = parts["train"]
+    assert train is not None
+
+    def always(answer: np.ndarray) -> Answers:
+        def answers(part: str) -> np.ndarray:
+            pair = parts[part]
+            assert pair is not None
+            rows = pair[1].shape if preprocessor.task != "regression" else pair[1].shape[:1]
+            return np.broadcast_to(answer, (*rows, len(answer)))
+
+        return answers
+
+    if preprocessor.task == "regression":
+        targets = train[1].astype(np.float64)
+        return [
+            (
+                name,
+                f"always the {name} of the training targets, {_numbers(values)}",
+                always(values),
+            )
+            for name, values in (
+                ("mean", targets.mean(axis=0)),
+                ("median", np.median(targets, axis=0)),
+            )
+        ]
+    assert preprocessor.labels is not None
+    counts = np.bincount(_labels(*train), minlength=len(preprocessor.labels))
+    text = f"always '{preprocessor.labels[counts.argmax()]}', the most frequent training label"
+    # As probabilities: a score of which the area under the ROC curve is one half.
+    return [("majority", text, always(np.eye(len(counts))[counts.argmax()]))]
+
+
+def _numbers(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.4g}" for value in values[:4]) + (", ..." if len(values) > 4 else "")
+
+
+def last_values(raw: Raw, outputs: int) -> list[tuple[str, str, Answers]]:
+    """Returns the forecasts of those who do not compute: the last value again.
+
+    A data set whose targets are later values of its own inputs says so in its description, under
+    `"forecast"`: `columns`, for each output the input feature of which it is a later value;
+    `horizon`, how many steps after the last input step the target lies, a whole number or one for
+    each output; and `period`, steps after which the values come again, or None. Columns and
+    horizon refer to the inputs as they were read, in the units of the targets.
+
+    Args:
+        raw: With `forecast`.
+        outputs: Of the model.
+
+    Returns:
+        `last value`; and `seasonal`, the last known value at the same place of the period, where
+        there is a period and every input is long enough.
+    """
+    forecast = raw.forecast or {}
+    columns = [int(column) for column in forecast["columns"]]
+    horizon = forecast["horizon"]
+    horizons = [int(h) for h in (horizon if isinstance(horizon, Sequence) else [horizon] * outputs)]
+
+    def values(back: Sequence[int]) -> Answers:
+        def answers(part: str) -> np.ndarray | None:
+            rows = raw.x[part]
+            if rows is None or any(len(row) < max(back) for row in rows):
+                return None
+            return np.array(
+                [
+                    [row[len(row) - b][c] for b, c in zip(back, columns, strict=True)]
+                    for row in map(np.asarray, rows)
+                ],
+                np.float64,
+            )
+
+        return answers
+
+    found = [("last value", "the last value again", values([1] * outputs))]
+    period = forecast.get("period")
+    if period:
+        # Steps back from the end of the input: 1 is its last step.
+        back = [-(-h // period) * period - h + 1 for h in horizons]
+        found.append(("seasonal", f"the value one period ({period} steps) before", values(back)))
+    return found
+
+
+# ---------------------------------------------------------------------- words
+
+
+def _words(
+    preprocessor: Preprocessor, parts: Mapping[str, Part], raw: Raw
+) -> list[tuple[str, str, Answers]]:
+    if preprocessor.task == "sequence_labelling":
+        text = "the label that each word most often has in the training rows"
+        return [
+            ("most frequent label of each word", text, _label_of_each_word(preprocessor, parts))
+        ]
+    return _bag_of_words(preprocessor, parts, raw)
+
+
+def _label_of_each_word(preprocessor: Preprocessor, parts: Mapping[str, Part]) -> Answers:
+    train = parts["train"]
+    assert train is not None and preprocessor.labels is not None
+    assert preprocessor.vocabulary_size is not None
+    x, y = train
+    real = x != 0
+    counts = np.zeros((preprocessor.vocabulary_size, len(preprocessor.labels)))
+    np.add.at(counts, (x[real], y[real]), 1)
+    # A word that the training rows lack has what all words have.
+    counts += counts.sum(axis=0) / (counts.sum() * 1e6)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+
+    def answers(part: str) -> np.ndarray:
+        pair = parts[part]
+        assert pair is not None
+        return np.asarray(shares[pair[0]])
+
+    return answers
+
+
+def _bag_of_words(
+    preprocessor: Preprocessor, parts: Mapping[str, Part], raw: Raw
+) -> list[tuple[str, str, Answers]]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    train, x = parts["train"], raw.x["train"]
+    assert train is not None and x is not None
+    y = train[1]
+    chosen = np.arange(len(y))
+    if len(y) > MOST_ROWS:
+        chosen = np.sort(np.random.default_rng(raw.seed).permutation(len(y))[:MOST_ROWS])
+    # Whole texts, though a model may see a part: it is a model's choice not to look.
+    analyzer = "word" if raw.kind == "text" else _token_ids
+    bag = TfidfVectorizer(analyzer=analyzer, max_features=MOST_WORDS, sublinear_tf=True)
+    try:
+        rows: csr_matrix = bag.fit_transform([x[i] for i in chosen.tolist()])
+    except ValueError:  # no text has a word
+        return []
+
+    def encoded(part: str) -> csr_matrix | None:
+        texts = raw.x[part]
+        if part == "train" and len(chosen) == len(y):
+            return rows  # cutting them into words takes most of the time
+        return None if texts is None else bag.transform(texts)
+
+    if preprocessor.task == "regression":
+        mean, scale = y[chosen].mean(axis=0), np.maximum(y[chosen].std(axis=0), 1e-30)
+        ridge = Ridge(random_state=raw.seed).fit(rows, (y[chosen] - mean) / scale)
+
+        def values(part: str) -> np.ndarray | None:
+            words = encoded(part)
+            if words is None:
+                return None
+            found: np.ndarray = ridge.predict(words).reshape(words.shape[0], -1)
+            return found * scale + mean
+
+        return [("bag of words", "ridge regression on which words a text has (TF-IDF)", values)]
+    if len(np.unique(y[chosen])) < 2:
+        return []
+    model = LogisticRegression(C=10.0, max_iter=200, random_state=raw.seed).fit(rows, y[chosen])
+    assert preprocessor.labels is not None
+    labels = len(preprocessor.labels)
+
+    def probabilities(part: str) -> np.ndarray | None:
+        words = encoded(part)
+        if words is None:
+            return None
+        found = np.zeros((words.shape[0], labels))
+        found[:, model.classes_] = model.predict_proba(words)
+        return found
+
+    text = "logistic regression on which words a text has (TF-IDF)"
+    return [("bag of words", text, probabilities)]
+
+
+def _token_ids(row: Any) -> list[int]:
+    return [int(token) for token in row if token]
+
+
+# ---------------------------------------------------------------------- the verdict
+
+
+def best_of(
+    found: Sequence[Mapping[str, Any]], part: str, measure: str
+) -> tuple[Mapping[str, Any], float] | None:
+    """Returns the baseline that is best on a part of the data, and its figure.
+
+    Args:
+        found: What `baselines` returned.
+        part: `"train"`, `"validation"` or `"test"`.
+        measure: One of `metrics.DIRECTIONS`.
+    """
+    known = [
+        (one, one[part][measure])
+        for one in found
+        if one.get(part) is not None and one[part].get(measure) is not None
+    ]
+    if not known:
+        return None
+    best = max if DIRECTIONS[measure] == "max" else min
+    return best(known, key=lambda pair: pair[1])
+
+
+def verdict(
+    metrics: Mapping[str, Any],
+    found: Sequence[Mapping[str, Any]],
+    measure: str,
+    always: str | None = None,
+) -> dict[str, Any] | None:
+    """Returns whether a model is better than the best answers without one.
+
+    Args:
+        metrics: Of the model: see `fit.Fitted`.
+        found: What `baselines` returned.
+        measure: What the model is judged by.
+        always: The label that the model answers to every held-out row, if it does.
+
+    Returns:
+        `beats_baseline`, `part` (the test rows, or else those for validation, or the training
+        rows), `measure`, `model` and `baseline` (the figures), `name` and `text` of the best
+        baseline, `always`; None where there is nothing to compare.
+    """
+    for part in ("test", "validation", "train"):
+        value = metrics.get(f"{part}_{measure}")
+        beside = best_of(found, part, measure)
+        if value is not None and beside is not None:
+            best, figure = beside
+            return {
+                "beats_baseline": better(measure, value, figure),
+                "part": part,
+                "measure": measure,
+                "model": value,
+                "baseline": figure,
+                "name": best["name"],
+                "text": best["text"],
+                "always": always,
+            }
+    return None
+
+
+def sentences(judged: Mapping[str, Any]) -> str:
+    """Returns a verdict for a person: what the model reaches, and what answers without it do.
+
+    Args:
+        judged: What `verdict` returned.
+    """
+    measure = judged["measure"]
+    model, other = (score(judged[key], percent=measure in SHARES) for key in ("model", "baseline"))
+    words, part = measure.replace("_", " "), judged["part"]
+    if judged["beats_baseline"]:
+        return (
+            f"Better than the baseline: {words} {model} on the {part} rows; {judged['name']} "
+            f"({judged['text']}) has {other}."
+        )
+    text = (
+        f"No better than the baseline: {words} {model} on the {part} rows; {judged['name']} "
+        f"({judged['text']}) has {other}."
+    )
+    if judged.get("always") is not None:
+        text += f" The model answers every row with '{judged['always']}'."
+        if measure == "accuracy":
+            text += " Train with class_weight balanced, or give more rows of the other labels."
+    return text

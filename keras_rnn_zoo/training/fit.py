@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.training.divergence import check_converged
+from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.interrupts import between_batches
+from keras_rnn_zoo.training.metrics import OF_LABELS, by_label, real_answers, scores
 from keras_rnn_zoo.training.options import TrainOptions
 from keras_rnn_zoo.training.prepare import Prepared
 
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
     import keras
 
     from keras_rnn_zoo.builder import ModelBuilder
+
+BATCH_SIZE = 256
+"""Rows at once where nothing is learnt."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +38,12 @@ class Fitted:
         builder: That built it.
         history: A list of values per epoch for each measure.
         metrics: `{train,validation,test}_loss` and `_accuracy` (or `_mean_absolute_error`), None
-            where there is no such split; `epochs` trained, the `best_epoch` among them (whose
-            weights the model has), `seconds` of training, `parameters`.
+            where there is no such split; of labels `{validation,test}_f1`, `_balanced_accuracy` and
+            `_auc`; `epochs` trained, the `best_epoch` among them (whose weights the model has),
+            `seconds` of training, `parameters`. Errors and losses of a regression are in the units
+            of its targets.
         hyperparameters: Those of the training.
+        evaluation: See `Evaluation`.
     """
 
     model: keras.Model
@@ -41,6 +51,22 @@ class Fitted:
     history: dict[str, list[float]]
     metrics: dict[str, Any]
     hyperparameters: dict[str, Any]
+    evaluation: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a trained model answers.
+
+    Attributes:
+        metrics: See `Fitted`.
+        parts: `"validation"` and `"test"`, where there are such rows -> for labels what becomes of
+            each (see `metrics.by_label`), and `always`, the one that every row is answered with,
+            or None; for several outputs of a regression `mean_absolute_errors`, one for each.
+    """
+
+    metrics: dict[str, Any]
+    parts: dict[str, Any]
 
 
 def fit_and_evaluate(
@@ -68,8 +94,6 @@ def fit_and_evaluate(
     """
     import keras
 
-    from keras_rnn_zoo.tasks import get_task
-
     epochs, patience = options.epochs, options.patience
     if patience is not None and prepared.validation is None:
         raise ConfigError(
@@ -85,23 +109,23 @@ def fit_and_evaluate(
     if progress:
         hooks.append(_progress(builder.name, epochs))
     keras.utils.set_random_seed(options.seed)
-    task = get_task(prepared.preprocessor.task)
+    feed = prepared.feed(options.class_weight)
     model = builder.build()
-    task.compile(model, options.learning_rate)
+    feed.compile(model, options.learning_rate)
     start = time.perf_counter()
     with between_batches() as interrupts:
         history = model.fit(
-            prepared.x_train,
-            prepared.y_train,
-            validation_data=prepared.validation,
+            **feed.arrays(),
             epochs=epochs,
             batch_size=options.batch_size,
-            callbacks=[*hooks, keras.callbacks.TerminateOnNaN(), interrupts],
+            callbacks=[*feed.callbacks(), *hooks, keras.callbacks.TerminateOnNaN(), interrupts],
             verbose=0,
         ).history
     seconds = time.perf_counter() - start
     check_converged(history, options.learning_rate)
-    metrics = evaluate(prepared, model)
+    model = feed.finished(model)
+    evaluation = evaluate(prepared, model, feed)
+    metrics = evaluation.metrics
     metrics["epochs"] = len(history["loss"])
     losses = history.get("val_loss")
     metrics["best_epoch"] = 1 + int(np.argmin(losses)) if losses else metrics["epochs"]
@@ -109,30 +133,69 @@ def fit_and_evaluate(
     metrics["parameters"] = int(model.count_params())
     hyperparameters = {
         name: getattr(options, name)
-        for name in ("learning_rate", "epochs", "batch_size", "patience")
+        for name in ("learning_rate", "epochs", "batch_size", "patience", "class_weight")
     }
-    return Fitted(model, builder, history, metrics, hyperparameters)
+    return Fitted(model, builder, history, metrics, hyperparameters, evaluation.parts)
 
 
-def evaluate(prepared: Prepared, model: keras.Model) -> dict[str, Any]:
-    """Returns `{train,validation,test}_loss` and `_accuracy` (or `_mean_absolute_error`).
+def evaluate(prepared: Prepared, model: keras.Model, feed: Feed) -> Evaluation:
+    """Returns how a model answers the rows of each part.
 
     Args:
         prepared: A split that it does not have gives None.
-        model: Compiled as `tasks.Task.compile` does.
+        model: Trained, as `Feed.finished` leaves it; it is compiled here.
+        feed: That it was trained with: the loss weighs labels and outputs as training did.
     """
-    from keras_rnn_zoo.tasks import get_task
-
+    task = get_task(prepared.preprocessor.task)
+    if not model.compiled or feed.scaling is not None:
+        # The optimizer's state stays: training can go on from the file.
+        task.compile(model, optimizer=getattr(model, "optimizer", None))
     metrics: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     train = (prepared.x_train, prepared.y_train)
     parts = {"train": train, "validation": prepared.validation, "test": prepared.test}
     for name, pair in parts.items():
-        for measure in ("loss", get_task(prepared.preprocessor.task).metric):
-            metrics[f"{name}_{measure}"] = None
-        if pair is not None:
-            values = model.evaluate(*pair, batch_size=256, verbose=0, return_dict=True)
-            metrics.update({f"{name}_{key}": float(value) for key, value in values.items()})
-    return metrics
+        metrics |= {f"{name}_{measure}": None for measure in ("loss", task.metric)}
+        if pair is None:
+            continue
+        x, y = pair
+        if feed.scaling is not None:
+            outputs = model.predict(x, batch_size=BATCH_SIZE, verbose=0)
+            errors = np.abs(outputs.astype(np.float64) - y).mean(axis=0)
+            metrics[f"{name}_loss"] = feed.scaling.loss(outputs, y)
+            metrics[f"{name}_{task.metric}"] = float(errors.mean())
+            if len(errors) > 1 and name != "train":
+                found[name] = {"mean_absolute_errors": errors.tolist()}
+            continue
+        values = model.evaluate(
+            x,
+            y,
+            sample_weight=feed.row_weights(y),
+            batch_size=BATCH_SIZE,
+            verbose=0,
+            return_dict=True,
+        )
+        metrics |= {f"{name}_{key}": float(value) for key, value in values.items()}
+    if feed.scaling is None:
+        for name, pair in parts.items():
+            if pair is not None and name != "train":
+                outputs = model.predict(pair[0], batch_size=BATCH_SIZE, verbose=0)
+                figures, found[name] = _of_labels(prepared.preprocessor, pair, outputs)
+                metrics |= {f"{name}_{measure}": value for measure, value in figures.items()}
+    return Evaluation(metrics, found)
+
+
+def _of_labels(
+    preprocessor: Preprocessor, pair: tuple[np.ndarray, np.ndarray], outputs: np.ndarray
+) -> tuple[dict[str, float | None], dict[str, Any]]:
+    """Returns the figures in which labels count alike, and what becomes of each label."""
+    real = real_answers(*pair, preprocessor.task)
+    figures = scores(outputs, pair[1], preprocessor.task, real)
+    labels = preprocessor.labels or ()
+    found = by_label(outputs, pair[1], labels, real)
+    answered = np.sum(found["confusion"], axis=0)
+    found["always"] = labels[answered.argmax()] if (answered > 0).sum() == 1 else None
+    return {name: figures[name] for name in OF_LABELS}, found
 
 
 def _progress(name: str, epochs: int) -> keras.callbacks.Callback:

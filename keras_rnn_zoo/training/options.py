@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_rnn_zoo.options import number, option, optional, whole
+from keras_rnn_zoo.options import choice, flag, number, option, optional, whole
 from keras_rnn_zoo.preprocessing.options import ColumnOptions, EncodingOptions
+
+CLASS_WEIGHTS = ("balanced",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,23 @@ class DataOptions(EncodingOptions, ColumnOptions):
         metavar="PART",
     )
     seed: int = option(0, "Of every random choice.", whole(most=2**32 - 2), metavar="N")
+    baseline: bool = option(
+        True,
+        "Fit a bag of words to texts, to compare the model with; simpler baselines cost nothing.",
+        flag,
+    )
+
+
+def class_weight_option() -> str | None:
+    """Returns the option of whoever trains on labels, some of which may be rare."""
+    balanced: str | None = option(
+        None,
+        "How much each label counts in training: 'balanced' gives rare labels as much weight in "
+        "all as frequent ones.",
+        optional(choice(*CLASS_WEIGHTS)),
+        shown_default="every row counts alike",
+    )
+    return balanced
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +54,4 @@ class TrainOptions(DataOptions):
         metavar="N",
         shown_default="never",
     )
+    class_weight: str | None = class_weight_option()

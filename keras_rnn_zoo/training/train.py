@@ -97,4 +97,5 @@ def _contents(
         data=prepared.data,
         provenance=provenance(seed=seed, command=command),
         samples=prepared.samples(seed or 0),
+        evaluation=fitted.evaluation,
     )
