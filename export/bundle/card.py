@@ -147,7 +147,9 @@ def limits(known: Mapping[str, Any]) -> list[str]:
             if lowered:
                 capitals = "Capitals, punctuation" if lowered is True else "Punctuation"
                 said.append(f"{capitals} and spacing are not seen.")
-    if known["labels"]:
+    if known["task"] == "multilabel":
+        said.append("Each label applies where its score is above one half; none may.")
+    elif known["labels"]:
         said.append(
             "Answers with one of its labels whatever it is given; there is none for inputs that "
             "fit no label."
@@ -177,6 +179,8 @@ def _purpose(report: BundleReport) -> str:
     if known["task"] == "regression":
         return f"Answers {takes} with {known['outputs']} number(s)."
     which = ", ".join(map(plain, known["labels"]))
+    if known["task"] == "multilabel":
+        return f"Answers {takes} with any number of {len(known['labels'])} labels: {which}."
     every = "each time step of " if known["task"] == "sequence_labelling" else ""
     return f"Answers {every}{takes} with one of {len(known['labels'])} labels: {which}."
 

@@ -345,6 +345,7 @@ def _labels(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
     if not part or not found:
         return None
     names = list(found)
+    confused = evaluation[part].get("confusion")  # none where several labels may apply
     shares = ("precision", "recall", "f1")
     return {
         "part": part,
@@ -352,8 +353,8 @@ def _labels(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
             [name, f"{one['rows']:,}", *(score(one[key], percent=True) for key in shares)]
             for name, one in found.items()
         ],
-        "names": names if len(names) <= MOST_LABELS else [],
-        "confusion": list(zip(names, evaluation[part]["confusion"], strict=True)),
+        "names": names if len(names) <= MOST_LABELS and confused else [],
+        "confusion": list(zip(names, confused, strict=True)) if confused else [],
     }
 
 

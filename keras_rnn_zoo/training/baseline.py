@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.quantities import score
+from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.training.metrics import DIRECTIONS, SHARES, better, real_answers, scores
 
 if TYPE_CHECKING:
@@ -53,7 +55,10 @@ def baseline(preprocessor: Preprocessor, parts: Mapping[str, Part]) -> dict[str,
         regression `values`, the mean of the training targets, and
         `{train,validation,test}_mean_absolute_error`.
     """
-    answers = {name: None if part is None else _labels(*part) for name, part in parts.items()}
+    steps = get_task(preprocessor.task).per_timestep
+    answers = {
+        name: None if part is None else _labels(*part, steps) for name, part in parts.items()
+    }
     train = answers["train"]
     assert train is not None
     if preprocessor.task == "regression":
@@ -65,6 +70,13 @@ def baseline(preprocessor: Preprocessor, parts: Mapping[str, Part]) -> dict[str,
             for name, values in answers.items()
         }
     assert preprocessor.labels is not None
+    if get_task(preprocessor.task).several:
+        usual = _usual(train)
+        label = ", ".join(np.asarray(preprocessor.labels)[usual]) or "none"
+        return {"label": label} | {
+            f"{name}_accuracy": None if values is None else float((values == usual).mean())
+            for name, values in answers.items()
+        }
     best = int(np.bincount(train, minlength=len(preprocessor.labels)).argmax())
     return {"label": preprocessor.labels[best]} | {
         f"{name}_accuracy": None if values is None else float((values == best).mean())
@@ -72,9 +84,14 @@ def baseline(preprocessor: Preprocessor, parts: Mapping[str, Part]) -> dict[str,
     }
 
 
-def _labels(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _usual(applies: np.ndarray) -> np.ndarray:
+    """Which labels apply to most rows, bool `[labels]`."""
+    return np.asarray(applies.mean(axis=0) > 0.5)
+
+
+def _labels(x: np.ndarray, y: np.ndarray, per_timestep: bool = True) -> np.ndarray:
     """The answers of a part: targets, or labels; of time steps, those that are no padding."""
-    if y.dtype.kind == "f" or y.ndim == 1:
+    if y.dtype.kind == "f" or y.ndim == 1 or not per_timestep:
         return y
     real = x != 0 if x.ndim == 2 else (x != 0).any(axis=2)
     return np.asarray(y[real])
@@ -137,7 +154,7 @@ def _constants(
         def answers(part: str) -> np.ndarray:
             pair = parts[part]
             assert pair is not None
-            rows = pair[1].shape if preprocessor.task != "regression" else pair[1].shape[:1]
+            rows = pair[1].shape if get_task(preprocessor.task).per_timestep else pair[1].shape[:1]
             return np.broadcast_to(answer, (*rows, len(answer)))
 
         return answers
@@ -156,6 +173,11 @@ def _constants(
             )
         ]
     assert preprocessor.labels is not None
+    if get_task(preprocessor.task).several:
+        usual = _usual(train[1])
+        names = ", ".join(np.asarray(preprocessor.labels)[usual])
+        text = f"always {names or 'no label'}: what applies to most training rows"
+        return [("majority", text, always(usual.astype(np.float64)))]
     counts = np.bincount(_labels(*train), minlength=len(preprocessor.labels))
     text = f"always '{preprocessor.labels[counts.argmax()]}', the most frequent training label"
     # As probabilities: a score of which the area under the ROC curve is one half.
@@ -251,6 +273,7 @@ def _bag_of_words(
 ) -> list[tuple[str, str, Answers]]:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
 
     train, x = parts["train"], raw.x["train"]
     assert train is not None and x is not None
@@ -280,13 +303,19 @@ def _bag_of_words(
             words = encoded(part)
             if words is None:
                 return None
-            found: np.ndarray = ridge.predict(words).reshape(words.shape[0], -1)
-            return found * scale + mean
+            found = np.asarray(ridge.predict(words)).reshape(words.shape[0], -1)
+            return np.asarray(found * scale + mean)
 
         return [("bag of words", "ridge regression on which words a text has (TF-IDF)", values)]
     if len(np.unique(y[chosen])) < 2:
         return []
-    model = LogisticRegression(C=10.0, max_iter=200, random_state=raw.seed).fit(rows, y[chosen])
+    several = get_task(preprocessor.task).several
+    model: Any = LogisticRegression(C=10.0, max_iter=200, random_state=raw.seed)
+    if several:
+        model = OneVsRestClassifier(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a label that applies to all rows, or none; the last steps
+        model.fit(rows, y[chosen])
     assert preprocessor.labels is not None
     labels = len(preprocessor.labels)
 
@@ -294,6 +323,8 @@ def _bag_of_words(
         words = encoded(part)
         if words is None:
             return None
+        if several:
+            return np.asarray(model.predict_proba(words))
         found = np.zeros((words.shape[0], labels))
         found[:, model.classes_] = model.predict_proba(words)
         return found

@@ -65,6 +65,11 @@ class Feed:
                 raise ConfigError(
                     f"class_weight weighs labels, and the task {task!r} has none. Leave it out."
                 )
+            if get_task(task).several:
+                raise ConfigError(
+                    "class_weight weighs rows by their only label, and those of the task "
+                    f"{task!r} may have several. Leave it out."
+                )
             weights = _balanced(*train, task, max(outputs, 2))
         return cls(task, train, validation, scaling, weights)
 

@@ -16,7 +16,13 @@ from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.training.divergence import check_converged
 from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.interrupts import between_batches
-from keras_rnn_zoo.training.metrics import OF_LABELS, by_label, real_answers, scores
+from keras_rnn_zoo.training.metrics import (
+    OF_LABELS,
+    by_label,
+    by_label_of_several,
+    real_answers,
+    scores,
+)
 from keras_rnn_zoo.training.options import TrainOptions
 from keras_rnn_zoo.training.prepare import Prepared
 
@@ -192,6 +198,12 @@ def _of_labels(
     real = real_answers(*pair, preprocessor.task)
     figures = scores(outputs, pair[1], preprocessor.task, real)
     labels = preprocessor.labels or ()
+    if get_task(preprocessor.task).several:
+        found = by_label_of_several(outputs, pair[1], labels)
+        first, *others = np.unique(outputs > 0.5, axis=0)
+        names = ", ".join(label for label, applies in zip(labels, first, strict=True) if applies)
+        found["always"] = None if others else names or "no label"
+        return {name: figures[name] for name in OF_LABELS}, found
     found = by_label(outputs, pair[1], labels, real)
     answered = np.sum(found["confusion"], axis=0)
     found["always"] = labels[answered.argmax()] if (answered > 0).sum() == 1 else None

@@ -113,11 +113,14 @@ def scores(
     Returns:
         For a regression `mean_absolute_error`, in the units of the targets; otherwise `accuracy`,
         `f1` and `balanced_accuracy`, both averaged over the labels that these rows have, and
-        `auc`, None where it is not defined.
+        `auc`, None where it is not defined. Where any number of labels may apply, each is a
+        question of its own: `accuracy` is the share of right answers to all of them.
     """
     if task == "regression":
         wrong = np.asarray(outputs, np.float64) - np.asarray(y, np.float64).reshape(outputs.shape)
         return {"mean_absolute_error": float(np.abs(wrong).mean())}
+    if get_task(task).several:
+        return _scores_of_several(np.asarray(outputs, np.float64), np.asarray(y) > 0)
     probabilities, right = _flat(outputs, y, real)
     matrix = confusion(probabilities.argmax(axis=1), right, probabilities.shape[1])
     wanted = matrix.sum(axis=1) > 0
@@ -127,6 +130,29 @@ def scores(
         "f1": float(f1[wanted].mean()) if wanted.any() else None,
         "balanced_accuracy": float(recall[wanted].mean()) if wanted.any() else None,
         "auc": _areas(probabilities, right),
+    }
+
+
+def _scores_of_several(outputs: np.ndarray, applies: np.ndarray) -> dict[str, float | None]:
+    decided = outputs > 0.5
+    hits, answered, wanted = (
+        np.asarray(each.sum(axis=0), np.float64) for each in (decided & applies, decided, applies)
+    )
+    rest = len(applies) - wanted
+    known, both = wanted > 0, (wanted > 0) & (rest > 0)
+    recall = hits / np.maximum(wanted, 1)
+    specificity = (rest - (answered - hits)) / np.maximum(rest, 1)
+    f1 = 2 * hits / np.maximum(answered + wanted, 1)
+    areas = [
+        _areas(as_probabilities(outputs[:, i : i + 1]), applies[:, i].astype(np.int64))
+        for i in np.flatnonzero(both)
+    ]
+    defined = [area for area in areas if area is not None]
+    return {
+        "accuracy": float((decided == applies).mean()),
+        "f1": float(f1[known].mean()) if known.any() else None,
+        "balanced_accuracy": float((recall + specificity)[both].mean() / 2) if both.any() else None,
+        "auc": float(np.mean(defined)) if defined else None,
     }
 
 
@@ -171,6 +197,28 @@ def by_label(
         },
         "confusion": matrix.tolist(),
     }
+
+
+def by_label_of_several(
+    outputs: np.ndarray, y: np.ndarray, labels: tuple[str, ...]
+) -> dict[str, Any]:
+    """Returns what becomes of each label where any number may apply; see `by_label`.
+
+    Args:
+        outputs: A probability for each label, `[n, labels]`.
+        y: 1 where a label applies, `[n, labels]`.
+        labels: In the order of the outputs.
+
+    Returns:
+        `labels` alone; `rows` are those to which a label applies.
+    """
+    found = {}
+    for i, label in enumerate(labels):
+        matrix = confusion((outputs[:, i] > 0.5).astype(np.int64), y[:, i], 2)
+        precision, recall, f1 = (float(each[1]) for each in _precision_recall_f1(matrix))
+        rows = int(matrix[1].sum())
+        found[label] = {"rows": rows, "precision": precision, "recall": recall, "f1": f1}
+    return {"labels": found}
 
 
 def validation_scores(x: np.ndarray, y: np.ndarray, task: str) -> keras.callbacks.Callback:

@@ -6,6 +6,7 @@ import pytest
 
 from keras_rnn_zoo.data import Dataset, Split, load_data
 from keras_rnn_zoo.errors import ConfigError, DataError, UnknownNameError
+from keras_rnn_zoo.tasks import TASKS
 from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverged
 from keras_rnn_zoo.training.fit import fit_and_evaluate
 from keras_rnn_zoo.training.options import TrainOptions
@@ -24,11 +25,14 @@ def dataset_for(task):
         return Dataset("r", "features", Split(x, x[:, -1, 0].astype(np.float64)))
     x = generator.integers(1, 4, (40, 5))
     x[::3, 3:] = 0
+    if task == "multilabel":
+        y = [[str(i) for i in range(1, 4) if i in row] for row in x]
+        return Dataset("d", "tokens", Split(x, y), Split(x[:9], y[:9]), task=task)
     y = {"binary": x[:, 0] % 2, "multiclass": x[:, 0], "sequence_labelling": x + 10}[task]
     return Dataset("d", "tokens", Split(x, y), Split(x[:9], y[:9]))
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "sequence_labelling", "regression"])
+@pytest.mark.parametrize("task", list(TASKS))
 def test_every_task_is_inferred_trained_evaluated_and_answered(task):
     dataset = dataset_for(task)
     labels_steps = task == "sequence_labelling"
@@ -45,6 +49,7 @@ def test_every_task_is_inferred_trained_evaluated_and_answered(task):
     answers = run.predict(dataset.train.x[:4])
     expected = {
         "regression": {"values"},
+        "multilabel": {"labels", "scores"},
         "sequence_labelling": {"labels", "scores"},
     }.get(task, {"label", "score", "scores"})
     assert all(set(answer) == expected for answer in answers)
