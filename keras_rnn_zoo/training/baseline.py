@@ -22,6 +22,8 @@ Part = tuple[np.ndarray, np.ndarray] | None
 
 # More rows and words make a bag of words slow, and hardly better.
 MOST_ROWS, MOST_WORDS = 30_000, 20_000
+# A label with so large a share of the rows is answered for want of anything better.
+MOSTLY = 2 / 3
 PARTS = ("train", "validation", "test")
 
 
@@ -361,6 +363,12 @@ def best_of(
     return best(known, key=lambda pair: pair[1])
 
 
+def _has_rare_labels(found: Sequence[Mapping[str, Any]], part: str) -> bool:
+    """Whether the most frequent label has so many rows that answering it always pays."""
+    majority = next((one for one in found if one["name"] == "majority"), {})
+    return bool((majority.get(part) or {}).get("accuracy", 0.0) > MOSTLY)
+
+
 def verdict(
     metrics: Mapping[str, Any],
     found: Sequence[Mapping[str, Any]],
@@ -378,7 +386,8 @@ def verdict(
     Returns:
         `beats_baseline`, `part` (the test rows, or else those for validation, or the training
         rows), `measure`, `model` and `baseline` (the figures), `name` and `text` of the best
-        baseline, `always`; None where there is nothing to compare.
+        baseline, `always`, and `rare`: whether that is the label of most rows by far; None where
+        there is nothing to compare.
     """
     for part in ("test", "validation", "train"):
         value = metrics.get(f"{part}_{measure}")
@@ -394,6 +403,7 @@ def verdict(
                 "name": best["name"],
                 "text": best["text"],
                 "always": always,
+                "rare": always is not None and _has_rare_labels(found, part),
             }
     return None
 
@@ -418,6 +428,6 @@ def sentences(judged: Mapping[str, Any]) -> str:
     )
     if judged.get("always") is not None:
         text += f" The model answers every row with '{judged['always']}'."
-        if measure == "accuracy":
-            text += " Train with class_weight balanced, or give more rows of the other labels."
+    if judged.get("always") is not None and measure == "accuracy" and judged.get("rare"):
+        text += " Train with class_weight balanced, or give more rows of the other labels."
     return text

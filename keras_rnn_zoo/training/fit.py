@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.training.course import course_of
 from keras_rnn_zoo.training.divergence import check_converged
 from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.interrupts import between_batches
@@ -50,6 +50,7 @@ class Fitted:
             of its targets.
         hyperparameters: Those of the training.
         evaluation: See `Evaluation`.
+        interrupted: Ctrl-C came before its last epoch.
     """
 
     model: keras.Model
@@ -58,6 +59,7 @@ class Fitted:
     metrics: dict[str, Any]
     hyperparameters: dict[str, Any]
     evaluation: dict[str, Any] = field(default_factory=dict)
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def fit_and_evaluate(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool = True,
+    keep_interrupted: bool = False,
 ) -> Fitted:
     """Builds, trains and evaluates a model.
 
@@ -94,41 +97,51 @@ def fit_and_evaluate(
         options: How to train; the seed is that of initial weights, shuffling and dropout.
         callbacks: Further Keras callbacks.
         progress: Write a line per epoch to stderr.
+        keep_interrupted: Ctrl-C ends training and not the work: what was learnt by then, in the
+            best epoch, is evaluated and returned. In the first epoch it is raised in any case.
 
     Raises:
         ConfigError: Options contradict the data, or the training diverged.
     """
     import keras
 
-    epochs, patience = options.epochs, options.patience
-    if patience is not None and prepared.validation is None:
-        raise ConfigError(
-            "patience needs validation data. Set validation_split above 0, or leave it out."
-        )
+    validates = prepared.validation is not None
+    course = course_of(options, len(prepared.x_train), validates)
     hooks = list(callbacks)
-    if prepared.validation is not None:
-        hooks.append(
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=patience or epochs, restore_best_weights=True
-            )
-        )
+    best = keras.callbacks.EarlyStopping(
+        monitor="val_loss", patience=course.patience or course.epochs, restore_best_weights=True
+    )
+    if validates:
+        hooks.append(best)
     if progress:
-        hooks.append(_progress(builder.name, epochs))
+        print(f"{builder.name}: {course}", file=sys.stderr, flush=True)
+        hooks.append(_progress(builder.name, course.epochs))
     keras.utils.set_random_seed(options.seed)
     feed = prepared.feed(options.class_weight)
     model = builder.build()
-    feed.compile(model, options.learning_rate)
+    feed.compile(model, course.learning_rate)
     start = time.perf_counter()
-    with between_batches() as interrupts:
-        history = model.fit(
-            **feed.arrays(),
-            epochs=epochs,
-            batch_size=options.batch_size,
-            callbacks=[*feed.callbacks(), *hooks, keras.callbacks.TerminateOnNaN(), interrupts],
-            verbose=0,
-        ).history
+    told = keras.callbacks.History()
+    interrupted = False
+    try:
+        with between_batches() as interrupts:
+            hooks += [keras.callbacks.TerminateOnNaN(), interrupts, told]
+            model.fit(
+                **feed.arrays(),
+                epochs=course.epochs,
+                batch_size=course.batch_size,
+                callbacks=[*feed.callbacks(), *hooks],
+                verbose=0,
+            )
+    except KeyboardInterrupt:
+        if not (keep_interrupted and told.epoch):
+            raise
+        interrupted = True
+        if best.best_weights is not None:
+            model.set_weights(best.best_weights)
+    history = told.history
     seconds = time.perf_counter() - start
-    check_converged(history, options.learning_rate)
+    check_converged(history, course.learning_rate)
     model = feed.finished(model)
     evaluation = evaluate(prepared, model, feed)
     metrics = evaluation.metrics
@@ -137,11 +150,8 @@ def fit_and_evaluate(
     metrics["best_epoch"] = 1 + int(np.argmin(losses)) if losses else metrics["epochs"]
     metrics["seconds"] = round(seconds, 3)
     metrics["parameters"] = int(model.count_params())
-    hyperparameters = {
-        name: getattr(options, name)
-        for name in ("learning_rate", "epochs", "batch_size", "patience", "class_weight")
-    }
-    return Fitted(model, builder, history, metrics, hyperparameters, evaluation.parts)
+    hyperparameters = {**asdict(course), "class_weight": options.class_weight}
+    return Fitted(model, builder, history, metrics, hyperparameters, evaluation.parts, interrupted)
 
 
 def evaluate(prepared: Prepared, model: keras.Model, feed: Feed) -> Evaluation:

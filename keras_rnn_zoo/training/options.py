@@ -44,14 +44,33 @@ def class_weight_option() -> str | None:
 class TrainOptions(DataOptions):
     """How one model is trained."""
 
-    epochs: int = option(4, "Passes over the training rows, at most.", whole(least=1), metavar="N")
-    batch_size: int = option(64, "Rows per step.", whole(least=1), metavar="N")
-    learning_rate: float = option(1e-3, "Of Adam.", number(above=0), metavar="RATE")
-    patience: int | None = option(
+    epochs: int | None = option(
         None,
-        "Stop after N epochs without a better validation loss, and take the best weights.",
+        "Passes over the training rows, at most.",
         optional(whole(least=1)),
         metavar="N",
-        shown_default="never",
+        shown_default="what makes 2,000 steps, 4 to 200",
+    )
+    batch_size: int | None = option(
+        None,
+        "Rows per step.",
+        optional(whole(least=1)),
+        metavar="N",
+        shown_default="32 of fewer than 5,000 rows, or 64",
+    )
+    learning_rate: float | None = option(
+        None,
+        "Of Adam.",
+        optional(number(above=0)),
+        metavar="RATE",
+        shown_default="0.003 of fewer than 5,000 rows, or 0.001",
+    )
+    patience: int | None = option(
+        None,
+        "Stop after N epochs without a better validation loss; 0 never. The best weights are kept "
+        "in any case.",
+        optional(whole(least=0)),
+        metavar="N",
+        shown_default="a sixth of the epochs, 2 to 20, or never if --epochs is given",
     )
     class_weight: str | None = class_weight_option()

@@ -305,6 +305,7 @@ class RunContents:
         provenance: See `provenance.provenance`.
         samples: See `prepare.Prepared.samples`.
         evaluation: See `fit.Evaluation`.
+        interrupted: The training was stopped before its last epoch.
     """
 
     model: keras.Model
@@ -317,6 +318,7 @@ class RunContents:
     provenance: Mapping[str, Any]
     samples: Mapping[str, np.ndarray]
     evaluation: Mapping[str, Any] = field(default_factory=dict)
+    interrupted: bool = False
 
     def info(self) -> dict[str, Any]:
         """Returns what `run.json` holds."""
@@ -333,6 +335,7 @@ class RunContents:
             "evaluation": dict(self.evaluation),
             "beats_baseline": None if judged is None else judged["beats_baseline"],
             "verdict": judged,
+            "interrupted": self.interrupted,
             "provenance": dict(self.provenance),
         }
 

@@ -48,6 +48,8 @@ def train(
 
     Raises:
         ZooError: Of the type that says what is wrong: name, config, data or output.
+        KeyboardInterrupt: Ctrl-C, as ever; but if an epoch had ended by then, and there is an
+            output, the best one is kept there as a run, marked `interrupted` in `run.json`.
     """
     if output is not None:
         check_new_directory(output)
@@ -57,12 +59,22 @@ def train(
     encoding = DataOptions.part_of(chosen).keywords()
     prepared = prepare(dataset, config, models=[model], **encoding)
     builder = prepared.builder(model, config)
-    fitted = fit_and_evaluate(prepared, builder, chosen, callbacks=callbacks, progress=progress)
+    fitted = fit_and_evaluate(
+        prepared,
+        builder,
+        chosen,
+        callbacks=callbacks,
+        progress=progress,
+        keep_interrupted=output is not None,
+    )
     if output is None:
         info = _contents(prepared, fitted, chosen.seed, command).info()
         return Run(info, prepared.preprocessor, model=fitted.model)
     with new_directory(output) as directory:
         info = save_run(directory, prepared, fitted, seed=chosen.seed, command=command)
+    if fitted.interrupted:
+        best, done = info["metrics"]["best_epoch"], info["metrics"]["epochs"]
+        raise KeyboardInterrupt(f"{output} keeps epoch {best}, the best of the {done} that ended.")
     return Run(info, prepared.preprocessor, Path(output), fitted.model)
 
 
@@ -98,4 +110,5 @@ def _contents(
         provenance=provenance(seed=seed, command=command),
         samples=prepared.samples(seed or 0),
         evaluation=fitted.evaluation,
+        interrupted=fitted.interrupted,
     )

@@ -125,6 +125,13 @@ def test_what_is_no_better_than_the_baseline_is_said(accuracy, beats):
     text = sentences(judged)
     assert text.startswith("Better" if beats else "No better than the baseline: accuracy 9")
     assert "98.00 %" in text and ("every row with 'ok'" in text) is not beats
+    assert ("class_weight balanced" in text) is not beats
+
+
+def test_labels_of_which_none_is_rare_need_no_balance():
+    even = {**MAJORITY, "validation": {"accuracy": 0.5}}
+    text = sentences(verdict({"validation_accuracy": 0.5}, [even], "accuracy", "ok"))
+    assert "every row with 'ok'" in text and "class_weight" not in text
 
 
 def test_an_error_beats_where_it_is_smaller():

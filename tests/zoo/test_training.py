@@ -11,6 +11,7 @@ from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverg
 from keras_rnn_zoo.training.fit import fit_and_evaluate
 from keras_rnn_zoo.training.options import TrainOptions
 from keras_rnn_zoo.training.prepare import as_dataset, prepare
+from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.training.train import train
 
 # One layer of the simplest cell: what is tested here is the training, not the model.
@@ -165,7 +166,7 @@ def test_each_model_sees_its_own_default_timesteps_unless_the_config_says(texts)
         ({"epochs": 1.5}, ConfigError, "epochs"),
         ({"epoch": 1}, ConfigError, "Did you mean 'epochs'"),
         ({"batch_size": 0}, ConfigError, "batch_size"),
-        ({"patience": 0}, ConfigError, "patience"),
+        ({"patience": -1}, ConfigError, "patience"),
         ({"learning_rate": 0}, ConfigError, "learning_rate"),
         ({"learning_rate": float("nan")}, ConfigError, "learning_rate"),
         ({"validation_split": 1}, ConfigError, "validation_split .* below 1. Received: 1"),
@@ -255,9 +256,40 @@ def test_a_failure_or_an_interrupt_leaves_nothing_behind(texts, tmp_path, monkey
     stop = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: signal.raise_signal(signal.SIGINT)
     )
-    with pytest.raises(KeyboardInterrupt):
-        train("rnn", texts, callbacks=[stop], **{**arguments, "epochs": 5000})
-    assert list(tmp_path.iterdir()) == []
+    at_once = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: signal.raise_signal(signal.SIGINT)
+    )
+    for what in ({"callbacks": [at_once]}, {"callbacks": [stop], "output": None}):
+        with pytest.raises(KeyboardInterrupt):
+            train("rnn", texts, **{**arguments, "epochs": 5000, **what})
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_keeps_the_best_epoch_that_ended(texts, tmp_path):
+    import keras
+
+    stop = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: epoch == 5 and signal.raise_signal(signal.SIGINT)
+    )
+    with pytest.raises(KeyboardInterrupt, match=r"run keeps epoch \d, the best of the 6"):
+        train(
+            "rnn",
+            texts,
+            config=TINY,
+            epochs=5000,
+            learning_rate=0.5,
+            callbacks=[stop],
+            output=tmp_path / "run",
+            progress=False,
+        )
+    run = Run.load(tmp_path / "run")
+    assert run.info["interrupted"] is True and run.metrics["epochs"] == 6
+    lines = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    column = lines[0].split(",").index("val_loss")
+    losses = [float(line.split(",")[column]) for line in lines[1:]]
+    assert len(losses) == 6 and run.metrics["best_epoch"] == losses.index(min(losses)) + 1 < 6
+    assert run.metrics["validation_loss"] == pytest.approx(min(losses), rel=1e-5)
+    assert len(run.predict(["great fun"])) == 1
 
 
 def test_a_name_and_a_dataset_are_the_same_data():
