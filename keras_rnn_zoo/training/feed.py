@@ -73,11 +73,16 @@ class Feed:
             weights = _balanced(*train, task, max(outputs, 2))
         return cls(task, train, validation, scaling, weights)
 
-    def compile(self, model: keras.Model, learning_rate: float) -> None:
-        """Compiles a fresh model: its losses are of scaled targets, its error in units."""
+    def compile(
+        self,
+        model: keras.Model,
+        learning_rate: float,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ) -> None:
+        """Compiles a model to be trained: its losses are of scaled targets, its error in units."""
         task = get_task(self.task)
         metric = None if self.scaling is None else self.scaling.metric(task.metric)
-        task.compile(model, learning_rate, metric)
+        task.compile(model, learning_rate, metric, optimizer)
 
     def arrays(self) -> dict[str, Any]:
         """Returns the arguments of `keras.Model.fit` that hold rows."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.tasks import get_task
-from keras_rnn_zoo.training.course import course_of
+from keras_rnn_zoo.training.course import Course, course_of
 from keras_rnn_zoo.training.divergence import check_converged
 from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.interrupts import between_batches
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_rnn_zoo.builder import ModelBuilder
+    from keras_rnn_zoo.training.resume import Earlier
 
 BATCH_SIZE = 256
 """Rows at once where nothing is learnt."""
@@ -85,6 +86,7 @@ def fit_and_evaluate(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool = True,
     keep_interrupted: bool = False,
+    earlier: Earlier | None = None,
 ) -> Fitted:
     """Builds, trains and evaluates a model.
 
@@ -99,6 +101,7 @@ def fit_and_evaluate(
         progress: Write a line per epoch to stderr.
         keep_interrupted: Ctrl-C ends training and not the work: what was learnt by then, in the
             best epoch, is evaluated and returned. In the first epoch it is raised in any case.
+        earlier: A training to go on with, from its best weights.
 
     Raises:
         ConfigError: Options contradict the data, or the training diverged.
@@ -108,9 +111,7 @@ def fit_and_evaluate(
     validates = prepared.validation is not None
     course = course_of(options, len(prepared.x_train), validates)
     hooks = list(callbacks)
-    best = keras.callbacks.EarlyStopping(
-        monitor="val_loss", patience=course.patience or course.epochs, restore_best_weights=True
-    )
+    best = _best_weights(course, earlier)
     if validates:
         hooks.append(best)
     if progress:
@@ -118,8 +119,11 @@ def fit_and_evaluate(
         hooks.append(_progress(builder.name, course.epochs))
     keras.utils.set_random_seed(options.seed)
     feed = prepared.feed(options.class_weight)
-    model = builder.build()
-    feed.compile(model, course.learning_rate)
+    if earlier is None:
+        model = builder.build()
+        feed.compile(model, course.learning_rate)
+    else:
+        model = earlier.load(feed, course.learning_rate)
     start = time.perf_counter()
     told = keras.callbacks.History()
     interrupted = False
@@ -129,6 +133,7 @@ def fit_and_evaluate(
             model.fit(
                 **feed.arrays(),
                 epochs=course.epochs,
+                initial_epoch=0 if earlier is None else earlier.epochs,
                 batch_size=course.batch_size,
                 callbacks=[*feed.callbacks(), *hooks],
                 verbose=0,
@@ -141,6 +146,9 @@ def fit_and_evaluate(
             model.set_weights(best.best_weights)
     history = told.history
     seconds = time.perf_counter() - start
+    if earlier is not None:
+        seconds += earlier.seconds
+        history = {name: earlier.history.get(name, []) + history[name] for name in history}
     check_converged(history, course.learning_rate)
     model = feed.finished(model)
     evaluation = evaluate(prepared, model, feed)
@@ -218,6 +226,23 @@ def _of_labels(
     answered = np.sum(found["confusion"], axis=0)
     found["always"] = labels[answered.argmax()] if (answered > 0).sum() == 1 else None
     return {name: figures[name] for name in OF_LABELS}, found
+
+
+def _best_weights(course: Course, earlier: Earlier | None) -> keras.callbacks.EarlyStopping:
+    """Returns a callback that keeps the weights of the best epoch, an earlier training's too."""
+    import keras
+
+    class BestWeights(keras.callbacks.EarlyStopping):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            super().on_train_begin(logs)
+            if earlier is not None:
+                self.best = earlier.history["val_loss"][earlier.best_epoch - 1]
+                self.best_weights = self.model.get_weights()
+                self.best_epoch = earlier.best_epoch - 1
+
+    return BestWeights(
+        monitor="val_loss", patience=course.patience or course.epochs, restore_best_weights=True
+    )
 
 
 def _progress(name: str, epochs: int) -> keras.callbacks.Callback:

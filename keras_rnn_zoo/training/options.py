@@ -74,3 +74,15 @@ class TrainOptions(DataOptions):
         shown_default="a sixth of the epochs, 2 to 20, or never if --epochs is given",
     )
     class_weight: str | None = class_weight_option()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(TrainOptions):
+    """How one model is trained, and what becomes of a run that is there already."""
+
+    resume: bool = option(
+        False,
+        "Go on with the training of the run at the output, which replaces it; its options are to "
+        "be repeated, and epochs and patience may be others.",
+        flag,
+    )
