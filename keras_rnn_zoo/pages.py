@@ -18,7 +18,7 @@ body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 76rem; background:
   color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.35rem; line-height: 1.35; margin: 0 0 .4rem; }
 h1 .mark { color: var(--good); margin-right: .4rem; }
-h1.failed .mark { color: var(--bad); }
+h1.failed .mark, .bad { color: var(--bad); }
 h2 { font-size: 1.05rem; margin: 2.2rem 0 .6rem; }
 p { margin: .3rem 0; max-width: 60rem; }
 .soft { color: var(--soft); }

@@ -23,6 +23,7 @@ class Task:
         least_outputs: The smallest number of units that the head can have.
         most_outputs: The largest, or None.
         per_timestep: The model answers every time step, not the sequence as a whole.
+        several: Any number of labels may apply, each with a probability of its own.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Task:
     least_outputs: int = 1
     most_outputs: int | None = None
     per_timestep: bool = False
+    several: bool = False
 
     def check_outputs(self, outputs: int) -> None:
         """Refuses a number of output units that the task cannot have.
@@ -49,16 +51,33 @@ class Task:
             f"The task '{self.name}' takes outputs of {allowed}. Received: outputs={outputs}"
         )
 
-    def compile(self, model: keras.Model, learning_rate: float = 1e-3) -> None:
+    def compile(
+        self,
+        model: keras.Model,
+        learning_rate: float = 1e-3,
+        metric: keras.metrics.Metric | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ) -> None:
         """Compiles a model with Adam, the loss and the metric of the task.
 
         Where the model passes a mask on (per-timestep answers to padded sequences), Keras leaves
         the padded steps out of both.
+
+        Args:
+            model: Fresh, or trained.
+            learning_rate: Of Adam.
+            metric: Called as the task's, in place of Keras' own.
+            optimizer: One that has trained the model already, in place of a new one.
         """
         import keras
 
+        if metric is None and self.several:
+            # What Keras takes "accuracy" for is that of the likeliest label.
+            metric = keras.metrics.BinaryAccuracy(name=self.metric)
         model.compile(
-            optimizer=keras.optimizers.Adam(learning_rate), loss=self.loss, metrics=[self.metric]
+            optimizer=optimizer or keras.optimizers.Adam(learning_rate),
+            loss=self.loss,
+            metrics=[metric or self.metric],
         )
 
 
@@ -68,6 +87,14 @@ TASKS = {
         Task("binary", "sigmoid", "binary_crossentropy", "accuracy", most_outputs=1),
         Task(
             "multiclass", "softmax", "sparse_categorical_crossentropy", "accuracy", least_outputs=2
+        ),
+        Task(
+            "multilabel",
+            "sigmoid",
+            "binary_crossentropy",
+            "accuracy",
+            least_outputs=2,
+            several=True,
         ),
         Task(
             "sequence_labelling",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.options import number, one_of, option, optional, text, whole
-from keras_rnn_zoo.training.options import DataOptions
+from keras_rnn_zoo.training.options import DataOptions, class_weight_option
 from keras_rnn_zoo.tuner.engines import ENGINES
 from keras_rnn_zoo.tuner.space import LearningRate, Space, check_learning_rate
 from keras_rnn_zoo.tuner.tuners import TUNERS
@@ -61,6 +61,7 @@ class SearchOptions(DataOptions):
         "engine_options",
         "trial_timeout",
         "keep",
+        "baseline",
     )
 
     tuner: str = option("random", "How the next trial is chosen.", one_of(TUNERS), metavar="NAME")
@@ -92,6 +93,7 @@ class SearchOptions(DataOptions):
         optional(whole(least=1)),
         metavar="N",
     )
+    class_weight: str | None = class_weight_option()
     validation_split: float = option(
         0.1, "Part of the training rows to validate on.", _validation_split, metavar="PART"
     )

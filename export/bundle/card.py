@@ -9,9 +9,11 @@ from typing import Any
 from keras_rnn_zoo.export.bundle.records import BundleReport, FileRecord
 from keras_rnn_zoo.pages import fill, text_of
 from keras_rnn_zoo.quantities import milliseconds, score, size
+from keras_rnn_zoo.training.baseline import PARTS, best_of
+from keras_rnn_zoo.training.metrics import DIRECTIONS, SHARES, better
 
 CARD_FILE = "MODEL_CARD.md"
-PARTS = ("train", "validation", "test")
+NAMES = {"f1": "F1", "auc": "AUC"}
 NOTHING = "–"
 
 
@@ -39,11 +41,18 @@ def card(report: BundleReport) -> str:
             part: f"{data['rows'][part]:,}" for part in PARTS if (data.get("rows") or {}).get(part)
         },
         name_of_data=plain(data.get("name", "")),
+        worthless=plain(report.verdict.get("baseline") or ""),
         metrics=metrics(report),
+        baselines=[
+            f"{plain(one['name'])}: {plain(one['text'])}" for one in data.get("baselines") or ()
+        ],
+        labels=_each_label(report),
         labelled=_labelled(report),
         files=[_file(entry) for entry in report.files],
         machine=next((plain(e.latency["machine"]) for e in report.files if e.latency), None),
-        verdict=plain(report.verdict["text"]),
+        verdict=plain(
+            report.verdict["text"].removeprefix(report.verdict.get("baseline") or "").strip()
+        ),
         limits=limits(known) if known else [],
         source=plain(f"{report.source['kind']} {report.source['name']}"),
         hyperparameters=_settings(training.get("hyperparameters")),
@@ -69,22 +78,45 @@ def metrics(report: BundleReport) -> list[dict[str, str]]:
     least: Mapping[str, Any] = data.get("baseline") or {}
     rows = []
     for part in PARTS:
-        for measure in ("accuracy", "mean_absolute_error"):
+        for measure in DIRECTIONS:
             value = found.get(f"{part}_{measure}")
-            if value is None:
+            if value is None or measure == "loss":
                 continue
-            percent, beside = measure == "accuracy", least.get(f"{part}_{measure}")
-            better = beside is not None and (value > beside if percent else value < beside)
+            percent, beside = measure in SHARES, least.get(f"{part}_{measure}")
+            name = ""
+            # A bundle of an older run knows what one answer is worth, and no other baseline.
+            if (best := best_of(data.get("baselines") or (), part, measure)) is not None:
+                beside, name = best[1], f" ({plain(best[0]['name'])})"
+            beats = beside is not None and better(measure, value, beside)
             rows.append(
                 {
                     "part": part,
-                    "measure": measure.replace("_", " "),
+                    "measure": NAMES.get(measure, measure.replace("_", " ")),
                     "model": score(value, percent=percent),
-                    "baseline": NOTHING if beside is None else score(beside, percent=percent),
-                    "remark": "" if beside is None or better else "no better than the baseline",
+                    "baseline": NOTHING
+                    if beside is None
+                    else score(beside, percent=percent) + name,
+                    "remark": "" if beside is None or beats else "no better than the baseline",
                 }
             )
     return rows
+
+
+def _each_label(report: BundleReport) -> dict[str, Any] | None:
+    """What becomes of each label, on the test rows or else those for validation."""
+    evaluation = report.training.get("evaluation") or {}
+    part = next((part for part in ("test", "validation") if part in evaluation), None)
+    found = evaluation[part].get("labels") if part else None
+    if not found:
+        return None
+    shares = ("precision", "recall", "f1")
+    return {
+        "part": part,
+        "rows": [
+            [plain(name), f"{one['rows']:,}", *(score(one[key], percent=True) for key in shares)]
+            for name, one in found.items()
+        ],
+    }
 
 
 def limits(known: Mapping[str, Any]) -> list[str]:
@@ -115,7 +147,9 @@ def limits(known: Mapping[str, Any]) -> list[str]:
             if lowered:
                 capitals = "Capitals, punctuation" if lowered is True else "Punctuation"
                 said.append(f"{capitals} and spacing are not seen.")
-    if known["labels"]:
+    if known["task"] == "multilabel":
+        said.append("Each label applies where its score is above one half; none may.")
+    elif known["labels"]:
         said.append(
             "Answers with one of its labels whatever it is given; there is none for inputs that "
             "fit no label."
@@ -145,6 +179,8 @@ def _purpose(report: BundleReport) -> str:
     if known["task"] == "regression":
         return f"Answers {takes} with {known['outputs']} number(s)."
     which = ", ".join(map(plain, known["labels"]))
+    if known["task"] == "multilabel":
+        return f"Answers {takes} with any number of {len(known['labels'])} labels: {which}."
     every = "each time step of " if known["task"] == "sequence_labelling" else ""
     return f"Answers {every}{takes} with one of {len(known['labels'])} labels: {which}."
 

@@ -10,8 +10,13 @@ from keras_rnn_zoo.export.bundle.records import BundleReport, FileRecord
 from keras_rnn_zoo.export.tflite.micro import NOTE
 from keras_rnn_zoo.pages import plain, render, text_of
 from keras_rnn_zoo.quantities import score, size
+from keras_rnn_zoo.training.baseline import PARTS
+from keras_rnn_zoo.training.metrics import DIRECTIONS, SHARES
 
 PAGE_FILE = "report.html"
+NAMES = {"f1": "F1", "auc": "AUC"}
+# A confusion matrix of more labels is in report.json: nobody can read it on a page.
+MOST_LABELS = 20
 
 
 def page(report: BundleReport) -> str:
@@ -25,7 +30,8 @@ def page(report: BundleReport) -> str:
     """
     verdict = report.verdict
     mark = "✓" if verdict["passed"] else "✗"
-    if verdict["passed"] and verdict.get("losses"):
+    worthless = verdict.get("baseline")
+    if verdict["passed"] and (verdict.get("losses") or worthless):
         mark = "!"
     training = {name: value for name, value in report.training.items() if value}
     preprocessing = report.preprocessing
@@ -33,13 +39,16 @@ def page(report: BundleReport) -> str:
         Path(__file__).with_name("templates") / "report.html",
         title=f"{report.model['name']}: export report",
         mark=mark,
-        verdict=verdict["text"],
+        worthless=worthless,
+        verdict=verdict["text"].removeprefix(worthless or "").strip(),
         summary=_summary(report),
         head=_head(report),
         files=[_file(entry, report) for entry in report.files],
         legend=_legend(report),
         model=_model_facts(report),
         preprocessing=_preprocessing_facts(preprocessing) if preprocessing else [],
+        metrics=_metrics(report),
+        labels=_labels(training.get("evaluation") or {}),
         training=_training_facts(training) if training else [],
         provenance=plain(report.provenance),
     )
@@ -307,10 +316,53 @@ def _preprocessing_facts(preprocessing: Mapping[str, Any]) -> list[tuple[str, st
     return facts
 
 
+def _metrics(report: BundleReport) -> list[list[str]]:
+    """A table, its head first: each figure of the model beside that of each baseline."""
+    data, found = report.training.get("data") or {}, report.training.get("metrics") or {}
+    baselines = data.get("baselines") or []
+    rows = [
+        [
+            f"{part}, {NAMES.get(measure, measure.replace('_', ' '))}",
+            score(found[key], percent=measure in SHARES),
+            *(_beside(one, part, measure) for one in baselines),
+        ]
+        for part in PARTS
+        for measure in DIRECTIONS
+        if found.get(key := f"{part}_{measure}") is not None
+    ]
+    return [["Rows", "Model", *(one["name"] for one in baselines)], *rows] if rows else []
+
+
+def _beside(one: Mapping[str, Any], part: str, measure: str) -> str:
+    value = (one.get(part) or {}).get(measure)
+    return "–" if value is None else score(value, percent=measure in SHARES)
+
+
+def _labels(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What becomes of each label of the test rows, or else of those for validation."""
+    part = next((part for part in ("test", "validation") if part in evaluation), None)
+    found = evaluation[part].get("labels") if part else None
+    if not part or not found:
+        return None
+    names = list(found)
+    confused = evaluation[part].get("confusion")  # none where several labels may apply
+    shares = ("precision", "recall", "f1")
+    return {
+        "part": part,
+        "rows": [
+            [name, f"{one['rows']:,}", *(score(one[key], percent=True) for key in shares)]
+            for name, one in found.items()
+        ],
+        "names": names if len(names) <= MOST_LABELS and confused else [],
+        "confusion": list(zip(names, confused, strict=True)) if confused else [],
+    }
+
+
 def _training_facts(training: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = []
     for name in ("hyperparameters", "data", "metrics"):
-        facts += plain(training.get(name) or {})
+        values = training.get(name) or {}
+        facts += plain({k: v for k, v in values.items() if k not in ("baseline", "baselines")})
     command = (training.get("provenance") or {}).get("command")
     if command:
         facts.append(("command", text_of(command)))

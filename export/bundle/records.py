@@ -23,10 +23,13 @@ class BundleReport(Record):
 
     Attributes:
         format: Version of the record.
-        verdict: `passed`, `text` and `losses`: what the files are worth, in sentences.
+        verdict: `passed`, `text` and `losses`: what the files are worth, in sentences;
+            `beats_baseline`, whether the model is better than the best answers without one (None
+            if not recorded), and `baseline`, the sentence that says that it is not.
         model: `name`, `config`, `parameters`, `inputs` and `outputs` of the Keras model.
         source: What was exported: `kind` and `name`.
-        training: `hyperparameters`, `metrics`, `data` and `provenance` of a run.
+        training: `hyperparameters`, `metrics`, `data`, `provenance`, `evaluation` and `verdict` of
+            a run.
         preprocessing: How raw inputs are encoded; None for a bare `.keras` file.
         files: What was exported.
         samples: What they were compared on: `origin`, how many were `given` and `made`, and the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ from keras_rnn_zoo.export.bundle.source import Source
 from keras_rnn_zoo.export.formats import BundleJob
 from keras_rnn_zoo.export.verify.reference import sizes_proven
 from keras_rnn_zoo.quantities import score, size
+from keras_rnn_zoo.training.baseline import sentences
 
 # Percentage points of accuracy that a file may lose before the report opens with it.
 MOST_POINTS_LOST = 0.5
@@ -38,7 +39,7 @@ def report_of(
     lengths = entries[0].parity["lengths"]
     return BundleReport(
         format=FORMAT,
-        verdict=verdict(entries, check, labelled),
+        verdict=verdict(entries, check, labelled, info.get("verdict")),
         model={
             "name": info.get("model", model.name),
             "config": info.get("config"),
@@ -58,6 +59,8 @@ def report_of(
             "metrics": info.get("metrics"),
             "data": source.data or None,
             "provenance": info.get("provenance"),
+            "evaluation": info.get("evaluation") or None,
+            "verdict": info.get("verdict"),
         },
         preprocessing=source.preprocessor.to_dict() if source.preprocessor else None,
         files=tuple(entries),
@@ -101,9 +104,15 @@ def _found(entries: Sequence[FileRecord]) -> list[str]:
 
 
 def verdict(
-    entries: Sequence[FileRecord], check: Rows, labelled: Labelled | None
+    entries: Sequence[FileRecord],
+    check: Rows,
+    labelled: Labelled | None,
+    judged: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Says in a few sentences what the files of a bundle are worth, losses first."""
+    """Says in a few sentences what the files of a bundle are worth.
+
+    That the model is no better than the best answers without one comes first, then losses.
+    """
     from keras_rnn_zoo.export.formats.tflite import larger_than_float32
 
     count = len(entries)
@@ -140,7 +149,15 @@ def verdict(
         text += " Checked on random inputs only: try it on real ones."
     else:
         text += " Accuracy was not measured: there are no labels that fit the model."
-    return {"passed": True, "text": " ".join([*losses, text]), "losses": losses}
+    beats = None if judged is None else judged["beats_baseline"]
+    worthless = sentences(judged) if judged is not None and not beats else None
+    return {
+        "passed": True,
+        "text": " ".join([*([worthless] if worthless else []), *losses, text]),
+        "losses": losses,
+        "beats_baseline": beats,
+        "baseline": worthless,
+    }
 
 
 def _points_lost(entry: FileRecord) -> float:

@@ -16,6 +16,7 @@ from keras_rnn_zoo.export.verify.scores import changed_rows, losses, score
 if TYPE_CHECKING:
     pass
 from keras_rnn_zoo.export.bundle.rows import Rows
+from keras_rnn_zoo.tasks import get_task
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Labelled:
         """Returns how well a file does on the rows, and how many it answers otherwise."""
         changed = None
         if self.task != "regression":
-            changed = changed_rows(self.outputs, outputs, sequence_mask(self.x))
+            several = get_task(self.task).several
+            changed = changed_rows(self.outputs, outputs, sequence_mask(self.x), several=several)
         return {
             "measure": self.measure,
             "before": self.before,
@@ -66,7 +68,8 @@ def label_rows(model: Any, check: Rows, task: str | None) -> Labelled | None:
     (spec,) = model.inputs
     x = np.asarray(check.x, dtype=spec.dtype)
     (outputs,) = keras_answers(model, {spec.name: x}).values()
-    steps = outputs.shape[:-1] if task != "regression" else outputs.shape
+    each = task == "regression" or get_task(task).several
+    steps = outputs.shape if each else outputs.shape[:-1]
     if np.size(check.y) != math.prod(steps):
         return None
     before = score(outputs, x, check.y, task)

@@ -173,7 +173,8 @@ def export_bundle(
         files.write_text(directory / PAGE_FILE, page(report))
         files.write_text(directory / CARD_FILE, card(report))
         write_app(directory, app_of(report, opened.preprocessor, golden, directory))
-    say(report.verdict["text"])
+    # Of the files, that is; what the model is worth comes first in what is kept and shown.
+    say(report.verdict["text"].removeprefix(report.verdict["baseline"] or "").strip())
     return Bundle.load(output)
 
 

@@ -18,6 +18,7 @@ from keras_rnn_zoo.export.verify.problems import ValuesError
 from keras_rnn_zoo.export.verify.reference import Reference, Spec
 from keras_rnn_zoo.export.verify.tolerance import Tolerance
 from keras_rnn_zoo.files import PathLike
+from keras_rnn_zoo.tasks import get_task
 
 # Labels whose probabilities are this close are a tie to whoever reads them: two of 256 levels.
 TIE = 2 / 256
@@ -25,14 +26,19 @@ TIE = 2 / 256
 DRAWS, MOST_ROWS = 200, 20_000
 
 
-def changed_rows(before: np.ndarray, after: np.ndarray, real: np.ndarray | None = None) -> int:
+def changed_rows(
+    before: np.ndarray, after: np.ndarray, real: np.ndarray | None = None, *, several: bool = False
+) -> int:
     """Counts the rows that get another label.
 
     Args:
         before: Probabilities `[samples, outputs]` or `[samples, timesteps, outputs]`.
         after: The same, from something else.
         real: bool `[samples, timesteps]`: the time steps to look at; None for all.
+        several: Any number of labels may apply.
     """
+    if several:
+        return int(((before > 0.5) != (after > 0.5)).any(axis=-1).sum())
     different = _decide(before) != _decide(after)
     if real is not None and different.shape == real.shape:
         different &= real
@@ -85,10 +91,12 @@ def score(outputs: np.ndarray, x: np.ndarray, y: np.ndarray, task: str) -> float
         outputs: What a model or file answered, `[samples, ...]`.
         x: The encoded inputs; time steps of zeros do not count in sequence labelling.
         y: The encoded labels, or the targets.
-        task: `"binary"`, `"multiclass"`, `"sequence_labelling"` or `"regression"`.
+        task: Name of a task: see `keras_rnn_zoo.tasks.TASKS`.
     """
     if task == "regression":
         return float(np.abs(outputs.astype(np.float64) - np.reshape(y, outputs.shape)).mean())
+    if get_task(task).several:
+        return float(((outputs > 0.5) == np.reshape(y, outputs.shape)).mean())
     right = _decide(outputs) == np.reshape(y, outputs.shape[:-1])
     if task == "sequence_labelling":
         right = right[real_steps(x)]
@@ -102,7 +110,7 @@ def evaluate_tflite(path: PathLike, x: np.ndarray, y: np.ndarray, task: str) -> 
         path: A file with one input and one output.
         x: Encoded inputs `[samples, ...]`.
         y: Encoded labels `[samples]`, `[samples, timesteps]`, or targets `[samples, outputs]`.
-        task: `"binary"`, `"multiclass"`, `"sequence_labelling"` or `"regression"`.
+        task: Name of a task: see `keras_rnn_zoo.tasks.TASKS`.
 
     Raises:
         RunError: The file is missing or damaged, or does not take such inputs.
@@ -155,6 +163,8 @@ def losses(
         growth = means[1] / means[0] - 1 if means[0] else float(means[1] > 0)
         surely = np.quantile(second / np.maximum(first, 1e-30) - 1, 0.05)
         return [Loss("mean_absolute_error", means[0], means[1], growth, float(surely))]
+    if get_task(task).several:
+        return _losses_of_several(generator, before, after, np.reshape(y, before.shape) > 0.5)
     labels = np.reshape(y, before.shape[:-1]).astype(np.int64)
     decided = [_decide(outputs) for outputs in (before, after)]
     if task == "sequence_labelling":
@@ -178,6 +188,37 @@ def losses(
             )
         )
     return found
+
+
+def _losses_of_several(
+    generator: np.random.Generator, before: np.ndarray, after: np.ndarray, applies: np.ndarray
+) -> list[Loss]:
+    """Where each label applies or not: the share of right ones, and F1 averaged over labels."""
+    decided = [outputs > 0.5 for outputs in (before, after)]
+    rows, weights = _draws(generator, len(applies))
+    once = np.ones((1, len(applies)))
+    found = []
+    for measure, of in (("accuracy", _right_of_several), ("f1", _f1_of_several)):
+        scores = [float(of(each, applies, once)[0]) for each in decided]
+        drawn = [of(each[rows], applies[rows], weights) for each in decided]
+        surely = float(100 * np.quantile(drawn[0] - drawn[1], 0.05))
+        lost = 100 * (scores[0] - scores[1])
+        found.append(Loss(measure, scores[0], scores[1], lost, surely))
+    return found
+
+
+def _right_of_several(decided: np.ndarray, applies: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    right = (decided == applies).mean(axis=1)
+    return np.asarray(weights @ right / np.maximum(weights.sum(axis=1), 1))
+
+
+def _f1_of_several(decided: np.ndarray, applies: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    known = applies.any(axis=0)
+    hits = weights @ (decided & applies)[:, known]
+    every = weights @ (decided.astype(np.float64) + applies)[:, known]
+    return np.asarray(
+        (2 * hits / np.maximum(every, 1)).mean(axis=1) if known.any() else hits.sum(1)
+    )
 
 
 def check_losses(name: str, found: Sequence[Mapping[str, Any]], tolerance: Tolerance) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import click
 
 from keras_rnn_zoo import quantities
+from keras_rnn_zoo.training.baseline import best_of, sentences
+from keras_rnn_zoo.training.metrics import OF_LABELS, SHARES
 
 NOTHING = "-"
 
@@ -87,7 +89,7 @@ def figure(measure: str, value: float | None) -> str:
     """Returns a loss or error as a number, an accuracy in percent."""
     if value is None:
         return NOTHING
-    return quantities.score(value, percent=measure == "accuracy")
+    return quantities.score(value, percent=measure in SHARES)
 
 
 def small(value: float | None) -> str:
@@ -104,19 +106,90 @@ def measure_of(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def metrics_table(metrics: Mapping[str, Any]) -> None:
-    """Prints loss and accuracy (or error) of each part of the data."""
+PARTS = ("train", "validation", "test")
+MOST_LABELS = 10
+"""A table of labels has no more lines: the worst ones."""
+
+
+def metrics_table(metrics: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Prints loss and accuracy (or error) of each part of the data, beside the best baseline.
+
+    Args:
+        metrics: Of a run.
+        baselines: See `keras_rnn_zoo.training.baseline.baselines`; a run of an older version has
+            none.
+    """
     measure = measure_of(metrics)
-    rows = [
-        [
-            part,
-            figure("loss", metrics[f"{part}_loss"]),
-            figure(measure, metrics[f"{part}_{measure}"]),
-        ]
-        for part in ("train", "validation", "test")
-        if metrics.get(f"{part}_loss") is not None
+    parts = [part for part in PARTS if metrics.get(f"{part}_loss") is not None]
+    further = [
+        name for name in OF_LABELS if any(metrics.get(f"{p}_{name}") is not None for p in parts)
     ]
-    table(["", "loss", measure.replace("_", " ")], rows)
+    rows = []
+    for part in parts:
+        row = [part, *(figure(name, metrics[f"{part}_{name}"]) for name in ("loss", measure))]
+        if baselines:
+            best = best_of(baselines, part, measure)
+            row.append(NOTHING if best is None else f"{figure(measure, best[1])} {best[0]['name']}")
+        row += [figure(name, metrics.get(f"{part}_{name}")) for name in further]
+        rows.append(row)
+    names = {"f1": "F1", "auc": "AUC"}
+    head = ["", "loss", measure.replace("_", " ")] + ["best baseline"] * bool(baselines)
+    table([*head, *(names.get(name, name.replace("_", " ")) for name in further)], rows)
+
+
+def labels_table(evaluation: Mapping[str, Any]) -> None:
+    """Prints what becomes of each label, where labels are few or some are rare.
+
+    Args:
+        evaluation: Of a run: see `keras_rnn_zoo.training.fit.Evaluation`.
+    """
+    part = next((part for part in ("test", "validation") if part in evaluation), None)
+    found = evaluation[part].get("labels") if part else None
+    if not found:
+        return
+    counts = [one["rows"] for one in found.values()]
+    if len(found) > MOST_LABELS and min(counts) * 5 > max(counts):
+        return
+    shown = sorted(found.items(), key=lambda item: item[1]["f1"])
+    if len(found) <= MOST_LABELS:
+        shown = list(found.items())
+    click.echo()
+    table(
+        [f"{part} rows", "rows", "precision", "recall", "F1"],
+        [
+            [
+                label,
+                f"{one['rows']:,}",
+                *(quantities.score(one[k], percent=True) for k in ("precision", "recall", "f1")),
+            ]
+            for label, one in shown[:MOST_LABELS]
+        ],
+    )
+    if len(found) > MOST_LABELS:
+        click.echo(f"and {len(found) - MOST_LABELS} labels with a better F1")
+
+
+def errors_table(evaluation: Mapping[str, Any], targets: Mapping[str, Any] | None) -> None:
+    """Prints the error of each output, where a regression has several."""
+    part = next((part for part in ("test", "validation") if part in evaluation), None)
+    errors = evaluation[part].get("mean_absolute_errors") if part else None
+    if not errors:
+        return
+    deviations = (targets or {}).get("scale") or [None] * len(errors)
+    click.echo()
+    table(
+        [f"{part} rows", "mean absolute error", "deviation of the targets"],
+        [
+            [f"output {i}", figure("loss", error), figure("loss", deviation)]
+            for i, (error, deviation) in enumerate(zip(errors, deviations, strict=True), 1)
+        ],
+    )
+
+
+def verdict(judged: Mapping[str, Any] | None) -> None:
+    """Prints, in red and before all else, that a model is no better than its baseline."""
+    if judged is not None and not judged["beats_baseline"]:
+        click.secho(f"✗ {sentences(judged)}\n", fg="red")
 
 
 def rows_of(data: Mapping[str, Any]) -> str:

@@ -38,8 +38,8 @@ def _answer(args: list[str], stops: Stops) -> int:
     """Runs one command and says what went wrong, if anything, in one line."""
     try:
         return _command(args)
-    except KeyboardInterrupt:
-        return _interrupted(args, stops)
+    except KeyboardInterrupt as error:
+        return _interrupted(args, stops, str(error))
     except BrokenPipeError:
         _silence(sys.stdout)
         return BROKEN_PIPE
@@ -90,8 +90,8 @@ def _silence(stream: object) -> None:
         os.close(nothing)
 
 
-def _interrupted(args: list[str], stops: Stops) -> int:
-    hint = "Nothing is left half-written."
+def _interrupted(args: list[str], stops: Stops, kept: str = "") -> int:
+    hint = kept or "Nothing is left half-written."
     if args and args[0] in ("search", "quickstart"):
         hint = "Finished trials are kept: the same command goes on from there."
     with contextlib.suppress(OSError):

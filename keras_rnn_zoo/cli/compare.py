@@ -55,8 +55,13 @@ def command(
     parts = ["train"] + [held_out] * (rows[0][f"{held_out}_loss"] is not None)
     head = ["model"]
     head += [f"{part} {name}" for name in ("loss", measure.replace("_", " ")) for part in parts]
+    judged_by = "balanced_accuracy" if arguments["class_weight"] else measure
+    for row in rows:
+        if row["beats_baseline"] is False:
+            text = f"✗ {row['model']} is no better than the best answers without a model."
+            click.secho(text, fg="red")
     out.table(
-        [*head, "training", "parameters", "size"],
+        [*head, "baseline", "training", "parameters", "size"],
         [
             [
                 row["model"],
@@ -65,6 +70,7 @@ def command(
                     for name in ("loss", measure)
                     for part in parts
                 ),
+                out.figure(judged_by, row["baseline"]),
                 out.seconds(row["seconds"]),
                 f"{row['parameters']:,}",
                 out.size(row["bytes"]),

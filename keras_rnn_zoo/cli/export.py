@@ -178,6 +178,8 @@ def show(report: BundleReport) -> None:
         rows.append(row)
     from keras_rnn_zoo.export.bundle.page import left_in_float32, told
 
+    if worthless := report.verdict.get("baseline"):
+        click.secho(f"✗ {worthless}\n", fg="red")
     for loss in report.verdict["losses"]:
         click.echo(loss)
     out.table(head, rows)

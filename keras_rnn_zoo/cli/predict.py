@@ -223,8 +223,11 @@ def _line(answer: dict[str, Any], given: Any) -> str:
     if answer.get("tokens"):
         pairs = zip(answer["tokens"], answer["labels"], strict=True)
         return " ".join(f"{token}/{label}" for token, label in pairs)
-    if "labels" in answer:
+    if isinstance(answer.get("scores"), list):
         return " ".join(answer["labels"])
+    if "labels" in answer:
+        scores = answer["scores"]
+        return "  ".join(f"{x} {100 * scores[x]:.1f} %" for x in answer["labels"]) or "no label"
     line = f"{answer['label']}  {100 * answer['score']:.1f} %"
     if isinstance(given, str):
         text = " ".join(given.split())

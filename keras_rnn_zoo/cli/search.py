@@ -31,7 +31,10 @@ SHOWN = 10
 @options_of(DataOptions, without=("target", "seed", "validation_split"))
 @options_of(SearchOptions, only=("validation_split", "tuner", "max_trials"))
 @set_option
-@options_of(SearchOptions, only=("epochs", "batch_size", "patience", "learning_rate", "objective"))
+@options_of(
+    SearchOptions,
+    only=("epochs", "batch_size", "patience", "learning_rate", "class_weight", "objective"),
+)
 @options_of(DeviceBudget)
 @options_of(SearchOptions, only=("workers", "engine"))
 @click.option(
@@ -136,6 +139,7 @@ def _engine(arguments: dict[str, Any]) -> Mapping[str, Any]:
 def show(result: Search) -> None:
     """Prints the best trials of a search, and the figures of the winner."""
     trials, best = result.trials, result.best
+    out.verdict(best.info.get("verdict"))
     measure = out.measure_of(best.metrics)
     done = [trial for trial in trials if trial.score is not None]
     arenas = any(trial.arena for trial in done)
@@ -178,7 +182,8 @@ def show(result: Search) -> None:
         if trial.status == FAILED:
             click.echo(f"Trial {trial.trial_id} failed: {trial.message}")
     click.echo(f"\nWinner: {best.model_name}, {best.metrics['parameters']:,} parameters\n")
-    out.metrics_table(best.metrics)
+    out.metrics_table(best.metrics, best.info["data"].get("baselines", ()))
+    out.labels_table(best.evaluation)
 
 
 def _hyperparameters(trial: TrialRecord) -> str:

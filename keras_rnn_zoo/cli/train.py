@@ -10,14 +10,17 @@ from keras_rnn_zoo.cli import _output as out
 from keras_rnn_zoo.cli._options import (
     config,
     json_option,
+    options_of,
     output_option,
     training_options,
 )
+from keras_rnn_zoo.training.options import RunOptions
 
 
 @click.command("train", short_help="Train one model.")
 @click.argument("model")
 @training_options
+@options_of(RunOptions, only=("resume",))
 @json_option
 @output_option("RUN", "Directory to write the run to: a new or an empty one.")
 @click.pass_obj
@@ -35,6 +38,7 @@ def command(
     \b
     keras-rnn-zoo train bilstm --data reviews.csv -o runs/bilstm
     keras-rnn-zoo train gru --data digits --set units=32 --epochs 20 -o runs/digits
+    keras-rnn-zoo train gru --data digits --set units=32 --epochs 40 --resume -o runs/digits
     """
     values = config([model], settings)
     with out.working():
@@ -44,16 +48,19 @@ def command(
     if as_json:
         out.emit({"path": output, **run.info})
         return
-    metrics = run.metrics
+    metrics, data = run.metrics, run.info["data"]
+    out.verdict(run.info["verdict"])
     out.facts(
         [
             ("Model", f"{run.model_name}, {metrics['parameters']:,} parameters"),
-            ("Data", out.rows_of(run.info["data"])),
+            ("Data", out.rows_of(data)),
             ("Training", f"{_epochs(metrics['epochs'])} in {out.seconds(metrics['seconds'])}"),
         ]
     )
     click.echo()
-    out.metrics_table(metrics)
+    out.metrics_table(metrics, data["baselines"])
+    out.labels_table(run.evaluation)
+    out.errors_table(run.evaluation, data.get("targets"))
     click.echo(f"\nRun: {output}")
     client = ["--target", arguments["target"]] if arguments["target"] else []
     out.next_command("export", output, *client, "-o", "BUNDLE")

@@ -51,7 +51,8 @@ class Split:
         y: Labels (list of str, or int array `[n]`), labels per time step (`[n, timesteps]`) or
             regression targets (float array `[n]` or `[n, outputs]`).
         spans: Where windows of a longer series were cut.
-        naive: Of a forecast: name -> answers that need no model, like `y`.
+        naive: Of a forecast: answers that need no model, like `y`: `"last value"`, the last one
+            known, and `"seasonal"`, the one a period before, where there is a period.
 
     Raises:
         DataError: The lengths differ, or there are no rows.

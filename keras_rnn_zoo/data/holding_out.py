@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_rnn_zoo.data.dataset import Dataset, Spans, Split
 from keras_rnn_zoo.errors import ConfigError, DataError
+from keras_rnn_zoo.preprocessing.labels import infer_task, to_split_by
 from keras_rnn_zoo.preprocessing.reading import WAYS
 from keras_rnn_zoo.preprocessing.splitting import split_indices
 
@@ -40,7 +41,8 @@ def hold_out(
     if dataset.test is not None:
         return dataset
     way = split or dataset.split
-    kept, held = rows_held_out(dataset.train, fraction, seed, way)
+    task = infer_task(dataset)
+    kept, held = rows_held_out(dataset.train, fraction, seed, way, task)
     return replace(
         dataset,
         train=dataset.train.take(kept),
@@ -53,7 +55,7 @@ def hold_out(
 
 
 def rows_held_out(
-    rows: Split, fraction: float, seed: int = 0, split: str = "random"
+    rows: Split, fraction: float, seed: int = 0, split: str = "random", task: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the rows to keep and the rows to hold out, each sorted.
 
@@ -64,6 +66,7 @@ def rows_held_out(
         split: `"random"`: labels in proportion; of windows, blocks of time. `"time"`: the last
             part of each recording. `"group"`: other recordings. Windows that touch what is held
             out are in neither.
+        task: What is asked: targets of a regression are held out over their whole range.
 
     Raises:
         ConfigError: `fraction` or `split` cannot be used with these rows.
@@ -72,7 +75,7 @@ def rows_held_out(
     if split not in WAYS:
         raise ConfigError(f"split is one of {', '.join(WAYS)}. Received: {split!r}")
     if fraction == 0 or (rows.spans is None and split == "random"):
-        return split_indices(rows.y, fraction, seed)
+        return split_indices(to_split_by(rows.y, task) if task else rows.y, fraction, seed)
     if not 0 <= fraction < 1:
         raise ConfigError(f"The part to hold out is at least 0 and below 1. Received: {fraction}")
     if rows.spans is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ def infer_task(dataset: Dataset, task: str | None = None) -> str:
     if task is not None:
         task = get_task(task).name
     y = dataset.train.y
+    if task is not None and get_task(task).several:
+        label_sets(y)
+        return task
     first = y[0]
     per_step = not isinstance(first, str) and isinstance(first, Sized) and len(first) != 1
     if task is None:
@@ -48,6 +52,57 @@ def infer_task(dataset: Dataset, task: str | None = None) -> str:
             "[rows, timesteps]), and the data have one per row. Leave out the task, or give such y."
         )
     return task
+
+
+def to_split_by(y: Any, task: str) -> Any:
+    """Returns what rows are told apart by when some are held out: labels, or targets as numbers.
+
+    Raises:
+        DataError: A target of a regression is no number.
+    """
+    if task == "regression":
+        return as_targets(y)
+    if not get_task(task).several:
+        return y
+    # The rarest label of a row is the one that must not go to one side alone.
+    sets = label_sets(y)
+    counts = Counter(name for names in sets for name in names)
+    return [min(names, key=lambda name: (counts[name], name)) if names else "" for names in sets]
+
+
+SEPARATOR = ";"
+"""Between the labels of a row, where a row may have several and they are one text."""
+
+
+def label_sets(y: Any) -> list[list[str]]:
+    """Returns the labels of each row, where any number may apply.
+
+    Args:
+        y: Texts such as `"dog;cat"` (`";"` is none), lists of names, or an array `[rows, labels]`
+            of 0 and 1, whose labels are called `0`, `1`, ...
+
+    Raises:
+        DataError: A row is none of these; the message names it.
+    """
+    sets = []
+    for row, value in enumerate(y):
+        if isinstance(value, str):
+            names = [name.strip() for name in value.split(SEPARATOR)]
+            sets.append([name for name in names if name])
+            continue
+        values = value.tolist() if isinstance(value, np.ndarray) else value
+        if isinstance(values, list | tuple | set | frozenset):
+            if all(isinstance(name, str) for name in values):
+                sets.append(sorted(values) if isinstance(values, set | frozenset) else list(values))
+                continue
+            if len(values) == len(y[0]) and all(one in (0, 1) for one in values):
+                sets.append([str(i) for i, one in enumerate(values) if one])
+                continue
+        raise DataError(
+            f"Row {row + 1} has the labels {short(value)}. For the task 'multilabel' give names "
+            f"with {SEPARATOR!r} between them, a list of names, or 0 and 1 for each label."
+        )
+    return sets
 
 
 def some(names: Sequence[str]) -> str:
@@ -116,6 +171,17 @@ def fit_labels(
     Raises:
         DataError: They cannot be learnt from.
     """
+    if get_task(task).several:
+        found = sorted({name for names in label_sets(y) for name in names})
+        if isinstance(y, np.ndarray) and y.ndim == 2 and y.dtype.kind in "biuf":
+            found = [str(i) for i in range(y.shape[1])]
+        if len(found) < 2:
+            raise DataError(
+                f"The rows have the labels {listed(found) or 'none'}, and the task 'multilabel' "
+                f"takes at least two. Write {SEPARATOR!r} between the labels of a row, or choose "
+                "another task."
+            )
+        return tuple(found)
     if task == "sequence_labelling":
         names = {name for labels in step_labels(y, x, padding, padding_value) for name in labels}
     else:

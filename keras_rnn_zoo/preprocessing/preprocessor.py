@@ -34,12 +34,13 @@ from keras_rnn_zoo.preprocessing.labels import (
     fit_labels,
     infer_task,
     label_names,
+    label_sets,
     some,
     step_labels,
 )
 from keras_rnn_zoo.preprocessing.options import SIDES, EncodingOptions
 from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary, check_size
-from keras_rnn_zoo.tasks import TASKS
+from keras_rnn_zoo.tasks import TASKS, get_task
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.data import Dataset
@@ -57,7 +58,7 @@ class Preprocessor:
 
     Args:
         kind: `"text"`, `"tokens"` or `"features"`.
-        task: `"binary"`, `"multiclass"`, `"sequence_labelling"` or `"regression"`.
+        task: Name of a task: see `keras_rnn_zoo.tasks.TASKS`.
         timesteps: Every encoded input has this many.
         padding: `"post"` fills short inputs on the right with 0, `"pre"` on the left.
         padding_value: What fills up raw sequences of features at that side, beside NaN; None if
@@ -277,13 +278,14 @@ class Preprocessor:
         """Encodes labels or regression targets.
 
         Args:
-            y: Labels `[n]`, labels per time step, or targets `[n]` or `[n, outputs]`.
+            y: Labels `[n]`, labels per time step, several labels a row (see `label_sets`), or
+                targets `[n]` or `[n, outputs]`.
             x: The raw inputs, which say how labels per time step are padded; needed for
                 `"sequence_labelling"` alone.
 
         Returns:
-            int32 `[n]`, int32 `[n, timesteps]` (0 where the input is padding), or float32
-            `[n, outputs]`.
+            int32 `[n]`, int32 `[n, timesteps]` (0 where the input is padding), int32
+            `[n, labels]` (1 for each label that applies), or float32 `[n, outputs]`.
 
         Raises:
             DataError: A label was not in the training data, or a target is no finite number; the
@@ -304,6 +306,11 @@ class Preprocessor:
             for row, names in enumerate(step_labels(y, x, self.padding, self.padding_value)):
                 self._place(encoded[row], [self._number(name, numbers, row) for name in names])
             return encoded
+        if get_task(self.task).several:
+            applies = np.zeros((len(y), len(self.labels)), dtype=np.int32)
+            for row, names in enumerate(label_sets(y)):
+                applies[row, [self._number(name, numbers, row) for name in names]] = 1
+            return applies
         labels = label_names(y)
         return np.array([self._number(n, numbers, i) for i, n in enumerate(labels)], dtype=np.int32)
 
@@ -325,8 +332,9 @@ class Preprocessor:
 
         Returns:
             One dict per row: `{"label", "score", "scores": {label: probability}}`; for sequence
-            labelling `{"labels", "scores"}`, a label and its probability per step; for regression
-            `{"values"}`.
+            labelling `{"labels", "scores"}`, a label and its probability per step; where several
+            may apply `{"labels", "scores": {label: probability}}`, those above one half; for
+            regression `{"values"}`.
         """
         outputs = np.asarray(outputs, dtype=np.float64)
         if self.task == "regression":
@@ -343,6 +351,11 @@ class Preprocessor:
                 labels = [self.labels[i] for i in steps.argmax(axis=-1)]
                 answers.append({"labels": labels, "scores": steps.max(axis=-1).tolist()})
             return answers
+        if get_task(self.task).several:
+            rows = [dict(zip(self.labels, row.tolist(), strict=True)) for row in outputs]
+            return [
+                {"labels": [name for name in row if row[name] > 0.5], "scores": row} for row in rows
+            ]
         if self.task == "binary":
             second = outputs.reshape(len(outputs), 1)
             outputs = np.concatenate([1.0 - second, second], axis=1)

@@ -9,11 +9,34 @@ import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError, DataError
 
+# A tenth of the rows for validation holds one of each tenth of the range out.
+RANGES = 10
+
+
+def _ranges(targets: np.ndarray) -> np.ndarray:
+    """Returns which tenth of the rows, from the least targets to the greatest, a row is in."""
+    columns = targets.reshape(len(targets), -1).astype(np.float64)
+    spread = columns.std(axis=0)
+    # Several outputs count alike, whatever their units.
+    values = ((columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1)).sum(axis=1)
+    if not np.isfinite(values).all():  # for the encoding to refuse, which names the row
+        return np.zeros(len(values), dtype=np.int64)
+    ranges = min(RANGES, len(values) // 2)  # each has a row to keep and one to hold out
+    edges = np.quantile(values, np.arange(1, ranges) / max(ranges, 1))
+    return np.asarray(np.searchsorted(edges, values, side="right"))
+
 
 def strata(y: Any) -> np.ndarray:
-    """Returns a class number per row: equal labels, equal numbers; all 0 where y has no labels."""
+    """Returns a class number per row: equal labels, equal numbers; targets by their range.
+
+    Of a float array `[n]` or `[n, outputs]` it is the tenth of the rows, in the order of their
+    targets; of labels per time step 0.
+    """
     first = y[0]
     labels = np.asarray(y) if isinstance(first, str) or not isinstance(first, Sized) else None
+    targets = y if labels is None else labels
+    if isinstance(targets, np.ndarray) and targets.dtype.kind == "f" and targets.ndim <= 2:
+        return _ranges(targets)
     if labels is None or labels.dtype.kind == "f":
         if isinstance(y, np.ndarray) and y.dtype.kind != "f" and y.shape[1:] == (1,):
             labels = y[:, 0]

@@ -87,6 +87,12 @@ def _apps(place: Path) -> Iterator[tuple[str, Any]]:
         ("series, three labels", {**series, "task": "multiclass", "labels": LABELS}, features, 3),
         ("series, two numbers", {**series, "task": "regression"}, features, 2),
         (
+            "series, any of three labels",
+            {**series, "task": "multilabel", "labels": LABELS},
+            features,
+            3,
+        ),
+        (
             "token ids, labels per step",
             {"kind": "tokens", "vocabulary_size": 9, "task": "sequence_labelling"}
             | {"labels": LABELS, "padding": "pre", "truncating": "post"},

@@ -65,7 +65,8 @@ def compare(
 
     Returns:
         For each model `{"model", "train_loss", "train_accuracy", ..., "seconds", "parameters",
-        "bytes"}`; `bytes` is the size of its `.keras` file, which holds the optimizer's state too.
+        "bytes", "baseline", "beats_baseline"}`; `bytes` is the size of its `.keras` file, which
+        holds the optimizer's state too.
 
     Raises:
         ZooError: Of the type that says what is wrong: name, config, data or output.
@@ -95,7 +96,9 @@ def compare(
             (directory / model).mkdir()
             info = save_run(directory / model, prepared, fitted, seed=chosen.seed, command=command)
             size = (directory / model / MODEL_FILE).stat().st_size
-            rows.append({"model": model, **info["metrics"], "bytes": size})
+            judged = info.get("verdict") or {}
+            beside = {name: judged.get(name) for name in ("baseline", "beats_baseline")}
+            rows.append({"model": model, **info["metrics"], "bytes": size, **beside})
         write_json(
             directory / "compare.json",
             {

@@ -5,14 +5,24 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.training.course import Course, course_of
 from keras_rnn_zoo.training.divergence import check_converged
+from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.interrupts import between_batches
+from keras_rnn_zoo.training.metrics import (
+    OF_LABELS,
+    by_label,
+    by_label_of_several,
+    real_answers,
+    scores,
+)
 from keras_rnn_zoo.training.options import TrainOptions
 from keras_rnn_zoo.training.prepare import Prepared
 
@@ -20,6 +30,10 @@ if TYPE_CHECKING:
     import keras
 
     from keras_rnn_zoo.builder import ModelBuilder
+    from keras_rnn_zoo.training.resume import Earlier
+
+BATCH_SIZE = 256
+"""Rows at once where nothing is learnt."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +45,13 @@ class Fitted:
         builder: That built it.
         history: A list of values per epoch for each measure.
         metrics: `{train,validation,test}_loss` and `_accuracy` (or `_mean_absolute_error`), None
-            where there is no such split; `epochs` trained, the `best_epoch` among them (whose
-            weights the model has), `seconds` of training, `parameters`.
+            where there is no such split; of labels `{validation,test}_f1`, `_balanced_accuracy` and
+            `_auc`; `epochs` trained, the `best_epoch` among them (whose weights the model has),
+            `seconds` of training, `parameters`. Errors and losses of a regression are in the units
+            of its targets.
         hyperparameters: Those of the training.
+        evaluation: See `Evaluation`.
+        interrupted: Ctrl-C came before its last epoch.
     """
 
     model: keras.Model
@@ -41,6 +59,23 @@ class Fitted:
     history: dict[str, list[float]]
     metrics: dict[str, Any]
     hyperparameters: dict[str, Any]
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a trained model answers.
+
+    Attributes:
+        metrics: See `Fitted`.
+        parts: `"validation"` and `"test"`, where there are such rows -> for labels what becomes of
+            each (see `metrics.by_label`), and `always`, the one that every row is answered with,
+            or None; for several outputs of a regression `mean_absolute_errors`, one for each.
+    """
+
+    metrics: dict[str, Any]
+    parts: dict[str, Any]
 
 
 def fit_and_evaluate(
@@ -50,6 +85,8 @@ def fit_and_evaluate(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool = True,
+    keep_interrupted: bool = False,
+    earlier: Earlier | None = None,
 ) -> Fitted:
     """Builds, trains and evaluates a model.
 
@@ -62,77 +99,150 @@ def fit_and_evaluate(
         options: How to train; the seed is that of initial weights, shuffling and dropout.
         callbacks: Further Keras callbacks.
         progress: Write a line per epoch to stderr.
+        keep_interrupted: Ctrl-C ends training and not the work: what was learnt by then, in the
+            best epoch, is evaluated and returned. In the first epoch it is raised in any case.
+        earlier: A training to go on with, from its best weights.
 
     Raises:
         ConfigError: Options contradict the data, or the training diverged.
     """
     import keras
 
-    from keras_rnn_zoo.tasks import get_task
-
-    epochs, patience = options.epochs, options.patience
-    if patience is not None and prepared.validation is None:
-        raise ConfigError(
-            "patience needs validation data. Set validation_split above 0, or leave it out."
-        )
+    validates = prepared.validation is not None
+    course = course_of(options, len(prepared.x_train), validates)
     hooks = list(callbacks)
-    if prepared.validation is not None:
-        hooks.append(
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=patience or epochs, restore_best_weights=True
-            )
-        )
+    best = _best_weights(course, earlier)
+    if validates:
+        hooks.append(best)
     if progress:
-        hooks.append(_progress(builder.name, epochs))
+        print(f"{builder.name}: {course}", file=sys.stderr, flush=True)
+        hooks.append(_progress(builder.name, course.epochs))
     keras.utils.set_random_seed(options.seed)
-    task = get_task(prepared.preprocessor.task)
-    model = builder.build()
-    task.compile(model, options.learning_rate)
+    feed = prepared.feed(options.class_weight)
+    if earlier is None:
+        model = builder.build()
+        feed.compile(model, course.learning_rate)
+    else:
+        model = earlier.load(feed, course.learning_rate)
     start = time.perf_counter()
-    with between_batches() as interrupts:
-        history = model.fit(
-            prepared.x_train,
-            prepared.y_train,
-            validation_data=prepared.validation,
-            epochs=epochs,
-            batch_size=options.batch_size,
-            callbacks=[*hooks, keras.callbacks.TerminateOnNaN(), interrupts],
-            verbose=0,
-        ).history
+    told = keras.callbacks.History()
+    interrupted = False
+    try:
+        with between_batches() as interrupts:
+            hooks += [keras.callbacks.TerminateOnNaN(), interrupts, told]
+            model.fit(
+                **feed.arrays(),
+                epochs=course.epochs,
+                initial_epoch=0 if earlier is None else earlier.epochs,
+                batch_size=course.batch_size,
+                callbacks=[*feed.callbacks(), *hooks],
+                verbose=0,
+            )
+    except KeyboardInterrupt:
+        if not (keep_interrupted and told.epoch):
+            raise
+        interrupted = True
+        if best.best_weights is not None:
+            model.set_weights(best.best_weights)
+    history = told.history
     seconds = time.perf_counter() - start
-    check_converged(history, options.learning_rate)
-    metrics = evaluate(prepared, model)
+    if earlier is not None:
+        seconds += earlier.seconds
+        history = {name: earlier.history.get(name, []) + history[name] for name in history}
+    check_converged(history, course.learning_rate)
+    model = feed.finished(model)
+    evaluation = evaluate(prepared, model, feed)
+    metrics = evaluation.metrics
     metrics["epochs"] = len(history["loss"])
     losses = history.get("val_loss")
     metrics["best_epoch"] = 1 + int(np.argmin(losses)) if losses else metrics["epochs"]
     metrics["seconds"] = round(seconds, 3)
     metrics["parameters"] = int(model.count_params())
-    hyperparameters = {
-        name: getattr(options, name)
-        for name in ("learning_rate", "epochs", "batch_size", "patience")
-    }
-    return Fitted(model, builder, history, metrics, hyperparameters)
+    hyperparameters = {**asdict(course), "class_weight": options.class_weight}
+    return Fitted(model, builder, history, metrics, hyperparameters, evaluation.parts, interrupted)
 
 
-def evaluate(prepared: Prepared, model: keras.Model) -> dict[str, Any]:
-    """Returns `{train,validation,test}_loss` and `_accuracy` (or `_mean_absolute_error`).
+def evaluate(prepared: Prepared, model: keras.Model, feed: Feed) -> Evaluation:
+    """Returns how a model answers the rows of each part.
 
     Args:
         prepared: A split that it does not have gives None.
-        model: Compiled as `tasks.Task.compile` does.
+        model: Trained, as `Feed.finished` leaves it; it is compiled here.
+        feed: That it was trained with: the loss weighs labels and outputs as training did.
     """
-    from keras_rnn_zoo.tasks import get_task
-
+    task = get_task(prepared.preprocessor.task)
+    if not model.compiled or feed.scaling is not None:
+        # The optimizer's state stays: training can go on from the file.
+        task.compile(model, optimizer=getattr(model, "optimizer", None))
     metrics: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     train = (prepared.x_train, prepared.y_train)
     parts = {"train": train, "validation": prepared.validation, "test": prepared.test}
     for name, pair in parts.items():
-        for measure in ("loss", get_task(prepared.preprocessor.task).metric):
-            metrics[f"{name}_{measure}"] = None
-        if pair is not None:
-            values = model.evaluate(*pair, batch_size=256, verbose=0, return_dict=True)
-            metrics.update({f"{name}_{key}": float(value) for key, value in values.items()})
-    return metrics
+        metrics |= {f"{name}_{measure}": None for measure in ("loss", task.metric)}
+        if pair is None:
+            continue
+        x, y = pair
+        if feed.scaling is not None:
+            outputs = model.predict(x, batch_size=BATCH_SIZE, verbose=0)
+            errors = np.abs(outputs.astype(np.float64) - y).mean(axis=0)
+            metrics[f"{name}_loss"] = feed.scaling.loss(outputs, y)
+            metrics[f"{name}_{task.metric}"] = float(errors.mean())
+            if len(errors) > 1 and name != "train":
+                found[name] = {"mean_absolute_errors": errors.tolist()}
+            continue
+        values = model.evaluate(
+            x,
+            y,
+            sample_weight=feed.row_weights(y),
+            batch_size=BATCH_SIZE,
+            verbose=0,
+            return_dict=True,
+        )
+        metrics |= {f"{name}_{key}": float(value) for key, value in values.items()}
+    if feed.scaling is None:
+        for name, pair in parts.items():
+            if pair is not None and name != "train":
+                outputs = model.predict(pair[0], batch_size=BATCH_SIZE, verbose=0)
+                figures, found[name] = _of_labels(prepared.preprocessor, pair, outputs)
+                metrics |= {f"{name}_{measure}": value for measure, value in figures.items()}
+    return Evaluation(metrics, found)
+
+
+def _of_labels(
+    preprocessor: Preprocessor, pair: tuple[np.ndarray, np.ndarray], outputs: np.ndarray
+) -> tuple[dict[str, float | None], dict[str, Any]]:
+    """Returns the figures in which labels count alike, and what becomes of each label."""
+    real = real_answers(*pair, preprocessor.task)
+    figures = scores(outputs, pair[1], preprocessor.task, real)
+    labels = preprocessor.labels or ()
+    if get_task(preprocessor.task).several:
+        found = by_label_of_several(outputs, pair[1], labels)
+        first, *others = np.unique(outputs > 0.5, axis=0)
+        names = ", ".join(label for label, applies in zip(labels, first, strict=True) if applies)
+        found["always"] = None if others else names or "no label"
+        return {name: figures[name] for name in OF_LABELS}, found
+    found = by_label(outputs, pair[1], labels, real)
+    answered = np.sum(found["confusion"], axis=0)
+    found["always"] = labels[answered.argmax()] if (answered > 0).sum() == 1 else None
+    return {name: figures[name] for name in OF_LABELS}, found
+
+
+def _best_weights(course: Course, earlier: Earlier | None) -> keras.callbacks.EarlyStopping:
+    """Returns a callback that keeps the weights of the best epoch, an earlier training's too."""
+    import keras
+
+    class BestWeights(keras.callbacks.EarlyStopping):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            super().on_train_begin(logs)
+            if earlier is not None:
+                self.best = earlier.history["val_loss"][earlier.best_epoch - 1]
+                self.best_weights = self.model.get_weights()
+                self.best_epoch = earlier.best_epoch - 1
+
+    return BestWeights(
+        monitor="val_loss", patience=course.patience or course.epochs, restore_best_weights=True
+    )
 
 
 def _progress(name: str, epochs: int) -> keras.callbacks.Callback:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_rnn_zoo.options import choice, number, option, optional, whole
+from keras_rnn_zoo.options import choice, flag, number, option, optional, whole
 from keras_rnn_zoo.preprocessing.options import EncodingOptions
 from keras_rnn_zoo.preprocessing.reading import WAYS, ReadOptions
+
+CLASS_WEIGHTS = ("balanced",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +37,68 @@ class DataOptions(EncodingOptions, ReadOptions):
         "else random",
     )
     seed: int = option(0, "Of every random choice.", whole(most=2**32 - 2), metavar="N")
+    baseline: bool = option(
+        True,
+        "Fit a bag of words to texts, to compare the model with; simpler baselines cost nothing.",
+        flag,
+    )
+
+
+def class_weight_option() -> str | None:
+    """Returns the option of whoever trains on labels, some of which may be rare."""
+    balanced: str | None = option(
+        None,
+        "How much each label counts in training: 'balanced' gives rare labels as much weight in "
+        "all as frequent ones.",
+        optional(choice(*CLASS_WEIGHTS)),
+        shown_default="every row counts alike",
+    )
+    return balanced
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(DataOptions):
     """How one model is trained."""
 
-    epochs: int = option(4, "Passes over the training rows, at most.", whole(least=1), metavar="N")
-    batch_size: int = option(64, "Rows per step.", whole(least=1), metavar="N")
-    learning_rate: float = option(1e-3, "Of Adam.", number(above=0), metavar="RATE")
-    patience: int | None = option(
+    epochs: int | None = option(
         None,
-        "Stop after N epochs without a better validation loss, and take the best weights.",
+        "Passes over the training rows, at most.",
         optional(whole(least=1)),
         metavar="N",
-        shown_default="never",
+        shown_default="what makes 2,000 steps, 4 to 200",
+    )
+    batch_size: int | None = option(
+        None,
+        "Rows per step.",
+        optional(whole(least=1)),
+        metavar="N",
+        shown_default="32 of fewer than 5,000 rows, or 64",
+    )
+    learning_rate: float | None = option(
+        None,
+        "Of Adam.",
+        optional(number(above=0)),
+        metavar="RATE",
+        shown_default="0.003 of fewer than 5,000 rows, or 0.001",
+    )
+    patience: int | None = option(
+        None,
+        "Stop after N epochs without a better validation loss; 0 never. The best weights are kept "
+        "in any case.",
+        optional(whole(least=0)),
+        metavar="N",
+        shown_default="a sixth of the epochs, 2 to 20, or never if --epochs is given",
+    )
+    class_weight: str | None = class_weight_option()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(TrainOptions):
+    """How one model is trained, and what becomes of a run that is there already."""
+
+    resume: bool = option(
+        False,
+        "Go on with the training of the run at the output, which replaces it; its options are to "
+        "be repeated, and epochs and patience may be others.",
+        flag,
     )

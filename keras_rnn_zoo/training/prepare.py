@@ -15,11 +15,14 @@ from keras_rnn_zoo.data.holding_out import rows_held_out
 from keras_rnn_zoo.data.load import Data
 from keras_rnn_zoo.errors import ConfigError, DataError
 from keras_rnn_zoo.options import takes
+from keras_rnn_zoo.preprocessing.labels import infer_task
 from keras_rnn_zoo.preprocessing.options import EncodingOptions
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.preprocessing.splitting import sample_indices
-from keras_rnn_zoo.training.baseline import baseline
+from keras_rnn_zoo.training.baseline import Raw, baseline, baselines
+from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.options import DataOptions
+from keras_rnn_zoo.training.scaling import TargetScaling
 from keras_rnn_zoo.training.understanding import told, understanding
 
 if TYPE_CHECKING:
@@ -42,8 +45,8 @@ class Prepared:
         y_validation: Like `y_train`, or None.
         x_test: Like `x_train`, or None without test data.
         y_test: Like `y_train`, or None.
-        data: JSON-able: where the data came from, how many rows each part has, and what always
-            giving the same answer to them is worth: see `baseline`.
+        data: JSON-able: where the data came from, how many rows each part has, and what answers
+            without a model are worth: see `baseline` and `baselines`.
     """
 
     preprocessor: Preprocessor
@@ -68,6 +71,12 @@ class Prepared:
         if self.x_test is None or self.y_test is None:
             return None
         return self.x_test, self.y_test
+
+    def feed(self, class_weight: str | None = None) -> Feed:
+        """Returns the rows as `keras.Model.fit` gets them; see `Feed.of`."""
+        train = self.x_train, self.y_train
+        about = self.preprocessor
+        return Feed.of(about.task, about.outputs, train, self.validation, class_weight)
 
     def builder(self, model: str, config: Mapping[str, Any] | None = None) -> ModelBuilder:
         """Returns a model's builder, with the config that the data dictate.
@@ -191,8 +200,9 @@ def prepare(
     timesteps, _ = encoding_sizes(models if dataset.kind != "features" else (), config)
     _, size = encoding_sizes(models if dataset.kind == "text" else (), config)
     with _located("training data"):
+        task = infer_task(dataset, chosen.task)
         way = chosen.split or dataset.split
-        kept, held = rows_held_out(dataset.train, chosen.validation_split, chosen.seed, way)
+        kept, held = rows_held_out(dataset.train, chosen.validation_split, chosen.seed, way, task)
         preprocessor = Preprocessor.fit(
             dataset,
             timesteps=timesteps,
@@ -228,7 +238,24 @@ def prepare(
     train = prepared.x_train, prepared.y_train
     parts = {"train": train, "validation": prepared.validation, "test": prepared.test}
     data["baseline"] = baseline(preprocessor, parts)
+    raw = _raw(dataset, kept, held, chosen.seed)
+    if preprocessor.task == "regression":
+        data["targets"] = TargetScaling.fit(prepared.y_train).to_dict()
+    data["baselines"] = baselines(preprocessor, parts, raw, words=chosen.baseline)
     return prepared
+
+
+def _raw(dataset: Dataset, kept: np.ndarray, held: np.ndarray, seed: int) -> Raw:
+    """Returns the rows as they were read, where a baseline looks at them."""
+    parts = {
+        "train": dataset.train.take(kept),
+        "validation": dataset.train.take(held) if len(held) else None,
+        "test": dataset.test,
+    }
+    naive = {name: {} if part is None else part.naive for name, part in parts.items()}
+    features = dataset.kind == "features"
+    x = {name: None if part is None or features else part.x for name, part in parts.items()}
+    return Raw(dataset.kind, x, naive, seed)
 
 
 def _encode(preprocessor: Preprocessor, split: Split) -> tuple[np.ndarray, np.ndarray]:

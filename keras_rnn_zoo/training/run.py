@@ -21,7 +21,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ from keras_rnn_zoo.artifacts import RUN, RUN_FILE, require
 from keras_rnn_zoo.errors import ConfigError, RunError, listed, nearest
 from keras_rnn_zoo.files import PathLike, atomic_file, write_json, write_text
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.training.baseline import verdict
 
 if TYPE_CHECKING:
     import keras
@@ -104,6 +106,17 @@ class Run:
         """Losses and accuracies (or errors), seconds and parameters."""
         metrics: dict[str, Any] = self.info["metrics"]
         return metrics
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """What becomes of each label, and of each output of a regression; see `fit.Evaluation`."""
+        return dict(self.info.get("evaluation") or {})
+
+    @property
+    def beats_baseline(self) -> bool | None:
+        """Whether the model is better than the best answers without one; None if not recorded."""
+        beats: bool | None = self.info.get("beats_baseline")
+        return beats
 
     def builder(self) -> ModelBuilder:
         """Returns the builder that built the model."""
@@ -295,6 +308,8 @@ class RunContents:
         data: Where the data came from, JSON-able.
         provenance: See `provenance.provenance`.
         samples: See `prepare.Prepared.samples`.
+        evaluation: See `fit.Evaluation`.
+        interrupted: The training was stopped before its last epoch.
     """
 
     model: keras.Model
@@ -306,9 +321,12 @@ class RunContents:
     data: Mapping[str, Any]
     provenance: Mapping[str, Any]
     samples: Mapping[str, np.ndarray]
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    interrupted: bool = False
 
     def info(self) -> dict[str, Any]:
         """Returns what `run.json` holds."""
+        judged = self.verdict()
         return {
             "format": FORMAT,
             "model": self.builder.name,
@@ -318,8 +336,25 @@ class RunContents:
             "data": dict(self.data),
             "preprocessing": self.preprocessor.to_dict(),
             "metrics": {name: _strict(value) for name, value in self.metrics.items()},
+            "evaluation": dict(self.evaluation),
+            "beats_baseline": None if judged is None else judged["beats_baseline"],
+            "verdict": judged,
+            "interrupted": self.interrupted,
             "provenance": dict(self.provenance),
         }
+
+    def verdict(self) -> dict[str, Any] | None:
+        """Returns whether the model beats its best baseline; see `baseline.verdict`.
+
+        Where training balanced the labels, they are balanced here as well: accuracy would praise
+        the most frequent answer.
+        """
+        balanced = self.hyperparameters.get("class_weight") is not None
+        measure = "balanced_accuracy" if balanced else get_task(self.preprocessor.task).metric
+        held_out = self.evaluation.get("test") or self.evaluation.get("validation") or {}
+        return verdict(
+            self.metrics, self.data.get("baselines", ()), measure, held_out.get("always")
+        )
 
     def write(self, directory: PathLike) -> dict[str, Any]:
         """Writes a run into a directory that exists: the temporary one of `files.new_directory`.

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from keras_rnn_zoo.data import Dataset
 from keras_rnn_zoo.data.load import Data
+from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.files import PathLike, check_new_directory, new_directory
 from keras_rnn_zoo.options import takes
+from keras_rnn_zoo.training.course import course_of
 from keras_rnn_zoo.training.fit import Fitted, fit_and_evaluate
-from keras_rnn_zoo.training.options import DataOptions, TrainOptions
+from keras_rnn_zoo.training.options import DataOptions, RunOptions
 from keras_rnn_zoo.training.prepare import (
     Prepared,
     as_dataset,
@@ -20,13 +22,14 @@ from keras_rnn_zoo.training.prepare import (
     tell,
     with_tests,
 )
+from keras_rnn_zoo.training.resume import earlier_of
 from keras_rnn_zoo.training.run import Run, RunContents
 
 if TYPE_CHECKING:
     import keras
 
 
-@takes(TrainOptions)
+@takes(RunOptions)
 def train(
     model: str,
     data: Dataset | Data,
@@ -44,7 +47,8 @@ def train(
     Args:
         model: A name of `list_models()`.
         data: A `Dataset`, a data set's name or a file; see `load_data`.
-        output: The run directory to write: new, or empty. None keeps the run in memory.
+        output: The run directory to write: new, or empty; with `resume` that of a run. None keeps
+            the run in memory.
         config: Config keys of the model, such as `{"units": 32}`.
         test_data: Rows to test on; see `load_data`.
         callbacks: Further Keras callbacks.
@@ -56,10 +60,16 @@ def train(
 
     Raises:
         ZooError: Of the type that says what is wrong: name, config, data or output.
+        KeyboardInterrupt: Ctrl-C, as ever; but if an epoch had ended by then, and there is an
+            output, the best one is kept there as a run, marked `interrupted` in `run.json`.
     """
-    if output is not None:
+    chosen = RunOptions.of(options)
+    if chosen.resume:
+        if output is None:
+            raise ConfigError("resume goes on with the run at the output. Name that directory.")
+        Run.load(output)  # before any data are read
+    elif output is not None:
         check_new_directory(output)
-    chosen = TrainOptions.of(options)
     check_config([model], config or {})
     dataset = with_tests(as_dataset(data, test_data, chosen), chosen)
     encoding = DataOptions.part_of(chosen).keywords()
@@ -67,12 +77,28 @@ def train(
     builder = prepared.builder(model, config)
     if progress:
         tell(prepared)
-    fitted = fit_and_evaluate(prepared, builder, chosen, callbacks=callbacks, progress=progress)
+    earlier = None
+    if chosen.resume and output is not None:
+        validates = prepared.validation is not None
+        course = course_of(chosen, len(prepared.x_train), validates)
+        earlier = earlier_of(output, prepared, builder, chosen, course)
+    fitted = fit_and_evaluate(
+        prepared,
+        builder,
+        chosen,
+        earlier=earlier,
+        callbacks=callbacks,
+        progress=progress,
+        keep_interrupted=output is not None,
+    )
     if output is None:
         info = _contents(prepared, fitted, chosen.seed, command).info()
         return Run(info, prepared.preprocessor, model=fitted.model)
-    with new_directory(output) as directory:
+    with new_directory(output, replace=chosen.resume) as directory:
         info = save_run(directory, prepared, fitted, seed=chosen.seed, command=command)
+    if fitted.interrupted:
+        best, done = info["metrics"]["best_epoch"], info["metrics"]["epochs"]
+        raise KeyboardInterrupt(f"{output} keeps epoch {best}, the best of the {done} that ended.")
     return Run(info, prepared.preprocessor, Path(output), fitted.model)
 
 
@@ -107,4 +133,6 @@ def _contents(
         data=prepared.data,
         provenance=provenance(seed=seed, command=command),
         samples=prepared.samples(seed or 0),
+        evaluation=fitted.evaluation,
+        interrupted=fitted.interrupted,
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,6 +71,7 @@ def test_noise_is_told_from_errors(line, noise):
 def test_the_last_words_of_a_crash_come_through():
     program = """
 import os
+import re
 from keras_rnn_zoo.cli import _process
 with _process._filtered():
     os.write(2, b"I0000 00:00:1.2 3 port.cc:1] noise\\nlast ")
@@ -103,7 +106,7 @@ def interrupted(command: str, ready, cwd, after: float = 0.0):
     return process.returncode, seen + err
 
 
-def test_ctrl_c_in_training_leaves_nothing_and_only_our_own_lines_are_said(
+def test_ctrl_c_in_training_keeps_the_best_epoch_and_only_our_own_lines_are_said(
     reviews, tmp_path, monkeypatch
 ):
     # Another backend, chosen for other programs, must not matter.
@@ -113,10 +116,14 @@ def test_ctrl_c_in_training_leaves_nothing_and_only_our_own_lines_are_said(
     config = TINY.replace("--epochs 1", "--epochs 100000")
     code, err = interrupted(f"train rnn --data {reviews} {config} -o run", "epoch 1/", tmp_path)
     assert code == 130
-    *epochs, last = err.splitlines()
+    first, *epochs, last = err.splitlines()
+    assert first.startswith("rnn: up to 100000 epochs of 32 rows a step")
     assert epochs and all(line.startswith("rnn: epoch ") for line in epochs)
-    assert last == "Interrupted. Nothing is left half-written."
-    assert not any(tmp_path.iterdir())
+    assert re.fullmatch(
+        r"Interrupted\. run keeps epoch \d+, the best of the \d+ that ended\.", last
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["interrupted"] is True
 
 
 def test_ctrl_c_in_an_export_leaves_nothing(trained, tmp_path):

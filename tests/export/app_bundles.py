@@ -36,7 +36,9 @@ def model(preprocessor: Preprocessor, layer: str = "GRU", mask: bool = True):
         size = preprocessor.vocabulary_size
         x = keras.layers.Embedding(size, 5, mask_zero=mask, embeddings_initializer=wide)(inputs)
     x = getattr(keras.layers, layer)(4, return_sequences=per_step)(x)
-    activation = {"binary": "sigmoid", "regression": None}.get(preprocessor.task, "softmax")
+    activation = {"binary": "sigmoid", "multilabel": "sigmoid", "regression": None}.get(
+        preprocessor.task, "softmax"
+    )
     head = keras.layers.Dense(
         preprocessor.outputs, activation=activation, kernel_initializer=wide, name="answer"
     )
@@ -114,6 +116,13 @@ def regression(directory: Path) -> Bundle:
     return bundle_of(directory, dataset, {"timesteps": 6, "padding": "pre", "truncating": "post"})
 
 
+def sounds(directory: Path) -> Bundle:
+    """Any number of labels at once."""
+    labels = [["rain"], ["rain", 'a "bark"'], [], ["wind", "rain"]] * 3
+    dataset = Dataset("sounds", "features", Split(series(), labels), task="multilabel")
+    return bundle_of(directory, dataset, {"timesteps": 6}, quantization=("none", "int8"))
+
+
 def tags(directory: Path) -> Bundle:
     generator = np.random.default_rng(2)
     rows = [generator.integers(1, 9, n).tolist() for n in generator.integers(2, 9, 16)]
@@ -155,7 +164,7 @@ def micro(directory: Path, integers: bool = True) -> Bundle:
     )
 
 
-KINDS = ["texts", "spelled", "sensors", "regression", "tags", "several", "integers"]
+KINDS = ["texts", "spelled", "sensors", "regression", "sounds", "tags", "several", "integers"]
 MAKERS = {
     "texts": texts,
     "spelled": spelled,
@@ -163,6 +172,7 @@ MAKERS = {
     "task_library": partial(spelled, timesteps=40, target="task_library"),
     "sensors": sensors,
     "regression": regression,
+    "sounds": sounds,
     "tags": tags,
     "several": several,
     "integers": partial(sensors, quantization=("int8",), inference_type="int8"),

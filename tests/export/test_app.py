@@ -294,7 +294,7 @@ def in_node(bundle, requests, tmp_path):
 
 
 @needs_node
-@pytest.mark.parametrize("name", ["texts", "spelled", "sensors", "regression", "tags"])
+@pytest.mark.parametrize("name", ["texts", "spelled", "sensors", "regression", "sounds", "tags"])
 def test_javascript_encodes_and_decodes_what_is_recorded(bundles, name, tmp_path):
     samples = recorded(bundles[name])
     requests = [
@@ -379,10 +379,18 @@ def check_replay(bundle, place: Path, ask) -> None:
 
 
 def printed(text: str) -> tuple[list[float], list[str]]:
-    """What `main` printed: numbers, and labels behind them or alone in the last line."""
+    """What `main` printed: numbers, and labels behind them or alone in the last line.
+
+    Where any number of labels may apply, those that do have a + before their line.
+    """
     numbers, labels = [], []
     for line in text.splitlines():
         first, _, rest = line.partition(" ")
+        if first in ("+", "-"):
+            number, _, label = rest.partition(" ")
+            numbers.append(float(number))
+            labels += [label] if first == "+" else []
+            continue
         try:
             numbers.append(float(first))
             labels += [rest] if rest else []
@@ -404,7 +412,7 @@ def compiled(bundle, place: Path, main: Path | None = None) -> Path:
 
 @needs_cxx
 @pytest.mark.parametrize(
-    "name", ["texts", "mediapipe", "sensors", "regression", "tags", "integers"]
+    "name", ["texts", "mediapipe", "sensors", "regression", "sounds", "tags", "integers"]
 )
 def test_cpp_gives_the_interpreter_what_is_recorded(bundles, name, tmp_path):
     program = compiled(bundles[name], tmp_path)
@@ -470,7 +478,7 @@ KOTLINC = os.environ.get("KOTLINC") or shutil.which("kotlinc")
 
 @pytest.mark.skipif(KOTLINC is None, reason="there is no kotlinc to try it with")
 def test_kotlin_gives_the_interpreter_what_is_recorded(bundles, tmp_path):
-    names = ["texts", "spelled", "sensors", "regression", "tags", "integers"]
+    names = ["texts", "spelled", "sensors", "regression", "sounds", "tags", "integers"]
     sources = [DOUBLES / "Interpreter.kt"]
     for name in names:
         text = (bundles[name].path / "app/kotlin/Model.kt").read_text(encoding="utf-8")

@@ -475,6 +475,7 @@ def test_bundle_of_a_saved_model_alone_still_answers(run, tmp_path):
         ("multiclass", 3, "softmax", "label"),
         ("sequence_labelling", 3, "softmax", "labels"),
         ("regression", 2, None, "values"),
+        ("multilabel", 2, "sigmoid", "labels"),
     ],
 )
 def test_every_task_on_features_is_scored_and_answered(tmp_path, task, outputs, activation, key):
@@ -487,6 +488,9 @@ def test_every_task_on_features_is_scored_and_answered(tmp_path, task, outputs, 
     y = np.digitize(sums, [-1.0, 1.0])
     if task == "regression":
         y = np.stack([sums, 100 * sums], axis=1)
+    if task == "multilabel":
+        y = [["warm"] * int(one > 1) + ["cold", "dry"] * int(one < -1) for one in sums]
+        outputs = 3
     dataset = Dataset("waves", "features", Split(x, y), task=task)
     preprocessor = Preprocessor.fit(dataset, task=task)
     inputs = keras.Input((6, 4), name="waves")

@@ -29,6 +29,7 @@ SHOWN = [
     "task_library",
     "sensors",
     "regression",
+    "sounds",
     "tags",
     "several",
 ]

@@ -143,6 +143,88 @@ def test_a_regression_is_judged_by_its_error(tiny_search):
     assert info["objective"] == {"name": "val_mean_absolute_error", "direction": "min"}
 
 
+@pytest.mark.parametrize("tuner", ["random", "hyperband"])
+def test_targets_far_from_zero_are_learnt_restored_and_scored_in_their_units(tiny_search, tuner):
+    data = tiny.tiny_data("regression")
+    hectopascals = (990 + 8 * data.train.y / data.train.y.std()).astype("float32")
+    data = Dataset("pressure", "features", Split(data.train.x, hectopascals))
+    result = tiny_search(data=data, tuner=tuner, max_trials=4, learning_rate=0.02)
+    winner, best = result.trials[0], result.best
+    assert best.metrics["validation_mean_absolute_error"] == pytest.approx(winner.score, rel=1e-3)
+    # Without scaling, a few steps leave an error of 990. The file answers in the same units.
+    assert all(trial.score < 25 for trial in result.trials)
+    for trial in result.trials:
+        quantized = trial.metrics["quantized_mean_absolute_error"]
+        assert quantized == pytest.approx(trial.score, rel=0.25)
+    assert {one["name"] for one in best.info["data"]["baselines"]} == {"mean", "median"}
+    answers = [answer["values"][0] for answer in best.predict(data.train.x)]
+    assert all(900 < answer < 1080 for answer in answers)
+
+
+def test_a_search_of_unscaled_targets_by_an_older_version_is_not_mixed_with_this(
+    tiny_search, directory
+):
+    data = tiny.tiny_data("regression")
+    done = tiny_search(data=data, max_trials=1, epochs=1)
+    place = directory / "search.json"
+    info = json.loads(place.read_text())
+    assert info.pop("scaled_targets") is True
+    place.write_text(json.dumps(info))
+    again = tiny_search(data=data, max_trials=1, epochs=1)  # finished: what it found stays
+    assert again.trials[0].score == done.trials[0].score
+    place.write_text(json.dumps({**info, "status": "unfinished"}))
+    with pytest.raises(SearchError, match=r"older version.*new directory"):
+        tiny_search(data=data, max_trials=1, epochs=1)
+
+
+def test_labels_can_be_balanced_and_targets_not(tiny_search, directory):
+    best = tiny_search(class_weight="balanced", max_trials=1, epochs=1).best
+    assert best.info["hyperparameters"]["class_weight"] == "balanced"
+    assert best.info["verdict"]["measure"] == "balanced_accuracy"
+    with pytest.raises(ConfigError, match="weighs labels"):
+        tiny.run_search(
+            data=tiny.tiny_data("regression"),
+            class_weight="balanced",
+            output=directory.with_name("other"),
+        )
+    assert not directory.with_name("other").exists()
+
+
+def test_an_epoch_of_a_trial_can_be_the_best_by_what_keras_does_not_compute(tmp_path):
+    from keras_rnn_zoo.builder import get_builder
+    from keras_rnn_zoo.training.metrics import OF_LABELS, scores
+    from keras_rnn_zoo.tuner.trials.job import Job
+    from keras_rnn_zoo.tuner.trials.trial import Trial, load_weights
+
+    x, y = tiny.tiny_data().train.x, tiny.tiny_data().train.y
+    config = {"features": 2, "timesteps": 3, "units": 3, "layers": 1}
+    arrays = {"x_train": x[:40], "y_train": y[:40], "x_validation": x[40:], "y_validation": y[40:]}
+    for name in OF_LABELS:
+        job = Job(
+            trial_id="0",
+            model="rnn",
+            config=get_builder("rnn", **config).config,
+            learning_rate=0.05,
+            seed=1,
+            epochs=3,
+            initial_epoch=0,
+            batch_size=8,
+            patience=None,
+            objective=(f"val_{name}", "max"),
+            data="rnn",
+            device=DeviceBudget().to_dict(),
+        )
+        trial = Trial(job, arrays, tmp_path, None, lambda line: None)
+        outcome = trial.run()
+        assert outcome.status == "completed", outcome.message
+        values = outcome.history[f"val_{name}"]
+        assert outcome.best_epoch == values.index(max(values)) and len(values) == 3
+        model = trial._build()
+        load_weights(model, tmp_path / CHECKPOINT)
+        kept = scores(model.predict(x[40:], verbose=0), y[40:], "binary")
+        assert kept[name] == pytest.approx(max(values))
+
+
 def test_a_test_split_is_left_alone(instant_search):
     test = tiny.tiny_data(rows=20, seed=1).train
     train = tiny.tiny_data(rows=30).train

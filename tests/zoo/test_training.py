@@ -6,10 +6,12 @@ import pytest
 
 from keras_rnn_zoo.data import Dataset, Split, load_data
 from keras_rnn_zoo.errors import ConfigError, DataError, UnknownNameError
+from keras_rnn_zoo.tasks import TASKS
 from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverged
 from keras_rnn_zoo.training.fit import fit_and_evaluate
 from keras_rnn_zoo.training.options import DataOptions, TrainOptions
 from keras_rnn_zoo.training.prepare import as_dataset, prepare
+from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.training.train import train
 
 # One layer of the simplest cell: what is tested here is the training, not the model.
@@ -24,11 +26,14 @@ def dataset_for(task):
         return Dataset("r", "features", Split(x, x[:, -1, 0].astype(np.float64)))
     x = generator.integers(1, 4, (40, 5))
     x[::3, 3:] = 0
+    if task == "multilabel":
+        y = [[str(i) for i in range(1, 4) if i in row] for row in x]
+        return Dataset("d", "tokens", Split(x, y), Split(x[:9], y[:9]), task=task)
     y = {"binary": x[:, 0] % 2, "multiclass": x[:, 0], "sequence_labelling": x + 10}[task]
     return Dataset("d", "tokens", Split(x, y), Split(x[:9], y[:9]))
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "sequence_labelling", "regression"])
+@pytest.mark.parametrize("task", list(TASKS))
 def test_every_task_is_inferred_trained_evaluated_and_answered(task):
     dataset = dataset_for(task)
     labels_steps = task == "sequence_labelling"
@@ -45,6 +50,7 @@ def test_every_task_is_inferred_trained_evaluated_and_answered(task):
     answers = run.predict(dataset.train.x[:4])
     expected = {
         "regression": {"values"},
+        "multilabel": {"labels", "scores"},
         "sequence_labelling": {"labels", "scores"},
     }.get(task, {"label", "score", "scores"})
     assert all(set(answer) == expected for answer in answers)
@@ -160,7 +166,7 @@ def test_each_model_sees_its_own_default_timesteps_unless_the_config_says(texts)
         ({"epochs": 1.5}, ConfigError, "epochs"),
         ({"epoch": 1}, ConfigError, "Did you mean 'epochs'"),
         ({"batch_size": 0}, ConfigError, "batch_size"),
-        ({"patience": 0}, ConfigError, "patience"),
+        ({"patience": -1}, ConfigError, "patience"),
         ({"learning_rate": 0}, ConfigError, "learning_rate"),
         ({"learning_rate": float("nan")}, ConfigError, "learning_rate"),
         ({"validation_split": 1}, ConfigError, "validation_split .* below 1. Received: 1"),
@@ -200,14 +206,16 @@ def test_an_error_says_which_half_of_the_data_and_which_row_it_is_about(texts):
 
 
 def test_a_training_that_diverges_is_an_error_and_not_a_model(tmp_path):
-    dataset = dataset_for("regression")
-    wild = Dataset(
-        "w",
-        "features",
-        Split(dataset.train.x, np.full(40, 3e38) * np.where(np.arange(40) % 2, 1, -1)),
-    )
-    with pytest.raises(ConfigError, match="diverged"):
-        train("rnn", wild, config=TINY, epochs=2, output=tmp_path / "r", progress=False)
+    with pytest.raises(ConfigError, match=r"diverged.*lower learning_rate"):
+        train(
+            "rnn",
+            dataset_for("regression"),
+            config=TINY,
+            epochs=9,
+            learning_rate=1e30,
+            output=tmp_path / "r",
+            progress=False,
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -219,6 +227,8 @@ def test_what_diverged_is_told_by_loss_epoch_and_what_to_do():
         with pytest.raises(ConfigError, match="loss became NaN or infinite in epoch 1"):
             check_converged({"loss": [wrong, 1.0]}, 0.1)
         assert has_diverged(wrong)
+    # Of targets in the millions, a loss of a hundred is none.
+    assert not has_diverged(100.0, 1.0, unit=1e12) and has_diverged(100.0, 1e-12, unit=1e-12)
     assert not has_diverged(20.0, 1.0) and has_diverged(20.1, 1.0)
 
 
@@ -246,9 +256,40 @@ def test_a_failure_or_an_interrupt_leaves_nothing_behind(texts, tmp_path, monkey
     stop = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: signal.raise_signal(signal.SIGINT)
     )
-    with pytest.raises(KeyboardInterrupt):
-        train("rnn", texts, callbacks=[stop], **{**arguments, "epochs": 5000})
-    assert list(tmp_path.iterdir()) == []
+    at_once = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: signal.raise_signal(signal.SIGINT)
+    )
+    for what in ({"callbacks": [at_once]}, {"callbacks": [stop], "output": None}):
+        with pytest.raises(KeyboardInterrupt):
+            train("rnn", texts, **{**arguments, "epochs": 5000, **what})
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_keeps_the_best_epoch_that_ended(texts, tmp_path):
+    import keras
+
+    stop = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: epoch == 5 and signal.raise_signal(signal.SIGINT)
+    )
+    with pytest.raises(KeyboardInterrupt, match=r"run keeps epoch \d, the best of the 6"):
+        train(
+            "rnn",
+            texts,
+            config=TINY,
+            epochs=5000,
+            learning_rate=0.5,
+            callbacks=[stop],
+            output=tmp_path / "run",
+            progress=False,
+        )
+    run = Run.load(tmp_path / "run")
+    assert run.info["interrupted"] is True and run.metrics["epochs"] == 6
+    lines = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    column = lines[0].split(",").index("val_loss")
+    losses = [float(line.split(",")[column]) for line in lines[1:]]
+    assert len(losses) == 6 and run.metrics["best_epoch"] == losses.index(min(losses)) + 1 < 6
+    assert run.metrics["validation_loss"] == pytest.approx(min(losses), rel=1e-5)
+    assert len(run.predict(["great fun"])) == 1
 
 
 def test_a_name_and_a_dataset_are_the_same_data():

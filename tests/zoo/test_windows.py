@@ -41,8 +41,8 @@ def test_a_forecast_asks_for_what_comes_after_and_has_answers_without_a_model():
     data = windows({"v": np.arange(40.0), "w": -np.arange(40.0)}, window=6, horizon=2, period=3)
     assert data.task == "regression" and data.train.y.shape == (33, 4)
     np.testing.assert_array_equal(data.train.y[0], [6, -6, 7, -7])
-    np.testing.assert_array_equal(data.train.naive["the last value"][0], [5, -5, 5, -5])
-    np.testing.assert_array_equal(data.train.naive["the value 3 steps before"][0], [3, -3, 4, -4])
+    np.testing.assert_array_equal(data.train.naive["last value"][0], [5, -5, 5, -5])
+    np.testing.assert_array_equal(data.train.naive["seasonal"][0], [3, -3, 4, -4])
     one = windows({"v": np.arange(40.0), "w": np.ones(40)}, window=6, horizon=1, label_column="v")
     assert one.train.y.shape == (34, 1) and one.train.x.shape[2] == 2
 

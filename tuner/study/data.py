@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from keras_rnn_zoo.data import Dataset, Split, hold_out
 from keras_rnn_zoo.errors import DataError
+from keras_rnn_zoo.preprocessing.labels import infer_task
 from keras_rnn_zoo.training.options import DataOptions
 from keras_rnn_zoo.training.prepare import Prepared, encoding_sizes, prepare
 from keras_rnn_zoo.tuner.study.request import Request
@@ -31,6 +33,8 @@ def prepare_models(dataset: Dataset, request: Request) -> dict[str, Prepared]:
     """
     options = request.options
     encoding = DataOptions.part_of(options)
+    asked = options.task or options.config.get("task")
+    dataset = replace(dataset, task=infer_task(dataset, asked))
     part = TEST_FRACTION if options.test_split is None else options.test_split
     searched = hold_out(dataset, part, options.seed, options.split) if part else dataset
     by_size: dict[Any, Prepared] = {}

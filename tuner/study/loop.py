@@ -171,6 +171,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             attached=self.attached[builder.name],
             modules=self.request.modules,
             callbacks=self.request.callbacks,
+            class_weight=options.class_weight,
         )
 
     def _end(self, trial_id: str, outcome: Outcome) -> None:
@@ -214,7 +215,9 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         return int(np.random.SeedSequence([self.request.options.seed, number]).generate_state(1)[0])
 
     def load_model(self, trial: Any) -> keras.Model:
-        """Returns the model of a trial with the weights of its best epoch.
+        """Returns the model of a trial with the weights of its best epoch, as training had them.
+
+        A regression answers in scaled targets: see `feed.Feed.finished`.
 
         Raises:
             SearchError: Its weights are missing or damaged.

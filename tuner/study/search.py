@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.data import Dataset
-from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.errors import ConfigError, SearchError
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.files import PathLike, explained
 from keras_rnn_zoo.options import takes
@@ -83,6 +83,20 @@ def search(
     return Search.load(directory.path)
 
 
+def _check_old(directory: SearchDirectory) -> None:
+    """Refuses to go on with a search of targets as they are: its trials could not be compared.
+
+    Raises:
+        SearchError: It is not finished.
+    """
+    if directory.status == "unfinished":
+        raise SearchError(
+            f"The search in {directory.path} was begun by an older version, which trained on "
+            "targets as they are; this one scales them, and its trials would not compare with "
+            "those. Search in a new directory."
+        )
+
+
 def _for_one_client(
     given: Mapping[str, Any], budget: DeviceBudget | None
 ) -> tuple[SearchOptions, DeviceBudget]:
@@ -120,6 +134,7 @@ def _search(
 
     options = request.options
     prepared = prepare_models(dataset, request)
+    next(iter(prepared.values())).feed(options.class_weight)  # refuses what trials could not do
     hypermodel = ZooHyperModel(
         request.models,
         config={
@@ -139,6 +154,8 @@ def _search(
             seed=options.seed + 1,
         )
     )
+    if task == "regression" and directory.info and not directory.info.get("scaled_targets"):
+        _check_old(directory)
     settings["space"] = json.loads(json.dumps(hypermodel.space().get_config()["space"]))
     directory.check_same(settings)
     if not directory.info:
@@ -146,6 +163,7 @@ def _search(
             {
                 "settings": settings,
                 "objective": {"name": objective.name, "direction": objective.direction},
+                "scaled_targets": task == "regression",
                 "data": {name: data.data for name, data in prepared.items()},
                 "best": None,
                 "front": [],

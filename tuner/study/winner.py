@@ -6,9 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_rnn_zoo.artifacts import RUN_FILE
 from keras_rnn_zoo.errors import SearchError
 from keras_rnn_zoo.files import new_directory
+from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.fit import Fitted, evaluate
 from keras_rnn_zoo.training.prepare import Prepared
 from keras_rnn_zoo.training.run import Run
@@ -38,6 +41,7 @@ def over_budget(tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> str 
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
         path = Path(scratch) / "model.tflite"
         model = tuner.load_model(tuner.oracle.trials[trial.trial_id])
+        model = prepared.feed().finished(model)
         write_file(model, path, budget, prepared.x_train)
         samples = as_samples(model, prepared.x_train[:LATENCY_ROWS])
         latency = median_latency(path, samples, seconds=1.0, limit_ms=budget.max_latency)
@@ -60,12 +64,14 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord, prepared: P
         return Run.load(directory)
     oracle, options = tuner.oracle, tuner.request.options
     tried = oracle.trials[trial.trial_id]
-    model = tuner.load_model(tried)
-    metrics = evaluate(prepared, model)
+    feed = prepared.feed(options.class_weight)
+    model = feed.finished(tuner.load_model(tried))
+    evaluation = evaluate(prepared, model, feed)
+    metrics = evaluation.metrics
     monitor = tuner.objective.monitor[0]
     expected = trial.metrics[monitor]
     restored = metrics[f"validation_{monitor.removeprefix('val_')}"]
-    if not abs(restored - expected) <= RESTORED_TOLERANCE * max(1.0, abs(expected)):
+    if not abs(restored - expected) <= _tolerated(monitor, expected, feed):
         raise SearchError(
             f"Trial {trial['trial_id']} had a {monitor} of {expected:.6g}, and restored it has "
             f"{restored:.6g}: its weights are damaged. Search again in a new directory."
@@ -83,15 +89,28 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord, prepared: P
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "patience": options.patience,
+        "class_weight": options.class_weight,
         "best_epoch": metrics["epochs"] - (trial.epochs or 0) + tried.best_step + 1,
         "tuner": options.tuner,
         "trial_id": trial.trial_id,
     }
     builder = tuner.hypermodel.builder(tried.hyperparameters)
-    fitted = Fitted(model, builder, history, metrics, hyperparameters)
+    fitted = Fitted(model, builder, history, metrics, hyperparameters, evaluation.parts)
     with new_directory(directory) as temporary:
         save_run(temporary, prepared, fitted, seed=options.seed, command=tuner.request.command)
     return Run.load(directory)
+
+
+def _tolerated(monitor: str, expected: float, feed: Feed) -> float:
+    """Returns how far the figure of a restored model may be from that in its trial."""
+    if feed.scaling is None:
+        return RESTORED_TOLERANCE * max(1.0, abs(expected))
+    # Folding scale and offset into the weights rounds the answers once more.
+    scaling, loss = feed.scaling, monitor == "val_loss"
+    unit, rounding = scaling.unit, scaling.rounding
+    if loss:
+        unit, rounding = scaling.variance, rounding * (2 * np.sqrt(expected) + rounding)
+    return float(RESTORED_TOLERANCE * max(unit, abs(expected)) + 4 * rounding)
 
 
 def _lineage(oracle: Any, trial_id: str) -> list[str]:

@@ -43,6 +43,7 @@ class Job:
         attached: Bytes that the target adds to the file, such as the vocabulary.
         modules: Modules whose import registers the model, where the zoo does not.
         callbacks: `"module:function"` that returns further Keras callbacks, or None.
+        class_weight: How much each label counts: see `feed.Feed.of`.
     """
 
     trial_id: str
@@ -61,6 +62,7 @@ class Job:
     attached: int = 0
     modules: tuple[str, ...] = ()
     callbacks: str | None = None
+    class_weight: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content as a JSON object."""

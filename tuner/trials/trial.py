@@ -12,6 +12,7 @@ import pkgutil
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ import numpy as np
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import OutputError, ZooError
 from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverged
+from keras_rnn_zoo.training.feed import Feed
+from keras_rnn_zoo.training.metrics import OF_LABELS, validation_scores
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
 from keras_rnn_zoo.tuner.trials.job import (
     ABORTED,
@@ -48,7 +51,9 @@ class Trial:
 
     Args:
         job: What to do.
-        arrays: To train and validate on; not written to.
+        arrays: To train and validate on; not written to. Targets are in the user's units, and so
+            is all that is told of the trial; its checkpoint has the weights that scaled targets
+            made, so that its training can go on.
         directory: Where the checkpoint goes; it exists.
         parent: The checkpoint to start from, or None.
         report: Called with lines about its progress.
@@ -65,6 +70,18 @@ class Trial:
         self.budget = DeviceBudget.from_dict(job.device)
         self.found: dict[str, Any] = {}
         self.seconds: dict[str, float] = {}
+
+    @cached_property
+    def feed(self) -> Feed:
+        """The rows as training gets them."""
+        arrays, config = self.arrays, self.job.config
+        return Feed.of(
+            config["task"],
+            config["outputs"],
+            (arrays["x_train"], arrays["y_train"]),
+            (arrays["x_validation"], arrays["y_validation"]),
+            self.job.class_weight,
+        )
 
     def run(self) -> Outcome:
         """Builds, measures, trains and scores the model.
@@ -122,12 +139,11 @@ class Trial:
 
     def _build(self) -> keras.Model:
         from keras_rnn_zoo.builder import get_builder
-        from keras_rnn_zoo.tasks import get_task
 
         for module in self.job.modules:
             importlib.import_module(module)
         model = get_builder(self.job.model, **self.job.config).build()
-        get_task(self.job.config["task"]).compile(model, self.job.learning_rate)
+        self.feed.compile(model, self.job.learning_rate)
         return model
 
     def _measure(self, model: keras.Model) -> None:
@@ -175,23 +191,28 @@ class Trial:
                 *callbacks,
                 keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience),
             ]
+        monitor, task = self.job.objective[0], self.job.config["task"]
+        first = self.feed.callbacks()
+        if monitor.removeprefix("val_") in OF_LABELS:
+            x, y = self.arrays["x_validation"], self.arrays["y_validation"]
+            first.append(validation_scores(x, y, task))
         history = model.fit(
-            self.arrays["x_train"],
-            self.arrays["y_train"],
-            validation_data=(self.arrays["x_validation"], self.arrays["y_validation"]),
+            **self.feed.arrays(),
             epochs=self.job.epochs,
             initial_epoch=self.job.initial_epoch,
             batch_size=self.job.batch_size,
             callbacks=[
+                *first,
                 *callbacks,
                 _best_weights(self.job.objective, self.directory / CHECKPOINT),
-                _progress(self.report),
+                _progress(self.report, self.feed.loss_unit),
                 keras.callbacks.TerminateOnNaN(),
             ],
             verbose=0,
         ).history
         history = {name: [float(value) for value in column] for name, column in history.items()}
-        check_converged(history, self.job.learning_rate, limit=LIMIT)
+        unit = self.feed.loss_unit
+        check_converged(history, self.job.learning_rate, limit=LIMIT, unit=unit)
         return history
 
     def _best(self, history: dict[str, list[float]]) -> int:
@@ -207,6 +228,7 @@ class Trial:
 
         self.report("scoring the file")
         load_weights(model, self.directory / CHECKPOINT)
+        model = self.feed.finished(model)
         path = self.directory / "model.tflite"
         try:
             write_file(model, path, self.budget, self.arrays["x_train"])
@@ -292,8 +314,13 @@ def _best_weights(objective: tuple[str, str], path: Path) -> Any:
     return BestWeights()
 
 
-def _progress(report: Report) -> Any:
-    """Returns a callback that says how far training is, and ends one that diverges."""
+def _progress(report: Report, unit: float = 1.0) -> Any:
+    """Returns a callback that says how far training is, and ends one that diverges.
+
+    Args:
+        report: Takes the lines.
+        unit: See `divergence.has_diverged`.
+    """
     import keras
 
     class ReportProgress(keras.callbacks.Callback):  # type: ignore[misc]
@@ -315,7 +342,7 @@ def _progress(report: Report) -> Any:
             loss = (logs or {}).get("val_loss", math.nan)
             if math.isnan(self.first):
                 self.first = loss
-            if has_diverged(loss, self.first):
+            if has_diverged(loss, self.first, unit=unit):
                 self.model.stop_training = True
 
     return ReportProgress()

@@ -68,10 +68,11 @@ function element(kind, text, className) {
 }
 
 function parts(answer) {
-  if (answer.labels) return [element("p", answer.labels.join(" "))];
-  if (!answer.label) return [element("pre", JSON.stringify(answer.values ?? answer))];
+  if (answer.labels && Array.isArray(answer.scores)) return [element("p", answer.labels.join(" "))];
+  const name = answer.label ?? answer.labels?.join(", ");
+  if (name === undefined) return [element("pre", JSON.stringify(answer.values ?? answer))];
   const scores = Object.entries(answer.scores).sort((one, other) => other[1] - one[1]).slice(0, 10);
-  return [element("b", answer.label), ...scores.map(([label, score]) => {
+  return [element("b", name || "none of the labels"), ...scores.map(([label, score]) => {
     const row = element("div", undefined, "score");
     const bar = element("div", undefined, "bar");
     bar.append(element("i"));

@@ -394,16 +394,16 @@ def _after(targets: np.ndarray, spans: Spans, ahead: int) -> np.ndarray:
 def _naive(
     targets: np.ndarray, spans: Spans, ahead: int, period: int | None
 ) -> dict[str, np.ndarray]:
-    """Returns forecasts that need no model, by name; each like what `_after` returns."""
+    """Returns forecasts that need no model, by name: see `Split.naive`."""
     last = targets[spans.stop - ahead - 1]
-    found = {"the last value": np.repeat(last[:, np.newaxis], ahead, axis=1)}
+    found = {"last value": np.repeat(last[:, np.newaxis], ahead, axis=1)}
     if period is not None and len(spans):
         step = np.arange(ahead)
         back = period * (step // period + 1)
         rows = spans.stop[:, np.newaxis] - ahead + step - back
         # Within the window, or it would be of another piece.
         if period <= int((spans.stop - spans.start)[0]) - ahead:
-            found[f"the value {period} steps before"] = targets[rows]
+            found["seasonal"] = targets[rows]
     return {name: values.reshape(len(spans), -1) for name, values in found.items()}
 
 

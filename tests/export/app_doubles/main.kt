@@ -15,5 +15,6 @@ fun main(args: Array<String>) {
     answer.forEach(::println) // regression
     answer.forEach { println("${it.score} ${it.label}") } // sequence_labelling
     answer.scores.forEach { (label, score) -> println("$score $label") } // binary multiclass
+    answer.scores.forEach { (label, score) -> println("${if (label in answer.labels) '+' else '-'} $score $label") } // multilabel
     println(answer.label) // binary multiclass
 }

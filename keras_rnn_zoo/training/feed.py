@@ -1,0 +1,125 @@
+"""What a model is fed in training, whoever trains it: scaled targets, weighted labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.training.metrics import real_answers
+from keras_rnn_zoo.training.scaling import TargetScaling
+
+if TYPE_CHECKING:
+    import keras
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Encoded rows as `keras.Model.fit` gets them.
+
+    Attributes:
+        task: Name of the task.
+        train: Inputs and labels, or targets in the user's units.
+        validation: The same, or None.
+        scaling: Of the targets of a regression.
+        weights: Of each label, float64 `[labels]`; None where all count alike.
+    """
+
+    task: str
+    train: Pair
+    validation: Pair | None = None
+    scaling: TargetScaling | None = None
+    weights: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        task: str,
+        outputs: int,
+        train: Pair,
+        validation: Pair | None = None,
+        class_weight: str | None = None,
+    ) -> Feed:
+        """Returns what rows are fed as.
+
+        Args:
+            task: Name of the task.
+            outputs: Units of the model's head.
+            train: Inputs and labels, or targets in the user's units.
+            validation: The same, or None.
+            class_weight: `"balanced"` gives each label the same weight in all, whatever its
+                number of rows; None each row.
+
+        Raises:
+            ConfigError: The task has no labels to balance.
+        """
+        scaling = TargetScaling.fit(train[1]) if task == "regression" else None
+        weights = None
+        if class_weight is not None:
+            if get_task(task).activation not in ("sigmoid", "softmax"):
+                raise ConfigError(
+                    f"class_weight weighs labels, and the task {task!r} has none. Leave it out."
+                )
+            if get_task(task).several:
+                raise ConfigError(
+                    "class_weight weighs rows by their only label, and those of the task "
+                    f"{task!r} may have several. Leave it out."
+                )
+            weights = _balanced(*train, task, max(outputs, 2))
+        return cls(task, train, validation, scaling, weights)
+
+    def compile(
+        self,
+        model: keras.Model,
+        learning_rate: float,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ) -> None:
+        """Compiles a model to be trained: its losses are of scaled targets, its error in units."""
+        task = get_task(self.task)
+        metric = None if self.scaling is None else self.scaling.metric(task.metric)
+        task.compile(model, learning_rate, metric, optimizer)
+
+    def arrays(self) -> dict[str, Any]:
+        """Returns the arguments of `keras.Model.fit` that hold rows."""
+        x, y, weights = self._fed(self.train)
+        validation = None if self.validation is None else self._fed(self.validation)
+        if validation is not None and validation[2] is None:
+            validation = validation[:2]
+        return {"x": x, "y": y, "sample_weight": weights, "validation_data": validation}
+
+    def _fed(self, pair: Pair) -> tuple[Any, ...]:
+        x, y = pair
+        return x, y if self.scaling is None else self.scaling.scaled(y), self.row_weights(y)
+
+    def row_weights(self, y: np.ndarray) -> np.ndarray | None:
+        """Returns the weight of each label of rows, float32 in the shape of `y`; None without."""
+        return None if self.weights is None else self.weights[y].astype(np.float32)
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """Returns the callbacks to come before all others."""
+        return [] if self.scaling is None else [self.scaling.losses_in_units()]
+
+    def finished(self, model: keras.Model) -> keras.Model:
+        """Returns a trained model as the one to keep: it answers in the user's units."""
+        return model if self.scaling is None else self.scaling.folded(model)
+
+    @property
+    def loss_unit(self) -> float:
+        """What a loss of 1 is in the units of the losses that are told."""
+        return 1.0 if self.scaling is None else self.scaling.variance
+
+
+def _balanced(x: np.ndarray, y: np.ndarray, task: str, labels: int) -> np.ndarray:
+    """Returns weights in inverse proportion to the labels' numbers of rows, 1 on average."""
+    real = real_answers(x, y, task)
+    counts = np.bincount((y if real is None else y[real]).ravel(), minlength=labels)
+    # A label that the training rows lack has nothing to weigh.
+    present = counts > 0
+    weights = np.zeros(labels)
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights
