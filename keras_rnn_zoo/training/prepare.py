@@ -72,7 +72,7 @@ class Prepared:
         """
         from keras_rnn_zoo.builder import get_builder
 
-        dictated = self.preprocessor.model_config()
+        dictated = dictated_config(self.preprocessor, model)
         for key in ("features", "outputs"):
             if config and key in config and config[key] != dictated[key]:
                 raise ConfigError(
@@ -97,6 +97,23 @@ class Prepared:
         x, y = held_out
         chosen = sample_indices(y, TEST_SAMPLES, seed)
         return {**result, "x_test": x[chosen], "y_test": y[chosen]}
+
+
+def dictated_config(preprocessor: Preprocessor, model: str) -> dict[str, Any]:
+    """Returns the config keys of a model that the data dictate.
+
+    Args:
+        preprocessor: Of the data.
+        model: Name of the model.
+    """
+    from keras_rnn_zoo.builder import MODELS
+
+    config, vocabulary = preprocessor.model_config(), preprocessor.vocabulary
+    if vocabulary is not None and any(
+        field.name == "unknown_id" for field in MODELS.get(model).fields
+    ):
+        config["unknown_id"] = vocabulary.unknown_id
+    return config
 
 
 @contextmanager
