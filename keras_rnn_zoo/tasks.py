@@ -49,7 +49,11 @@ class Task:
             f"The task '{self.name}' takes outputs of {allowed}. Received: outputs={outputs}"
         )
 
-    def compile(self, model: keras.Model, learning_rate: float = 1e-3) -> None:
+    def compile(
+        self,
+        model: keras.Model,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
+    ) -> None:
         """Compiles a model with Adam, the loss and the metric of the task.
 
         Where the model passes a mask on (per-timestep answers to padded sequences), Keras leaves

@@ -15,6 +15,7 @@ from keras_rnn_zoo.training.divergence import check_converged
 from keras_rnn_zoo.training.interrupts import between_batches
 from keras_rnn_zoo.training.options import TrainOptions
 from keras_rnn_zoo.training.prepare import Prepared
+from keras_rnn_zoo.training.schedules import scheduled, steps_of
 
 if TYPE_CHECKING:
     import keras
@@ -87,7 +88,8 @@ def fit_and_evaluate(
     keras.utils.set_random_seed(options.seed)
     task = get_task(prepared.preprocessor.task)
     model = builder.build()
-    task.compile(model, options.learning_rate)
+    steps = steps_of(len(prepared.x_train), options.batch_size, epochs)
+    task.compile(model, scheduled(options.schedule, options.learning_rate, steps))
     start = time.perf_counter()
     with between_batches() as interrupts:
         history = model.fit(
@@ -109,7 +111,7 @@ def fit_and_evaluate(
     metrics["parameters"] = int(model.count_params())
     hyperparameters = {
         name: getattr(options, name)
-        for name in ("learning_rate", "epochs", "batch_size", "patience")
+        for name in ("learning_rate", "schedule", "epochs", "batch_size", "patience")
     }
     return Fitted(model, builder, history, metrics, hyperparameters)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_rnn_zoo.options import number, option, optional, whole
+from keras_rnn_zoo.options import Options, choice, number, option, optional, whole
 from keras_rnn_zoo.preprocessing.options import ColumnOptions, EncodingOptions
+from keras_rnn_zoo.training.schedules import SCHEDULES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,19 @@ class DataOptions(EncodingOptions, ColumnOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(DataOptions):
+class ScheduleOptions(Options):
+    """How the learning rate goes on while a model is trained."""
+
+    schedule: str = option(
+        "constant",
+        "How the learning rate goes on: it stays (constant), falls to 0 until the last of the "
+        "epochs (linear, cosine), or rises for a tenth of the steps before (warmup_cosine).",
+        choice(*SCHEDULES),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ScheduleOptions, DataOptions):
     """How one model is trained."""
 
     epochs: int = option(4, "Passes over the training rows, at most.", whole(least=1), metavar="N")
