@@ -10,7 +10,6 @@ from keras_rnn_zoo.artifacts import RUN_FILE
 from keras_rnn_zoo.errors import SearchError
 from keras_rnn_zoo.files import new_directory
 from keras_rnn_zoo.training.fit import Fitted, evaluate
-from keras_rnn_zoo.training.prepare import Prepared
 from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.training.train import save_run
 from keras_rnn_zoo.tuner.results.records import TrialRecord
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 RESTORED_TOLERANCE = 1e-3
 
 
-def over_budget(tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> str | None:
+def over_budget(tuner: ZooTuner, trial: TrialRecord) -> str | None:
     """Measures a trial's file once more, when nothing else runs.
 
     Returns:
@@ -35,6 +34,7 @@ def over_budget(tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> str 
     from keras_rnn_zoo.export.formats.measure import median_latency
     from keras_rnn_zoo.export.keras_model.samples import as_samples
 
+    prepared = tuner.prepared(trial.trial_id)
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
         path = Path(scratch) / "model.tflite"
         model = tuner.load_model(tuner.oracle.trials[trial.trial_id])
@@ -47,7 +47,7 @@ def over_budget(tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> str 
     return budget.explain(values, excess) if excess else None
 
 
-def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> Run:
+def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord) -> Run:
     """Restores a trial, evaluates it on rows that no trial saw, and leaves it as a run.
 
     Args:
@@ -59,7 +59,7 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord, prepared: P
     if (directory / RUN_FILE).is_file():
         return Run.load(directory)
     oracle, options = tuner.oracle, tuner.request.options
-    tried = oracle.trials[trial.trial_id]
+    tried, prepared = oracle.trials[trial.trial_id], tuner.prepared(trial.trial_id)
     model = tuner.load_model(tried)
     metrics = evaluate(prepared, model)
     monitor = tuner.objective.monitor[0]
@@ -80,14 +80,15 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord, prepared: P
     metrics["parameters"] = int(model.count_params())
     hyperparameters = {
         "learning_rate": trial.hyperparameters["learning_rate"],
+        "schedule": options.schedule,
         "epochs": options.epochs,
-        "batch_size": options.batch_size,
+        "batch_size": tuner.batch_size(tried),
         "patience": options.patience,
         "best_epoch": metrics["epochs"] - (trial.epochs or 0) + tried.best_step + 1,
         "tuner": options.tuner,
         "trial_id": trial.trial_id,
     }
-    builder = tuner.hypermodel.builder(tried.hyperparameters)
+    builder = tuner.builder(tried)
     fitted = Fitted(model, builder, history, metrics, hyperparameters)
     with new_directory(directory) as temporary:
         save_run(temporary, prepared, fitted, seed=options.seed, command=tuner.request.command)

@@ -20,6 +20,7 @@ import numpy as np
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import OutputError, ZooError
 from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverged
+from keras_rnn_zoo.training.schedules import scheduled, steps_of
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
 from keras_rnn_zoo.tuner.trials.job import (
     ABORTED,
@@ -126,8 +127,12 @@ class Trial:
 
         for module in self.job.modules:
             importlib.import_module(module)
-        model = get_builder(self.job.model, **self.job.config).build()
-        get_task(self.job.config["task"]).compile(model, self.job.learning_rate)
+        job = self.job
+        model = get_builder(job.model, **job.config).build()
+        rows, epochs = len(self.arrays["x_train"]), job.schedule_epochs or job.epochs
+        steps = steps_of(rows, job.batch_size, epochs)
+        rate = scheduled(job.schedule, job.learning_rate, steps)
+        get_task(job.config["task"]).compile(model, rate)
         return model
 
     def _measure(self, model: keras.Model) -> None:
