@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
+POOLINGS = ("last", "max", "mean", "attention")
+"""What the head may read of a sequence; see `common_fields` and `layers.SequencePooling`."""
+
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
 
 
@@ -105,7 +108,32 @@ def common_fields(*, without: Sequence[str] = (), **defaults: Any) -> tuple[Fiel
         Field("embedding_dim", int, 100, "width of the embedding (token ids only)", least=1),
         Field("units", int, 64, "units of each recurrent layer and direction", least=1),
         Field("layers", int, 2, "recurrent layers, one upon the other", least=1, below=17),
+        Field(
+            "pooling",
+            str,
+            "last",
+            "what the head reads of a sequence: what the recurrence makes of the last time step, "
+            "or the maximum, the mean or a learned weighting (attention) of all steps",
+            choices=POOLINGS,
+        ),
         Field("dropout", float, 0.5, "dropout rate in training", least=0, below=1),
+        Field(
+            "spatial_dropout",
+            float,
+            0.0,
+            "rate of whole features (of the embedding, or of the input) dropped in training",
+            least=0,
+            below=1,
+        ),
+        Field(
+            "word_dropout",
+            float,
+            0.0,
+            "rate of token ids replaced by unknown_id in training (token ids only)",
+            least=0,
+            below=1,
+        ),
+        Field("unknown_id", int, 1, "id of unknown words; data with a vocabulary say it", least=1),
         Field("mask", bool, True, "padding (0, at either side) is skipped"),
         Field("task", str, "binary", "what is answered", choices=tuple(TASKS)),
         Field("outputs", int, 1, "units of the head: labels, or values of a regression", least=1),
@@ -139,6 +167,9 @@ class ModelBuilder(ABC):
             return layers.GRU(self.config["units"], return_sequences=self.per_timestep)(x)
     ```
 
+    `pooling`, one of the common fields, is done behind `recurrence`, and dropout of words and of
+    features before it.
+
     Importing the module of a builder must not import Keras: do so inside the methods.
 
     Args:
@@ -157,6 +188,8 @@ class ModelBuilder(ABC):
     schema_version: ClassVar[int] = SCHEMA_VERSION
     twin: ClassVar[str | None] = None
     """The model that computes the same function by other means; see `transfer_weights`."""
+    at_each_step: ClassVar[Mapping[str, Any]] = {"pooling": "last"}
+    """Defaults that take the place of the fields' where the task answers every time step."""
 
     def __init__(self, **config: Any):
         fields = {field.name: field for field in self.fields}
@@ -169,8 +202,42 @@ class ModelBuilder(ABC):
         self.config: dict[str, Any] = {
             name: field.check(config.get(name, field.default)) for name, field in fields.items()
         }
+        if self._answers_steps:
+            others = self.at_each_step.items()
+            self.config |= {k: v for k, v in others if k in fields and k not in config}
         if "task" in self.config and "outputs" in self.config:
             get_task(self.config["task"]).check_outputs(self.config["outputs"])
+        self._check_together()
+
+    @property
+    def _answers_steps(self) -> bool:
+        """Whether the task asks for an answer at every time step."""
+        return "task" in self.config and get_task(self.config["task"]).per_timestep
+
+    def _check_together(self) -> None:
+        """Refuses values that are legal by themselves, and not beside the others.
+
+        Raises:
+            ConfigError: The message names them.
+        """
+        config = self.config
+        pooling, rate = config.get("pooling", "last"), config.get("word_dropout", 0)
+        if pooling != "last" and self._answers_steps:
+            raise ConfigError(
+                f"pooling={pooling!r} makes one answer of all time steps, and the task "
+                f"'{config['task']}' answers every one. Leave pooling out, or set it to 'last'."
+            )
+        if rate and config.get("features") is not None:
+            raise ConfigError(
+                "word_dropout replaces token ids, and the input is features. Leave word_dropout "
+                f"out; spatial_dropout drops features. Received: word_dropout={rate!r}"
+            )
+        size, unknown = config.get("vocabulary_size", math.inf), config.get("unknown_id", 1)
+        if rate and unknown >= size:
+            raise ConfigError(
+                f"word_dropout puts unknown_id in the place of other ids, and ids are below "
+                f"vocabulary_size={size}. Received: unknown_id={unknown}"
+            )
 
     # ------------------------------------------------------------------ building
 
@@ -184,8 +251,8 @@ class ModelBuilder(ABC):
 
     @property
     def per_timestep(self) -> bool:
-        """Whether the task asks for an answer at every time step."""
-        return get_task(self.config["task"]).per_timestep
+        """Whether every time step is needed: the task answers each, or they are pooled."""
+        return self._answers_steps or self.config.get("pooling", "last") != "last"
 
     def inputs(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """Returns the model's input and what the recurrence reads.
@@ -195,17 +262,41 @@ class ModelBuilder(ABC):
         """
         import keras
 
+        from keras_rnn_zoo.layers import WordDropout
+
         config = self.config
         if config["features"] is None:
             inputs = keras.Input((config["timesteps"],), dtype="int32", name="tokens")
-            embedding = keras.layers.Embedding(
+            x = inputs
+            if config.get("word_dropout"):
+                x = WordDropout(config["word_dropout"], config.get("unknown_id", 1))(x)
+            x = keras.layers.Embedding(
                 config["vocabulary_size"],
                 config["embedding_dim"],
                 mask_zero=config.get("mask", False),
+            )(x)
+        else:
+            inputs = keras.Input((config["timesteps"], config["features"]), name="features")
+            x = keras.layers.Masking()(inputs) if config.get("mask") else inputs
+        if config.get("spatial_dropout"):
+            x = keras.layers.SpatialDropout1D(config["spatial_dropout"])(x)
+        return inputs, x
+
+    def pooled(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns what the head reads: a vector of all time steps, or `x` as it is."""
+        from keras_rnn_zoo.layers import SequencePooling
+
+        how = self.config.get("pooling", "last")
+        if how == "last":
+            return x
+        if len(x.shape) != 3:
+            raise ConfigError(
+                f"The model '{self.name}' makes one vector of all time steps by itself, and has "
+                f"none to pool. Received: pooling={how!r}. Return every step where "
+                "self.per_timestep says so, or have no such field: "
+                'common_fields(without=("pooling",)).'
             )
-            return inputs, embedding(inputs)
-        inputs = keras.Input((config["timesteps"], config["features"]), name="features")
-        return inputs, keras.layers.Masking()(inputs) if config.get("mask") else inputs
+        return SequencePooling(how, name="pooling")(x)
 
     def head(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Returns the answer: probabilities, or the values of a regression, called `answer`."""
@@ -219,7 +310,7 @@ class ModelBuilder(ABC):
         import keras
 
         inputs, x = self.inputs()
-        return keras.Model(inputs, self.head(self.recurrence(x)), name=self.name)
+        return keras.Model(inputs, self.head(self.pooled(self.recurrence(x))), name=self.name)
 
     # ------------------------------------------------------------------ searching
 

@@ -54,7 +54,7 @@ class Task:
     def compile(
         self,
         model: keras.Model,
-        learning_rate: float = 1e-3,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
         metric: keras.metrics.Metric | None = None,
         optimizer: keras.optimizers.Optimizer | None = None,
     ) -> None:

@@ -25,8 +25,8 @@ FOLDERS = {
 # A module that is named here is a room of its own; `keras_rnn_zoo` alone is what is left of it.
 ROOMS = [
     "keras_rnn_zoo.errors",
-    "keras_rnn_zoo",
     "keras_rnn_zoo.layers",
+    "keras_rnn_zoo",
     "keras_rnn_zoo.twins",
     "keras_rnn_zoo.models",
     "keras_rnn_zoo.preprocessing",

@@ -20,7 +20,7 @@ from keras_rnn_zoo.export import CLIENTS, FORMATS, LOWERINGS, QUANTIZATIONS, TAR
 from keras_rnn_zoo.preprocessing.tokenizers import TOKENIZERS
 from keras_rnn_zoo.tuner import ENGINES, TUNERS
 
-assert "conv_gru" in list_models()
+assert "causal_conv_gru" in list_models()
 assert "sqlite" in DATASETS and "graphemes" in TOKENIZERS
 assert "stepwise" in LOWERINGS and "compressible" in QUANTIZATIONS
 assert "my_app" in TARGETS and "reference_kernels" in CLIENTS

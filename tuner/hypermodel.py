@@ -14,11 +14,15 @@ from keras_rnn_zoo.builder import ModelBuilder, get_builder
 from keras_rnn_zoo.errors import ConfigError, ZooError, listed, nearest
 from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.tuner.space import (
+    BatchSize,
     LearningRate,
     Space,
+    check_batch_size,
     check_learning_rate,
     check_models,
     check_spaces,
+    check_values,
+    several,
 )
 
 if TYPE_CHECKING:
@@ -32,12 +36,21 @@ class _ModelHyperParameters:
         hp: The hyperparameters of all models.
         prefix: Comes before every name, so that two models' units are not the same.
         fixed: Config values that are settled: asking for one declares nothing.
+        chosen: Config keys whose values are chosen among others than the space offers: asking for
+            one is answered with the choice.
     """
 
-    def __init__(self, hp: keras_tuner.HyperParameters, prefix: str, fixed: Mapping[str, Any]):
+    def __init__(
+        self,
+        hp: keras_tuner.HyperParameters,
+        prefix: str,
+        fixed: Mapping[str, Any],
+        chosen: Mapping[str, Any],
+    ):
         self._hp = hp
         self._prefix = prefix
         self._fixed = fixed
+        self._chosen = chosen
         self._inactive = 0
 
     def _declare(self, kind: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -45,6 +58,8 @@ class _ModelHyperParameters:
             return None
         if name in self._fixed:
             return self._fixed[name]
+        if name in self._chosen:
+            return self._chosen[name]
         parent, values = kwargs.pop("parent_name", None), kwargs.pop("parent_values", None)
         if parent is not None:
             with self.conditional_scope(parent, values):
@@ -117,13 +132,15 @@ class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
     Args:
         models: Names of `keras_rnn_zoo.list_models()`.
         config: Config values to settle: features or vocabulary_size, timesteps, task, outputs, and
-            whatever should not be searched. A key that is a model's name holds, as a mapping,
+            whatever should not be searched. A list holds values to search among instead, such as
+            `{"timesteps": [100, 200, 400]}`. A key that is a model's name holds, as a mapping,
             values for that model alone.
         spaces: A function for each model whose own `search_space` should not be used: it takes
             the hyperparameters (with plain names, such as `hp.Int("units", 8, 64)`) and returns a
             dict of config values.
         learning_rate: Of Adam: the least and the greatest to search between, on a logarithmic
             scale, or one number.
+        batch_size: Rows per step: several to search among, one for `fit`, or None for its own.
         name: As in `keras_tuner.HyperModel`.
         tunable: As in `keras_tuner.HyperModel`.
 
@@ -139,12 +156,14 @@ class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         config: Mapping[str, Any] | None = None,
         spaces: Mapping[str, Space] | None = None,
         learning_rate: LearningRate = (1e-4, 1e-2),
+        batch_size: BatchSize | None = None,
         name: str | None = None,
         tunable: bool = True,
     ):
         self.models = check_models(models)
         check_spaces(self.models, spaces)
         self.learning_rate = check_learning_rate(learning_rate)
+        self.batch_size = None if batch_size is None else check_batch_size("batch_size", batch_size)
         config = config or {}
         common = {key: value for key, value in config.items() if not isinstance(value, Mapping)}
         for key in config.keys() - common.keys():
@@ -154,10 +173,16 @@ class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
                     f"{nearest(key, self.models)} Searched: {listed(self.models)}."
                 )
         self.config: dict[str, dict[str, Any]] = {}
+        self.choices: dict[str, dict[str, list[Any]]] = {}
         for model in self.models:
-            values = {**common, **config.get(model, {})}
-            full = get_builder(model, **values).config
-            self.config[model] = {key: full[key] for key in values}
+            values = check_values([model], {**common, **config.get(model, {})})
+            self.choices[model] = {key: one for key, one in values.items() if several(one)}
+            settled = {key: one for key, one in values.items() if key not in self.choices[model]}
+            full = get_builder(model, **settled).config
+            self.config[model] = {key: full[key] for key in settled}
+            for key, choices in self.choices[model].items():
+                for one in choices:  # refused now, not when a trial has it
+                    get_builder(model, **{**settled, key: one})
         self._spaces = dict(spaces or {})
         super().__init__(name=name, tunable=tunable)
 
@@ -174,6 +199,8 @@ class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
             hp.Float("learning_rate", least, greatest, sampling="log", default=middle)
         else:
             hp.Fixed("learning_rate", self.learning_rate)
+        if isinstance(self.batch_size, tuple):
+            hp.Choice("batch_size", list(self.batch_size))
         values: dict[str, Any] = {}
         for model in self.models:
             # KerasTuner explores the scopes that it sees closed, so each must be opened here.
@@ -184,9 +211,14 @@ class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
 
     def _ask(self, model: str, hp: keras_tuner.HyperParameters) -> dict[str, Any]:
         fixed = self.config[model]
-        space = self._spaces.get(model) or get_builder(model, **fixed).search_space
+        builder = get_builder(model, **fixed)
+        chosen = {}
+        for key, choices in self.choices[model].items():
+            default = builder.config[key] if builder.config[key] in choices else choices[0]
+            chosen[key] = hp.Choice(f"{model}.{key}", choices, default=default)
+        space = self._spaces.get(model) or builder.search_space
         try:
-            values: Any = space(_ModelHyperParameters(hp, f"{model}.", fixed))
+            values: Any = space(_ModelHyperParameters(hp, f"{model}.", fixed, chosen))
         except ZooError:
             raise
         except Exception as error:
@@ -199,7 +231,7 @@ class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
                 f"{values!r}"
             )
         # None is what KerasTuner gives for an inactive hyperparameter; the model's default holds.
-        return {key: value for key, value in values.items() if value is not None}
+        return {key: one for key, one in {**values, **chosen}.items() if one is not None}
 
     def space(self) -> keras_tuner.HyperParameters:
         """Returns the hyperparameters of all models, found without building any.
@@ -231,6 +263,10 @@ class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         get_task(builder.config["task"]).compile(model, hp.get("learning_rate"))
         return model
 
+    def batch_size_of(self, hp: keras_tuner.HyperParameters) -> int | None:
+        """Returns the rows per step of a trial; None where nobody said."""
+        return hp.get("batch_size") if isinstance(self.batch_size, tuple) else self.batch_size
+
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> keras.callbacks.History:
@@ -243,6 +279,8 @@ class ZooHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         import keras
 
         callbacks = [*(kwargs.pop("callbacks", None) or ()), keras.callbacks.TerminateOnNaN()]
+        if (rows := self.batch_size_of(hp)) is not None:
+            kwargs.setdefault("batch_size", rows)
         history = model.fit(*args, callbacks=callbacks, **kwargs)
         for key in ("loss", "val_loss"):
             values = history.history.get(key, [])

@@ -8,9 +8,15 @@ from typing import Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.options import number, one_of, option, optional, text, whole
-from keras_rnn_zoo.training.options import DataOptions, class_weight_option
+from keras_rnn_zoo.training.options import DataOptions, ScheduleOptions, class_weight_option
 from keras_rnn_zoo.tuner.engines import ENGINES
-from keras_rnn_zoo.tuner.space import LearningRate, Space, check_learning_rate
+from keras_rnn_zoo.tuner.space import (
+    BatchSize,
+    LearningRate,
+    Space,
+    check_batch_size,
+    check_learning_rate,
+)
 from keras_rnn_zoo.tuner.tuners import TUNERS
 
 
@@ -46,8 +52,17 @@ def _rates(written: str) -> Any:
     return rates[0] if len(rates) == 1 else tuple(rates)
 
 
+def _sizes(written: str) -> Any:
+    """Returns one number or several; whether they can be used is for the check to say."""
+    try:
+        sizes = [int(part) for part in written.split(",")]
+    except ValueError:
+        return written
+    return sizes[0] if len(sizes) == 1 else tuple(sizes)
+
+
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(DataOptions):
+class SearchOptions(ScheduleOptions, DataOptions):
     """How a search is done; what is searched over, the data and the budget are said beside it.
 
     Attributes:
@@ -72,7 +87,10 @@ class SearchOptions(DataOptions):
         metavar="N",
     )
     config: Mapping[str, Any] = option(
-        None, "Config values of all models; these are not searched.", _mapping, flag=""
+        None,
+        "Config values of all models, which are not searched; a list holds those to search among.",
+        _mapping,
+        flag="",
     )
     spaces: Mapping[str, Space] | None = option(
         None, "Search spaces to use instead of the models' own; see `ZooHyperModel`.", flag=""
@@ -86,7 +104,13 @@ class SearchOptions(DataOptions):
         shown_default="1e-4,1e-2",
     )
     epochs: int = option(4, "The most epochs of a trial.", whole(least=1), metavar="N")
-    batch_size: int = option(64, "Rows per step.", whole(least=1), metavar="N")
+    batch_size: BatchSize = option(
+        64,
+        "Rows per step; several, such as 32,64,128, are searched among.",
+        check_batch_size,
+        metavar="N",
+        parse=_sizes,
+    )
     patience: int | None = option(
         2,
         "Stop a trial after this many epochs without a better validation loss.",

@@ -217,13 +217,24 @@ source_options = _together(
     ),
 )
 
-set_option = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A setting of the model, such as units=32; may be repeated. `models --json` lists them.",
-)
+
+def set_option_of(more: str = "") -> Callable[[Command], Command]:
+    """Returns `--set`: settings of the model.
+
+    Args:
+        more: What else its help says.
+    """
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"A setting of the model, such as units=32; may be repeated.{more} `models --json` "
+        "lists them.",
+    )
+
+
+set_option = set_option_of()
 
 # All of `train` and `compare`.
 training_options = _together(
@@ -252,12 +263,15 @@ def names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def config(models: Sequence[str], settings: Sequence[str]) -> dict[str, Any]:
+def config(
+    models: Sequence[str], settings: Sequence[str], *, several: bool = False
+) -> dict[str, Any]:
     """Turns `KEY=VALUE` settings into a config of the types that the models' fields have.
 
     Args:
         models: Names of the models; none for all.
         settings: As the user wrote them.
+        several: `KEY=VALUE,VALUE` is a list of values.
 
     Raises:
         UnknownNameError: No such model.
@@ -282,7 +296,11 @@ def config(models: Sequence[str], settings: Sequence[str]) -> dict[str, Any]:
             )
         if key in values:
             raise ConfigError(f"The setting {key!r} is said twice. Say it once.")
-        values[key] = fields[key].check(_value(fields[key].kind, text))
+        kind, check = fields[key].kind, fields[key].check
+        if several and "," in text:
+            values[key] = [check(_value(kind, one.strip())) for one in text.split(",")]
+        else:
+            values[key] = check(_value(kind, text))
     return values
 
 

@@ -14,7 +14,7 @@ from keras_rnn_zoo.cli._options import (
     json_option,
     options_of,
     output_option,
-    set_option,
+    set_option_of,
     source_options,
 )
 from keras_rnn_zoo.errors import ConfigError
@@ -30,10 +30,18 @@ SHOWN = 10
 @source_options
 @options_of(DataOptions, without=("target", "seed", "validation_split"))
 @options_of(SearchOptions, only=("validation_split", "tuner", "max_trials"))
-@set_option
+@set_option_of(" Several values, such as timesteps=100,200,400, are searched among.")
 @options_of(
     SearchOptions,
-    only=("epochs", "batch_size", "patience", "learning_rate", "class_weight", "objective"),
+    only=(
+        "epochs",
+        "batch_size",
+        "patience",
+        "learning_rate",
+        "schedule",
+        "class_weight",
+        "objective",
+    ),
 )
 @options_of(DeviceBudget)
 @options_of(SearchOptions, only=("workers", "engine"))
@@ -69,8 +77,9 @@ def command(
     --quantization names, and those that no other beats in accuracy, size and latency together are
     kept: `keras-rnn-zoo export DIR --trial ID` exports any of them.
 
-    Without MODEL: all but the cell loops. What --set says is fixed, and not searched. After a
-    stop, the same command goes on where it was.
+    Without MODEL: all but the cell loops. What --set says is fixed, and not searched; several
+    values, such as --set timesteps=100,200,400 --set vocabulary_size=5000,10000, are searched
+    among. After a stop, the same command goes on where it was.
 
     \b
     keras-rnn-zoo search lstm gru bilstm --data reviews.csv --max-trials 20 -o searches/reviews
@@ -78,7 +87,7 @@ def command(
         --max-size 400KB --max-latency 1ms --workers 2 -o searches/small
     keras-rnn-zoo export searches/reviews -o bundle
     """
-    arguments["config"] = config(models, arguments.pop("settings"))
+    arguments["config"] = config(models, arguments.pop("settings"), several=True)
     limits = {name: arguments.pop(name) for name in DeviceBudget.about()}
     arguments |= _engine(arguments)
     given = {name: value for name, value in arguments.items() if value is not None}

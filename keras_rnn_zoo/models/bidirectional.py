@@ -25,7 +25,13 @@ class _Bidirectional(ModelBuilder):
             last = number == self.config["layers"] - 1
             inner = layer(self.config["units"], return_sequences=self.per_timestep or not last)
             x = layers.Bidirectional(inner)(x)
-        return layers.Dropout(self.config["dropout"])(x)
+        return x
+
+    def head(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the answer to what is left of the vector, or of each step, by dropout."""
+        from keras import layers
+
+        return super().head(layers.Dropout(self.config["dropout"])(x))
 
 
 @register_model

@@ -8,7 +8,7 @@ from keras_rnn_zoo.testing import check_model
 
 
 def test_my_model():
-    check_model("conv_gru")  # or the class
+    check_model("causal_conv_gru")  # or the class
 ```
 """
 

@@ -13,7 +13,7 @@ from keras_rnn_zoo.builder import MODELS, ModelBuilder, builder_from_json, check
 from keras_rnn_zoo.tasks import TASKS, Task
 from keras_rnn_zoo.testing.claims import claim, claim_json, refused, working
 
-ROWS, TIMESTEPS, FEATURES, VOCABULARY, OUTPUTS = 10, 4, 3, 6, 3
+ROWS, TIMESTEPS, FEATURES, VOCABULARY, OUTPUTS = 10, 6, 3, 6, 3
 SMALL = {
     "units": 3,
     "embedding_dim": 2,
@@ -48,6 +48,10 @@ def check_model(model: str | type[ModelBuilder], **config: Any) -> None:
         check.training(kind)
         if "mask" in fields:
             check.padding(kind)
+    if "pooling" in fields:
+        check.pooling(KINDS[0])
+        if "mask" in fields:
+            check.padding(KINDS[0], pooling="max")
 
 
 class _Check:
@@ -173,14 +177,25 @@ class _Check:
         same = np.allclose(again, answers, atol=1e-6)
         claim(same, f"{what} answers something else once it was saved and loaded.")
 
-    def padding(self, kind: str) -> None:
+    def pooling(self, kind: str) -> None:
+        """What is pooled is not what the last step has."""
+        x = self.rows(kind, TIMESTEPS)
+        one, other = (
+            np.asarray(self.built(**self.setting(kind), pooling=how)(x)) for how in ("last", "max")
+        )
+        claim(
+            not np.allclose(one, other, atol=1e-4),
+            f"{self.who} on {kind} answers the same with pooling='max' as with 'last'.",
+        )
+
+    def padding(self, kind: str, **config: str) -> None:
         """Padding on the right changes nothing, unless the mask is off."""
         x = self.rows(kind, TIMESTEPS)
         padded = np.concatenate([x, np.zeros_like(x[:, :3])], axis=1)
 
         def answers(inputs: np.ndarray, mask: bool) -> np.ndarray:
             setting = {**self.setting(kind), "timesteps": inputs.shape[1], "mask": mask}
-            return np.asarray(self.built(**setting)(inputs))
+            return np.asarray(self.built(**setting, **config)(inputs))
 
         # 1e-5: the same float32 sums.
         same = np.allclose(answers(padded, True), answers(x, True), atol=1e-5)

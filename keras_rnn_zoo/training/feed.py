@@ -76,7 +76,7 @@ class Feed:
     def compile(
         self,
         model: keras.Model,
-        learning_rate: float,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
         optimizer: keras.optimizers.Optimizer | None = None,
     ) -> None:
         """Compiles a model to be trained: its losses are of scaled targets, its error in units."""

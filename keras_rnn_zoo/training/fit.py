@@ -25,6 +25,7 @@ from keras_rnn_zoo.training.metrics import (
 )
 from keras_rnn_zoo.training.options import TrainOptions
 from keras_rnn_zoo.training.prepare import Prepared
+from keras_rnn_zoo.training.schedules import scheduled, steps_of
 
 if TYPE_CHECKING:
     import keras
@@ -119,11 +120,13 @@ def fit_and_evaluate(
         hooks.append(_progress(builder.name, course.epochs))
     keras.utils.set_random_seed(options.seed)
     feed = prepared.feed(options.class_weight)
+    steps = steps_of(len(prepared.x_train), course.batch_size, course.epochs)
+    rate = scheduled(options.schedule, course.learning_rate, steps)
     if earlier is None:
         model = builder.build()
-        feed.compile(model, course.learning_rate)
+        feed.compile(model, rate)
     else:
-        model = earlier.load(feed, course.learning_rate)
+        model = earlier.load(feed, rate)
     start = time.perf_counter()
     told = keras.callbacks.History()
     interrupted = False
@@ -158,7 +161,11 @@ def fit_and_evaluate(
     metrics["best_epoch"] = 1 + int(np.argmin(losses)) if losses else metrics["epochs"]
     metrics["seconds"] = round(seconds, 3)
     metrics["parameters"] = int(model.count_params())
-    hyperparameters = {**asdict(course), "class_weight": options.class_weight}
+    hyperparameters = {
+        **asdict(course),
+        "schedule": options.schedule,
+        "class_weight": options.class_weight,
+    }
     return Fitted(model, builder, history, metrics, hyperparameters, evaluation.parts, interrupted)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_rnn_zoo.options import choice, flag, number, option, optional, whole
+from keras_rnn_zoo.options import Options, choice, flag, number, option, optional, whole
 from keras_rnn_zoo.preprocessing.options import EncodingOptions
 from keras_rnn_zoo.preprocessing.reading import WAYS, ReadOptions
+from keras_rnn_zoo.training.schedules import SCHEDULES
 
 CLASS_WEIGHTS = ("balanced",)
 
@@ -57,7 +58,19 @@ def class_weight_option() -> str | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(DataOptions):
+class ScheduleOptions(Options):
+    """How the learning rate goes on while a model is trained."""
+
+    schedule: str = option(
+        "constant",
+        "How the learning rate goes on: it stays (constant), falls to 0 until the last of the "
+        "epochs (linear, cosine), or rises for a tenth of the steps before (warmup_cosine).",
+        choice(*SCHEDULES),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ScheduleOptions, DataOptions):
     """How one model is trained."""
 
     epochs: int | None = option(

@@ -86,7 +86,7 @@ class Prepared:
         """
         from keras_rnn_zoo.builder import get_builder
 
-        dictated = self.preprocessor.model_config()
+        dictated = dictated_config(self.preprocessor, model)
         for key in ("features", "outputs"):
             if config and key in config and config[key] != dictated[key]:
                 raise ConfigError(
@@ -120,6 +120,23 @@ def tell(prepared: Prepared) -> None:
     for name, words in lines:
         print(f"{name:<{width}}  {words}", file=sys.stderr)
     sys.stderr.flush()
+
+
+def dictated_config(preprocessor: Preprocessor, model: str) -> dict[str, Any]:
+    """Returns the config keys of a model that the data dictate.
+
+    Args:
+        preprocessor: Of the data.
+        model: Name of the model.
+    """
+    from keras_rnn_zoo.builder import MODELS
+
+    config, vocabulary = preprocessor.model_config(), preprocessor.vocabulary
+    if vocabulary is not None and any(
+        field.name == "unknown_id" for field in MODELS.get(model).fields
+    ):
+        config["unknown_id"] = vocabulary.unknown_id
+    return config
 
 
 @contextmanager

@@ -40,7 +40,9 @@ class Earlier:
     best_epoch: int
     seconds: float
 
-    def load(self, feed: Feed, learning_rate: float) -> keras.Model:
+    def load(
+        self, feed: Feed, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule
+    ) -> keras.Model:
         """Returns the model as training had it: weights of the best epoch, the optimizer's state.
 
         Args:
@@ -65,6 +67,8 @@ class Earlier:
             ) from error
         if feed.scaling is not None:
             model = feed.scaling.unfolded(model)
+        if not isinstance(learning_rate, float):  # one that falls to the end of more epochs
+            optimizer.learning_rate = learning_rate
         feed.compile(model, learning_rate, optimizer)
         return model
 
@@ -128,6 +132,7 @@ def _differences(
         **{name: (info["config"].get(name), value) for name, value in builder.config.items()},
         "learning_rate": (was.get("learning_rate"), course.learning_rate),
         "batch_size": (was.get("batch_size"), course.batch_size),
+        "schedule": (was.get("schedule", "constant"), options.schedule),
         "class_weight": (was.get("class_weight"), options.class_weight),
         "seed": ((info.get("provenance") or {}).get("seed"), options.seed),
         "rows": (data.get("rows"), prepared.data["rows"]),

@@ -15,6 +15,7 @@ import tiny
 
 from keras_rnn_zoo.tuner.engines import ENGINES
 from keras_rnn_zoo.tuner.engines.local import LocalEngine
+from keras_rnn_zoo.tuner.trials.job import Ended
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -97,3 +98,27 @@ def instant_search(directory, monkeypatch):
     run.jobs = tiny.Instant.jobs
     yield run
     ENGINES.unregister("instant")
+
+
+@pytest.fixture
+def press(monkeypatch):
+    """Returns what has Ctrl-C come when so many trials have ended; None has it never come."""
+    after, ended = [None], []
+
+    def stoppable(wait):
+        def wait_or_stop(self, seconds):
+            if len(ended) == after[0]:
+                raise KeyboardInterrupt
+            found = wait(self, seconds)
+            ended.extend(event for event in found if isinstance(event, Ended))
+            return found
+
+        return wait_or_stop
+
+    for engine in (LocalEngine, tiny.Instant):
+        monkeypatch.setattr(engine, "wait", stoppable(engine.wait))
+
+    def say(number):
+        after[0] = number
+
+    return say

@@ -99,9 +99,9 @@ def test_a_winner_that_is_too_slow_when_measured_again_gives_way_and_stays_the_w
 
     over, save, seen = study.over_budget, study.save_trial, []
 
-    def slow_at_first(tuner, trial, prepared):
+    def slow_at_first(tuner, trial):
         seen.append(trial.trial_id)
-        return "over budget: latency" if len(seen) == 1 else over(tuner, trial, prepared)
+        return "over budget: latency" if len(seen) == 1 else over(tuner, trial)
 
     def save_and_stop(*args):
         save(*args)

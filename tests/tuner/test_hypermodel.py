@@ -20,6 +20,8 @@ TUNERS = {
     "GridSearch": {"max_trials": 2},
 }
 
+RNN = {"rnn": tiny.rnn_space}
+
 
 def names(hp):
     return [entry.name for entry in hp.space]
@@ -124,6 +126,56 @@ def test_a_config_may_be_for_one_model_alone():
     assert (builder.name, builder.config["units"], builder.config["timesteps"]) == ("gru", 7, 9)
 
 
+def test_a_list_in_the_config_is_searched_among_instead_of_the_models_own_values():
+    config = {**CONFIG, "timesteps": [3, 5], "units": [7, 9], "gru": {"dropout": [0.0, 0.1]}}
+    hypermodel = ZooHyperModel(["rnn", "gru"], config=config, spaces=tiny.SPACES)
+    space = {entry.name: entry for entry in hypermodel.space().space}
+    assert set(space) == {
+        *("model", "learning_rate", "rnn.timesteps", "rnn.units"),
+        *("gru.timesteps", "gru.units", "gru.dropout"),
+    }
+    assert space["rnn.timesteps"].values == [3, 5] and space["gru.units"].values == [7, 9]
+    assert space["gru.dropout"].values == [0.0, 0.1]
+    hp = keras_tuner.HyperParameters()
+    hp.values = {"model": "gru", "gru.timesteps": 5, "gru.units": 9, "gru.dropout": 0.1}
+    config = hypermodel.builder(hp).config
+    assert (config["timesteps"], config["units"], config["dropout"]) == (5, 9, 0.1)
+
+
+def test_the_scopes_of_a_space_may_hang_on_what_is_searched_among():
+    def space(hp):
+        with hp.conditional_scope("units", [9]):
+            return {"units": hp.Choice("units", [1]), "dropout": hp.Choice("dropout", [0.0, 0.1])}
+
+    hypermodel = ZooHyperModel(["rnn"], config={**CONFIG, "units": [7, 9]}, spaces={"rnn": space})
+    assert names(hypermodel.space()) == ["model", "learning_rate", "rnn.units", "rnn.dropout"]
+
+
+def test_one_value_in_a_list_is_settled():
+    hypermodel = ZooHyperModel(["rnn"], config={**CONFIG, "units": [5]}, spaces=RNN)
+    assert "rnn.units" not in names(hypermodel.space())
+
+
+def test_the_batch_size_is_searched_among_several(monkeypatch):
+    hypermodel = ZooHyperModel(["rnn"], config=CONFIG, batch_size=[16, 32], spaces=RNN)
+    hp = hypermodel.space()
+    assert names(hp) == ["model", "learning_rate", "batch_size", "rnn.units"]
+    hp.values["batch_size"] = 32
+    given = {}
+
+    class Model:
+        def fit(self, *args, **kwargs):
+            given.update(kwargs)
+            return keras.callbacks.History()
+
+    monkeypatch.setattr(keras.callbacks.History, "history", {}, raising=False)
+    hypermodel.fit(hp, Model(), batch_size=3)
+    assert given["batch_size"] == 3
+    hypermodel.fit(hp, Model())
+    assert given["batch_size"] == 32
+    assert ZooHyperModel(["rnn"], config=CONFIG, batch_size=8).batch_size_of(hp) == 8
+
+
 def test_the_learning_rate_reaches_the_optimizer():
     hypermodel = ZooHyperModel(["rnn"], config=CONFIG, learning_rate=0.03)
     model = hypermodel.build(keras_tuner.HyperParameters())
@@ -148,6 +200,15 @@ def test_a_diverged_model_is_a_failed_trial():
         ({"models": ["gruu"]}, UnknownNameError, "Did you mean 'gru'"),
         ({"models": ["gru", "gru"]}, ConfigError, "each model once"),
         ({"config": {"unit": 3}}, ConfigError, "Did you mean 'units'"),
+        ({"config": {"units": [3, 0]}}, ConfigError, "units is .*Received: 0"),
+        ({"config": {"units": []}}, ConfigError, "no value for 'units'"),
+        ({"config": {"outputs": [1, 2]}}, ConfigError, "outputs is what the data say"),
+        (
+            {"config": {"task": "sequence_labelling", "outputs": 3, "pooling": ["last", "max"]}},
+            ConfigError,
+            "pooling='max' makes one answer",
+        ),
+        ({"batch_size": [16, 0]}, ConfigError, r"batch_size is .*Received: \[16, 0\]"),
         ({"config": {"lstm": {}}}, ConfigError, "'lstm', which is not searched"),
         ({"config": {"gru": {"units": 0}}}, ConfigError, "Received: 0"),
         ({"spaces": {"lstm": tiny.gru_space}}, ConfigError, "'lstm', which is not searched"),

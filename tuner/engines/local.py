@@ -95,12 +95,17 @@ class LocalEngine(Engine):
         LocalEngine._kept = None
         self._scratch = Path(tempfile.mkdtemp(prefix="keras-rnn-zoo-search-"))
         self._server.send({"remove": str(self._scratch)})
-        self._keys = {key: f"data{number}" for number, key in enumerate(data)}
-        for key, arrays in data.items():
-            directory = self._scratch / self._keys[key]
+        self._written: dict[str, Path] = {}
+
+    def _data(self, key: str) -> Path:
+        """Returns where arrays are, written when the first trial needs them."""
+        if key not in self._written:
+            directory = self._scratch / f"data{len(self._written)}"
             directory.mkdir()
-            for name, values in arrays.items():
+            for name, values in self.data[key].items():
                 np.save(directory / f"{name}.npy", values, allow_pickle=False)
+            self._written[key] = directory
+        return self._written[key]
 
     def submit(self, job: Job) -> None:
         """Starts a job; see `Engine.submit`."""
@@ -115,7 +120,7 @@ class LocalEngine(Engine):
             {
                 "run": job.to_dict(),
                 "token": self._token(job.trial_id),
-                "data": str(self._scratch / self._keys[job.data]),
+                "data": str(self._data(job.data)),
                 "directory": str(directory),
                 "parent": str(parent) if parent else None,
                 "outcome": str(self._outcome(job.trial_id)),

@@ -23,6 +23,7 @@ from typing import Any
 
 from keras_rnn_zoo.errors import OutputError, SearchError
 from keras_rnn_zoo.files import check_new_directory, new_directory, write_json
+from keras_rnn_zoo.tuner.options import SearchOptions
 from keras_rnn_zoo.tuner.results.search import (
     FORMAT,
     FRONT,
@@ -79,7 +80,8 @@ class SearchDirectory:
         """
         if not self.info:
             return
-        there = self.info["settings"]
+        # What an older version did not write had the value that is the default now.
+        there = {**SearchOptions().identity(), **self.info["settings"]}
         different = [
             _difference(key, there.get(key), value)
             for key, value in settings.items()

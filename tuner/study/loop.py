@@ -14,10 +14,14 @@ import numpy as np
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.errors import OutputError, SearchError
+from keras_rnn_zoo.export.targets import TARGETS
+from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.training.schedules import scheduled, steps_of
 from keras_rnn_zoo.tuner.engines import Engine
 from keras_rnn_zoo.tuner.hypermodel import ZooHyperModel
 from keras_rnn_zoo.tuner.objectives import Objective
 from keras_rnn_zoo.tuner.results import front, records
+from keras_rnn_zoo.tuner.study.data import Encodings
 from keras_rnn_zoo.tuner.study.request import Request
 from keras_rnn_zoo.tuner.trials.job import (
     ABORTED,
@@ -34,6 +38,9 @@ from keras_rnn_zoo.tuner.trials.trial import load_weights
 if TYPE_CHECKING:
     import keras
 
+    from keras_rnn_zoo.builder import ModelBuilder
+    from keras_rnn_zoo.training.prepare import Prepared
+
 # How long to wait for an event before the line of progress is renewed.
 REFRESH_SECONDS = 1.0
 
@@ -46,8 +53,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         hypermodel: The search space.
         objective: What the oracle optimizes.
         request: What the search is asked to do.
-        data: Name of a model -> key of its arrays.
-        attached: Name of a model -> bytes that the target adds to its file.
+        data: What the trials see.
         directory: Where the search is; KerasTuner's state goes to `tuner/` in it, and is taken up
             again if there is one.
 
@@ -62,15 +68,13 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         hypermodel: ZooHyperModel,
         objective: Objective,
         request: Request,
-        data: Mapping[str, str],
-        attached: Mapping[str, int],
+        data: Encodings,
         directory: Path,
     ):
         self.hypermodel: Any
         self.objective = objective
         self.request = request
         self.data = data
-        self.attached = attached
         self.on_end: Callable[[str], None] = lambda _: None
         self.on_progress: Callable[[Mapping[str, str]], None] = lambda _: None
         # KerasTuner says on stdout that it reloads; stdout belongs to the result.
@@ -149,11 +153,25 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
                     running[event.trial_id] = event.text
                 self.on_progress(running)
 
+    def builder(self, trial: Any) -> ModelBuilder:
+        """Returns the builder of a trial's model."""
+        return self.data.fitted(self.hypermodel.builder(trial.hyperparameters))
+
+    def prepared(self, trial_id: str) -> Prepared:
+        """Returns the data as a trial sees them."""
+        asked = self.hypermodel.builder(self.oracle.trials[trial_id].hyperparameters)
+        return self.data.prepared(asked.config)
+
+    def batch_size(self, trial: Any) -> int:
+        """Returns the rows per step of a trial."""
+        return int(self.hypermodel.batch_size_of(trial.hyperparameters))
+
     def job(self, trial: Any) -> Job:
         """Returns what a trial has to do, as plain values."""
         values = trial.hyperparameters.values
-        builder = self.hypermodel.builder(trial.hyperparameters)
-        options = self.request.options
+        asked = self.hypermodel.builder(trial.hyperparameters)
+        builder = self.data.fitted(asked)
+        options, client = self.request.options, TARGETS.get(self.request.budget.target)
         return Job(
             trial_id=trial.trial_id,
             model=builder.name,
@@ -162,16 +180,18 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             seed=self.seed_of(trial.trial_id),
             epochs=int(values.get("tuner/epochs", options.epochs)),
             initial_epoch=int(values.get("tuner/initial_epoch", 0)),
-            batch_size=options.batch_size,
+            batch_size=self.batch_size(trial),
             patience=options.patience,
             objective=self.objective.monitor,
-            data=self.data[builder.name],
+            data=self.data.key(asked.config),
             parent=values.get("tuner/trial_id"),
             device=self.request.budget.to_dict(),
-            attached=self.attached[builder.name],
+            attached=client.attached(self.data.preprocessor(asked.config)),
             modules=self.request.modules,
             callbacks=self.request.callbacks,
             class_weight=options.class_weight,
+            schedule=options.schedule,
+            schedule_epochs=options.epochs,
         )
 
     def _end(self, trial_id: str, outcome: Outcome) -> None:
@@ -226,7 +246,12 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
 
         path = self.checkpoint(trial.trial_id)
         keras.backend.clear_session()
-        model = self.hypermodel.build(trial.hyperparameters)
+        builder, options = self.builder(trial), self.request.options
+        model = builder.build()
+        rows = len(next(iter(self.data.first.values())).x_train)
+        steps = steps_of(rows, self.batch_size(trial), options.epochs)
+        rate = float(trial.hyperparameters.get("learning_rate"))
+        get_task(builder.config["task"]).compile(model, scheduled(options.schedule, rate, steps))
         try:
             load_weights(model, path)
         except Exception as error:  # whatever h5py and Keras raise

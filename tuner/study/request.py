@@ -10,10 +10,9 @@ from typing import Any
 from keras_rnn_zoo.builder import MODELS, list_models
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.export.targets import TARGETS
-from keras_rnn_zoo.training.prepare import check_config
 from keras_rnn_zoo.tuner.engines import ENGINES, Engine
 from keras_rnn_zoo.tuner.options import SearchOptions
-from keras_rnn_zoo.tuner.space import check_models, check_spaces
+from keras_rnn_zoo.tuner.space import check_models, check_spaces, check_values
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
 from keras_rnn_zoo.tuner.tuners import TUNERS, Algorithm
 
@@ -66,7 +65,7 @@ class Request:
             models = [name for name in list_models() if not name.endswith("_cell")]
         names = check_models(models)
         check_spaces(names, options.spaces)
-        check_config(names, options.config)
+        options = options.replace(config=check_values(names, options.config))
         budget = budget or DeviceBudget()
         _check_masks(names, options.config, budget.target)
         return cls(

@@ -9,7 +9,6 @@ from typing import Any
 
 from keras_rnn_zoo.data import Dataset
 from keras_rnn_zoo.errors import ConfigError, SearchError
-from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.files import PathLike, explained
 from keras_rnn_zoo.options import takes
 from keras_rnn_zoo.tasks import get_task
@@ -17,7 +16,7 @@ from keras_rnn_zoo.training.prepare import as_dataset
 from keras_rnn_zoo.tuner import objectives
 from keras_rnn_zoo.tuner.options import SearchOptions
 from keras_rnn_zoo.tuner.results.search import Search
-from keras_rnn_zoo.tuner.study.data import arrays_of, fingerprint, prepare_models
+from keras_rnn_zoo.tuner.study.data import Encodings, fingerprint
 from keras_rnn_zoo.tuner.study.directory import SearchDirectory
 from keras_rnn_zoo.tuner.study.request import Callbacks, Request
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
@@ -42,7 +41,8 @@ def search(
     Trials are compared on validation rows, by the accuracy (or, for a regression, the mean
     absolute error) of their best epoch. The winner is restored from that epoch and evaluated once
     on test rows that no trial saw: those of the data, or else a fifth of the rows, held out before
-    anything. Each model sees its own default number of timesteps, unless `config` sets one.
+    anything. Each model sees its own default number of timesteps, unless `config` sets one, or
+    several to search among: `{"timesteps": [100, 200, 400], "vocabulary_size": [5000, 10000]}`.
 
     Each trial runs in a process of its own, and what happens to it there costs that trial only. A
     model is measured before it is trained: one over budget is not trained, is reported with its
@@ -70,8 +70,11 @@ def search(
         ZooError: Of the type that says what is wrong: name, config or data.
     """
     chosen, budget = _for_one_client(options, budget)
-    request = Request.of(models, chosen, budget, callbacks, command)
     directory = SearchDirectory(Path(output))
+    if models is None and directory.info:
+        # Of the day on which it began: there may be more models now.
+        models = directory.info["settings"]["models"]
+    request = Request.of(models, chosen, budget, callbacks, command)
     settings = request.settings()
     directory.check_same(settings)
     if directory.status == "unfinished":
@@ -133,18 +136,17 @@ def _search(
     from keras_rnn_zoo.tuner.study.study import Study
 
     options = request.options
-    prepared = prepare_models(dataset, request)
-    next(iter(prepared.values())).feed(options.class_weight)  # refuses what trials could not do
+    data = Encodings(dataset, request)
+    first = data.first[request.models[0]]
+    first.feed(options.class_weight)  # refuses what trials could not do
     hypermodel = ZooHyperModel(
         request.models,
-        config={
-            name: {**options.config, **data.preprocessor.model_config()}
-            for name, data in prepared.items()
-        },
+        config=data.config,
         spaces=options.spaces,
         learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
     )
-    task = next(iter(prepared.values())).preprocessor.task
+    task = first.preprocessor.task
     objective = objectives.parse(options.objective, get_task(task).metric)
     oracle = request.algorithm.oracle(
         Plan(
@@ -164,7 +166,7 @@ def _search(
                 "settings": settings,
                 "objective": {"name": objective.name, "direction": objective.direction},
                 "scaled_targets": task == "regression",
-                "data": {name: data.data for name, data in prepared.items()},
+                "data": {name: prepared.data for name, prepared in data.first.items()},
                 "best": None,
                 "front": [],
                 "message": None,
@@ -173,16 +175,13 @@ def _search(
         )
     with explained(directory.path), directory.locked():
         directory.remove_partial_files()
-        keys, arrays = arrays_of(prepared)
-        client = TARGETS.get(request.budget.target)
-        attached = {name: client.attached(data.preprocessor) for name, data in prepared.items()}
-        tuner = ZooTuner(oracle, hypermodel, objective, request, keys, attached, directory.path)
-        study = Study(directory, tuner, prepared, progress)
+        tuner = ZooTuner(oracle, hypermodel, objective, request, data, directory.path)
+        study = Study(directory, tuner, task, progress)
         study.publish()
         if directory.status == "unfinished":
             engine = request.engine(
                 options.workers,
-                arrays,
+                data,
                 tuner.trial_directory,
                 options.trial_timeout,
                 **options.engine_options,

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from keras_rnn_zoo.artifacts import RUN_FILE
 from keras_rnn_zoo.errors import MissingExtraError, SearchError
 from keras_rnn_zoo.tasks import get_task
-from keras_rnn_zoo.training.prepare import Prepared
 from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.tuner.engines import Engine
 from keras_rnn_zoo.tuner.results import records, tensorboard
@@ -32,7 +31,7 @@ class Study:
     Args:
         directory: Locked by this process.
         tuner: Asks for trials and has them run.
-        prepared: Model -> its data.
+        task: Name of the task.
         progress: Write to stderr how far it is.
     """
 
@@ -40,12 +39,12 @@ class Study:
         self,
         directory: SearchDirectory,
         tuner: ZooTuner,
-        prepared: Mapping[str, Prepared],
+        task: str,
         progress: bool,
     ):
         self.directory = directory
         self.tuner = tuner
-        self.prepared = prepared
+        self._metric = get_task(task).metric
         objective = directory.info["objective"]
         self._direction: str = objective["direction"]
         self._reported = -math.inf
@@ -93,7 +92,7 @@ class Study:
             path / LOGS,
             self.tuner.oracle.hyperparameters.space,
             self.directory.info["objective"]["name"],
-            get_task(next(iter(self.prepared.values())).preprocessor.task).metric,
+            self._metric,
             trials,
             self.tuner.oracle.records,
         )
@@ -124,7 +123,7 @@ class Study:
             for trial in trials:
                 if trial.trial_id in front and trial is not winner:
                     place = self.directory.path / FRONT / trial.trial_id
-                    save_trial(place, self.tuner, trial, self.prepared[trial.model])
+                    save_trial(place, self.tuner, trial)
             summary = {
                 "trial_id": winner.trial_id,
                 "model": winner.model,
@@ -147,7 +146,7 @@ class Study:
             name = self.directory.info["best"]["trial_id"]
             winner = _by_id(self.trials(), name)
         place = self.directory.path / BEST
-        return save_trial(place, self.tuner, winner, self.prepared[winner.model])
+        return save_trial(place, self.tuner, winner)
 
     def _saved_winner(self, trials: Sequence[TrialRecord]) -> TrialRecord | None:
         """Returns the trial that an earlier process left as the winner: it is not judged again."""
@@ -159,7 +158,7 @@ class Study:
     def _find_winner(self, trials: Sequence[TrialRecord]) -> TrialRecord | None:
         """Returns the best trial that keeps the limits when it is measured once more."""
         for trial in records.ranked(trials, self._direction):
-            problem = over_budget(self.tuner, trial, self.prepared[trial.model])
+            problem = over_budget(self.tuner, trial)
             if problem is None:
                 return trial
             self._display.say(

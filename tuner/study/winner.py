@@ -13,7 +13,6 @@ from keras_rnn_zoo.errors import SearchError
 from keras_rnn_zoo.files import new_directory
 from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.fit import Fitted, evaluate
-from keras_rnn_zoo.training.prepare import Prepared
 from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.training.train import save_run
 from keras_rnn_zoo.tuner.results.records import TrialRecord
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 RESTORED_TOLERANCE = 1e-3
 
 
-def over_budget(tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> str | None:
+def over_budget(tuner: ZooTuner, trial: TrialRecord) -> str | None:
     """Measures a trial's file once more, when nothing else runs.
 
     Returns:
@@ -38,6 +37,7 @@ def over_budget(tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> str 
     from keras_rnn_zoo.export.formats.measure import median_latency
     from keras_rnn_zoo.export.keras_model.samples import as_samples
 
+    prepared = tuner.prepared(trial.trial_id)
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
         path = Path(scratch) / "model.tflite"
         model = tuner.load_model(tuner.oracle.trials[trial.trial_id])
@@ -51,7 +51,7 @@ def over_budget(tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> str 
     return budget.explain(values, excess) if excess else None
 
 
-def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord, prepared: Prepared) -> Run:
+def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord) -> Run:
     """Restores a trial, evaluates it on rows that no trial saw, and leaves it as a run.
 
     Args:
@@ -63,7 +63,7 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord, prepared: P
     if (directory / RUN_FILE).is_file():
         return Run.load(directory)
     oracle, options = tuner.oracle, tuner.request.options
-    tried = oracle.trials[trial.trial_id]
+    tried, prepared = oracle.trials[trial.trial_id], tuner.prepared(trial.trial_id)
     feed = prepared.feed(options.class_weight)
     model = feed.finished(tuner.load_model(tried))
     evaluation = evaluate(prepared, model, feed)
@@ -86,15 +86,16 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord, prepared: P
     metrics["parameters"] = int(model.count_params())
     hyperparameters = {
         "learning_rate": trial.hyperparameters["learning_rate"],
+        "schedule": options.schedule,
         "epochs": options.epochs,
-        "batch_size": options.batch_size,
+        "batch_size": tuner.batch_size(tried),
         "patience": options.patience,
         "class_weight": options.class_weight,
         "best_epoch": metrics["epochs"] - (trial.epochs or 0) + tried.best_step + 1,
         "tuner": options.tuner,
         "trial_id": trial.trial_id,
     }
-    builder = tuner.hypermodel.builder(tried.hyperparameters)
+    builder = tuner.builder(tried)
     fitted = Fitted(model, builder, history, metrics, hyperparameters, evaluation.parts)
     with new_directory(directory) as temporary:
         save_run(temporary, prepared, fitted, seed=options.seed, command=tuner.request.command)

@@ -30,7 +30,7 @@ class Job:
         trial_id: Of KerasTuner's oracle.
         model: Name of the builder.
         config: Complete config of the builder, JSON-able.
-        learning_rate: Of Adam.
+        learning_rate: Of Adam, the greatest.
         seed: Of initial weights, shuffling and dropout.
         epochs: Epoch to train up to.
         initial_epoch: Epoch to start from.
@@ -44,6 +44,9 @@ class Job:
         modules: Modules whose import registers the model, where the zoo does not.
         callbacks: `"module:function"` that returns further Keras callbacks, or None.
         class_weight: How much each label counts: see `feed.Feed.of`.
+        schedule: How the learning rate goes on; see `training.schedules`.
+        schedule_epochs: Epochs until its end, from the first of a trial that goes on from another
+            on; None for `epochs`.
     """
 
     trial_id: str
@@ -63,6 +66,8 @@ class Job:
     modules: tuple[str, ...] = ()
     callbacks: str | None = None
     class_weight: str | None = None
+    schedule: str = "constant"
+    schedule_epochs: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content as a JSON object."""

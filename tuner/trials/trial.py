@@ -23,6 +23,7 @@ from keras_rnn_zoo.errors import OutputError, ZooError
 from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverged
 from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.metrics import OF_LABELS, validation_scores
+from keras_rnn_zoo.training.schedules import scheduled, steps_of
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
 from keras_rnn_zoo.tuner.trials.job import (
     ABORTED,
@@ -142,8 +143,11 @@ class Trial:
 
         for module in self.job.modules:
             importlib.import_module(module)
-        model = get_builder(self.job.model, **self.job.config).build()
-        self.feed.compile(model, self.job.learning_rate)
+        job = self.job
+        model = get_builder(job.model, **job.config).build()
+        rows, epochs = len(self.arrays["x_train"]), job.schedule_epochs or job.epochs
+        steps = steps_of(rows, job.batch_size, epochs)
+        self.feed.compile(model, scheduled(job.schedule, job.learning_rate, steps))
         return model
 
     def _measure(self, model: keras.Model) -> None:

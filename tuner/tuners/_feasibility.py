@@ -24,7 +24,14 @@ _FIGURES = {
 # A trial within a limit is taken for this many times the limit where its record does not say.
 _WITHIN = 0.8
 # Last parts of the names of hyperparameters that the file of a model does not depend on.
-_OF_TRAINING = ("learning_rate", "dropout", "recurrent_dropout")
+_OF_TRAINING = (
+    "learning_rate",
+    "batch_size",
+    "dropout",
+    "recurrent_dropout",
+    "spatial_dropout",
+    "word_dropout",
+)
 # Noise that is expected, in parts of the variance: sizes are exact, latencies nearly.
 _NOISE = 1e-4
 # So many random points that may keep the limits are compared.

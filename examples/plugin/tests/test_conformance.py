@@ -6,7 +6,7 @@ from keras_rnn_zoo import testing
 
 
 def test_model():
-    testing.check_model("conv_gru")
+    testing.check_model("causal_conv_gru")
 
 
 def test_dataset(tmp_path):

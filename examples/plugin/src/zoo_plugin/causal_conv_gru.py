@@ -4,10 +4,10 @@ from keras_rnn_zoo import ModelBuilder, common_fields, register_model
 
 
 @register_model
-class ConvGRU(ModelBuilder):
+class CausalConvGRU(ModelBuilder):
     """Conv1D, GRU, head."""
 
-    name = "conv_gru"
+    name = "causal_conv_gru"
     description = "a convolution over 5 time steps, then a GRU"
     fields = common_fields(units=32, without=("mask",))
 
