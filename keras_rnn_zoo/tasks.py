@@ -62,6 +62,9 @@ class Task:
         )
 
 
+METRICS = {"accuracy": "max", "mean_absolute_error": "min"}
+"""Figure that a model is judged by -> whether more of it is better, `"max"`, or less, `"min"`."""
+
 TASKS = {
     task.name: task
     for task in (

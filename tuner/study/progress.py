@@ -19,17 +19,21 @@ class ProgressDisplay:
 
     Args:
         enabled: False writes nothing.
-        total: How many trials there will be at most.
+        total: How many trials there will be at most; None where a time ends them.
         objective: Name of the score.
     """
 
-    def __init__(self, enabled: bool, total: int, objective: str) -> None:
+    def __init__(self, enabled: bool, total: int | None, objective: str) -> None:
         self.enabled = enabled
         self.total = total
         self.objective = objective
         self.live = enabled and sys.stderr.isatty()
         self._started = time.monotonic()
         self._trained = 0
+
+    @property
+    def _of(self) -> str:
+        return "" if self.total is None else f"/{self.total}"
 
     def say(self, line: str) -> None:
         """Writes a line."""
@@ -52,7 +56,7 @@ class ProgressDisplay:
             for name, value in common_names(trial).items()
             if name != "model"
         )
-        line = f"trial {number}/{self.total}  {trial.model}  {values}  "
+        line = f"trial {number}{self._of}  {trial.model}  {values}  "
         if trial.status == INFEASIBLE:
             line += str(trial.message)
         elif trial.score is None:
@@ -87,14 +91,14 @@ class ProgressDisplay:
             models: Id of a running trial -> its model.
         """
         counts = Counter(trial.status for trial in trials)
-        parts = [f"{len(trials)}/{self.total} done"]
+        parts = [f"{len(trials)}{self._of} done"]
         if counts[INFEASIBLE]:
             parts.append(f"{counts[INFEASIBLE]} over budget")
         if counts[FAILED]:
             parts.append(f"{counts[FAILED]} failed")
         if best is not None:
             parts.append(f"best {best.score:.4f} ({best.model})")
-        if self._trained:
+        if self._trained and self.total is not None:
             rest = self.total - len(trials)
             each = (time.monotonic() - self._started) / self._trained
             parts.append(f"about {duration(each * rest)} left")
