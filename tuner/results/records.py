@@ -104,17 +104,21 @@ def ended(oracle: Any) -> list[TrialRecord]:
 
 
 def ranked(trials: Iterable[TrialRecord], direction: str) -> list[TrialRecord]:
-    """Returns the trials that have a score, the best first; of equals, the one with less loss.
+    """Returns the trials that have a score, the best first.
+
+    Of equals, the one with the smaller file comes first, then the faster, then the older.
 
     Args:
-        trials: In any order.
+        trials: In the order in which they started.
         direction: `"max"` or `"min"`.
     """
     sign = -1 if direction == "max" else 1
 
-    def key(trial: TrialRecord) -> tuple[float, float]:
+    def key(trial: TrialRecord) -> tuple[float, float, float]:
         assert trial.score is not None
-        return sign * trial.score, trial.metrics.get("val_loss", math.inf)
+        size = math.inf if trial.bytes is None else trial.bytes
+        latency = math.inf if trial.latency_ms is None else trial.latency_ms
+        return sign * trial.score, size, latency
 
     return sorted((trial for trial in trials if trial.score is not None), key=key)
 
