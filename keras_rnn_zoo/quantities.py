@@ -113,6 +113,17 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60) // 60} h {round(seconds / 60) % 60:02} min"
 
 
+def rows_in_words(counts: Mapping[str, int]) -> str:
+    """Returns what the rows of a data set are for: `90 rows to train on, 10 rows to validate`.
+
+    Args:
+        counts: `"train"`, `"validation"`, `"test"` -> how many rows there are.
+    """
+    words = {"train": "to train on", "validation": "to validate", "test": "to test"}
+    parts = [f"{counts[part]:,} rows {word}" for part, word in words.items() if counts.get(part)]
+    return ", ".join(parts)
+
+
 def parse_timesteps(value: Any) -> int | dict[str, int | dict[int, int]]:
     """Returns the sizes in text such as 80, left=20,right=30 or line:2=40.
 

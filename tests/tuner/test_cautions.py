@@ -88,8 +88,8 @@ def test_a_winner_that_is_no_better_than_a_constant_is_said_to_be():
     said = cautions.baseline(info(baseline=known, test_accuracy=0.58, validation_accuracy=0.9))
     assert said is not None and not said.beaten
     assert str(said) == (
-        "The winner is no better than an answer without a model: on the test rows it has accuracy "
-        "58.00 %, and always answering 'neg' has 58.00 %."
+        "The winner is no better than an answer without a model: on the test rows its accuracy is "
+        "58.00 %, and that of always answering 'neg' is 58.00 %."
     )
     said = cautions.baseline(info(baseline=known, test_accuracy=0.6))
     assert said is not None and said.beaten and said.to_dict()["baseline"] == 0.58
@@ -103,7 +103,7 @@ def test_less_of_an_error_is_better():
     for error, beaten in ((1.5, True), (2.0, False), (3.0, False)):
         said = cautions.baseline(info(baseline=known, test_mean_absolute_error=error))
         assert said is not None and said.beaten is beaten
-    assert "always answering the mean of the training targets has 2" in str(said)
+    assert "that of always answering the mean of the training targets is 2" in str(said)
 
 
 def test_an_old_search_that_knows_no_baseline_says_nothing():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import types
+from pathlib import Path
 
 import pytest
 import tiny
@@ -13,7 +14,9 @@ from keras_rnn_zoo.data import Dataset
 from keras_rnn_zoo.errors import ConfigError, OutputError
 from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.tuner import TUNERS, Search, SearchOptions
-from keras_rnn_zoo.tuner.study import extent, loop
+from keras_rnn_zoo.tuner.engines.local import LocalEngine
+from keras_rnn_zoo.tuner.study import extent, loop, study
+from keras_rnn_zoo.tuner.study.directory import SearchDirectory
 
 DEFAULT = SearchOptions.TRIALS
 
@@ -115,6 +118,74 @@ def test_a_new_winner_takes_the_place_of_the_old_one(tiny_search, directory):
     assert winner in ("2", "3")
     assert result.best.info["hyperparameters"]["trial_id"] == winner
     assert result.best.metrics["validation_accuracy"] == pytest.approx(result.trials[0].score)
+
+
+class Stopped(BaseException):
+    """As sudden as a kill: nothing in the package catches it."""
+
+
+@pytest.mark.parametrize("tuner", ["random", "hyperband"])
+def test_a_stop_at_any_write_of_a_search_that_goes_on_changes_nothing(
+    tuner, instant_search, tmp_path, monkeypatch
+):
+    finished, countdown, replace = tmp_path / "finished", [10**9], Path.replace
+
+    def replace_or_stop(self, target):
+        countdown[0] -= 1
+        if countdown[0] < 0:
+            raise Stopped
+        return replace(self, target)
+
+    instant_search(output=finished, tuner=tuner, max_trials=2)
+    shutil.copytree(finished, tmp_path / "undisturbed")
+    monkeypatch.setattr(Path, "replace", replace_or_stop)
+    whole = instant_search(output=tmp_path / "undisturbed", tuner=tuner, max_trials=5)
+    writes = 10**9 - countdown[0]
+    expected = tiny.comparable(whole.path)
+    assert len(expected) == 5
+    for stop in range(0, writes, 3):
+        directory = tmp_path / f"stopped_{stop}"
+        shutil.copytree(finished, directory)
+        countdown[0] = stop
+        with pytest.raises(Stopped):
+            instant_search(output=directory, tuner=tuner, max_trials=5)
+        countdown[0] = 10**9
+        again = instant_search(output=directory, tuner=tuner, max_trials=5)
+        assert tiny.comparable(directory) == expected
+        for name in ("status", "best", "front", "settings"):
+            assert again.info[name] == whole.info[name], name
+
+
+@pytest.mark.parametrize("moment", ["discarding", "saving"])
+def test_a_stop_between_two_winners_leaves_the_new_one_in_the_end(
+    tiny_search, directory, monkeypatch, moment
+):
+    tiny_search(max_trials=1, epochs=1)
+    state = directory / "tuner" / "oracle.json"
+    content = json.loads(state.read_text())
+    content["trials"]["0"]["score"] = -1.0
+    state.write_text(json.dumps(content))
+
+    def stop(*_):
+        raise Stopped
+
+    def set_aside(_, place):
+        place.rename(place.with_name(f".{place.name}.old.part"))
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        if moment == "saving":  # the old winner is gone, the new one not there yet
+            patch.setattr(study, "save_trial", stop)
+        else:  # the old winner is out of the way, and not removed yet
+            patch.setattr(SearchDirectory, "discard", set_aside)
+        with pytest.raises(Stopped):
+            tiny_search(max_trials=2, epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalEngine, "submit", stop)
+        result = tiny_search(max_trials=2, epochs=1)
+    assert result.info["best"]["trial_id"] == "1"
+    assert result.best.info["hyperparameters"]["trial_id"] == "1"
+    assert not list(directory.rglob("*.part"))
 
 
 def test_fewer_trials_than_before_are_refused(instant_search):

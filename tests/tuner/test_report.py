@@ -242,7 +242,7 @@ def test_measures_of_a_regression_are_numbers_and_less_is_better(trials):
     assert f"validation mean absolute error {best['score']:.4g}" in heading(page)
     assert next(iter(page.trials)) == best["trial_id"]
     title = page.data["charts"]["chart-size"]["layout"]["yaxis"]["title"]["text"]
-    assert title == "quantized mean absolute error (less is better)"
+    assert title == "quantized mean absolute error<br>(less is better)"
 
 
 # ---------------------------------------------------------------------- the charts

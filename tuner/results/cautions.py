@@ -133,8 +133,8 @@ class Baseline:
         if self.beaten:
             return f"Without a model: {self.answer} has a {self.rows} {words} of {baseline}."
         return (
-            f"The winner is no better than an answer without a model: on the {self.rows} rows it "
-            f"has {words} {winner}, and {self.answer} has {baseline}."
+            f"The winner is no better than an answer without a model: on the {self.rows} rows its "
+            f"{words} is {winner}, and that of {self.answer} is {baseline}."
         )
 
 

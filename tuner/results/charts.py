@@ -108,7 +108,8 @@ def trade_off(found: Findings, figure: str, hover: Callable[[TrialRecord], str])
         "yaxis": {
             **_axis(
                 f"{measure_label(measure)}{', %' if percent > 1 else ''}"
-                f"{'' if better == 'max' else ' (less is better)'}"
+                # In one line with a long name, it would be longer than the axis.
+                f"{'' if better == 'max' else '<br>(less is better)'}"
             ),
             "domain": [0.15 if untrained else 0, 1],
         },

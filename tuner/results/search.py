@@ -84,6 +84,8 @@ class Search:
     def best(self) -> Run:
         """The winner, with its accuracy on rows that the search never saw.
 
+        While a search that had finished goes on, it is the winner that it had.
+
         Raises:
             RunError: There is none yet, or it is damaged.
         """

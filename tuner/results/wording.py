@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.pages import plain, text_of
-from keras_rnn_zoo.quantities import duration
+from keras_rnn_zoo.quantities import duration, rows_in_words
 from keras_rnn_zoo.tuner.objectives import described
 from keras_rnn_zoo.tuner.results import charts
 from keras_rnn_zoo.tuner.results.charts import finite, format_measure, measure_label
@@ -198,11 +198,9 @@ def cut(text: str, most: int = 240) -> str:
 def _data(found: Findings) -> str | None:
     """Returns what the models learnt from, and how many rows each part of it has."""
     name = (found.settings.get("data") or {}).get("name")
-    known = next(iter((found.info.get("data") or {}).values()), {})
-    words = {"train": "to train on", "validation": "to validate", "test": "to test"}
-    rows = known.get("rows") or {}
-    parts = [f"{rows[part]:,} rows {word}" for part, word in words.items() if rows.get(part)]
-    return f"{name}: {', '.join(parts)}" if name and parts else name
+    known: Mapping[str, Any] = next(iter((found.info.get("data") or {}).values()), {})
+    rows = rows_in_words(known.get("rows") or {})
+    return f"{name}: {rows}" if name and rows else name
 
 
 def _joined(value: Any) -> Any:
