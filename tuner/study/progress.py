@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
@@ -21,12 +22,16 @@ class ProgressDisplay:
         enabled: False writes nothing.
         total: How many trials there will be at most; None where a time ends them.
         objective: Name of the score.
+        deadline: When the time for new trials is over, by `time.monotonic`.
     """
 
-    def __init__(self, enabled: bool, total: int | None, objective: str) -> None:
+    def __init__(
+        self, enabled: bool, total: int | None, objective: str, deadline: float = math.inf
+    ) -> None:
         self.enabled = enabled
         self.total = total
         self.objective = objective
+        self.deadline = deadline
         self.live = enabled and sys.stderr.isatty()
         self._started = time.monotonic()
         self._trained = 0
@@ -98,10 +103,13 @@ class ProgressDisplay:
             parts.append(f"{counts[FAILED]} failed")
         if best is not None:
             parts.append(f"best {best.score:.4f} ({best.model})")
+        now = time.monotonic()
+        left = max(0.0, self.deadline - now)
         if self._trained and self.total is not None:
-            rest = self.total - len(trials)
-            each = (time.monotonic() - self._started) / self._trained
-            parts.append(f"about {duration(each * rest)} left")
+            each = (now - self._started) / self._trained
+            left = min(left, each * (self.total - len(trials)))
+        if left < math.inf:
+            parts.append(f"about {duration(left)} left")
         parts += [f"{name} {models[name]}: {text}" for name, text in running.items()]
         line = "; ".join(parts)
         print(f"\r\x1b[K{_fitted(line)}", end="", file=sys.stderr, flush=True)

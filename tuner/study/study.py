@@ -59,7 +59,10 @@ class Study:
         self._reported = -math.inf
         total = tuner.request.algorithm.total(tuner.oracle)
         self._display = ProgressDisplay(
-            progress, None if total >= UNLIMITED else total, objective["name"]
+            progress,
+            None if total >= UNLIMITED else total,
+            objective["name"],
+            extent.deadline,
         )
         tuner.on_end = self._trial_ended
         if self._display.live:
