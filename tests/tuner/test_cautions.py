@@ -19,7 +19,7 @@ MODELS = ("lstm", "gru", "bilstm")
 
 def trials(*scores):
     return [
-        TrialRecord(str(number), "completed", score, model="gru", metrics={"val_accuracy": score})
+        TrialRecord(str(number), "completed", score, "gru", {"gru.units": 2 + number})
         for number, score in enumerate(scores)
     ]
 
@@ -56,6 +56,13 @@ def test_few_rows_are_said_with_an_interval_and_the_trials_within_it():
         "% (95 % interval); 2 other trials are not distinguishable from it."
     )
     assert said.to_dict()["rows"] == 27
+
+
+def test_what_the_winner_was_before_it_was_trained_on_is_no_other_trial():
+    before, winner, other = trials(20 / 27, 22 / 27, 21 / 27)
+    before = TrialRecord("0", "completed", before.score, "gru", winner.hyperparameters)
+    said = cautions.interval(info(), [before, winner, other], winner)
+    assert said is not None and said.within == 1
 
 
 def test_many_rows_and_no_other_trial_near_need_no_word():

@@ -231,6 +231,29 @@ def test_a_search_that_an_older_version_finished_goes_on(instant_search, directo
     assert len(instant_search(max_trials=5).trials) == 5
 
 
+def test_an_unfinished_search_of_an_older_version_goes_on_with_more_trials(
+    instant_search, directory, monkeypatch
+):
+    wait = tiny.Instant.wait
+
+    def stop(self, seconds):
+        if len(instant_search.jobs) == 2:
+            raise KeyboardInterrupt
+        return wait(self, seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny.Instant, "wait", stop)
+        with pytest.raises(KeyboardInterrupt):
+            instant_search(max_trials=4)
+    file = directory / "search.json"
+    info = json.loads(file.read_text())
+    del info["chosen"], info["exhausted"]
+    file.write_text(json.dumps(info))
+    result = instant_search(max_trials=6)
+    assert len(result.trials) == 6
+    assert result.info["settings"]["max_trials"] == 6
+
+
 def test_what_went_on_says_which_commands_made_it(instant_search):
     instant_search(max_trials=2, command="search first")
     result = instant_search(max_trials=3, command="search second")

@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_rnn_zoo.quantities import score as written
 from keras_rnn_zoo.tasks import METRICS
-from keras_rnn_zoo.tuner.results.records import TrialRecord, ranked
+from keras_rnn_zoo.tuner.results.records import TrialRecord
 
 # Objectives that are the share of the rows that are answered rightly.
 _SHARES = ("val_accuracy", "quantized_accuracy")
@@ -28,7 +28,7 @@ class Interval:
         score: Of the winner.
         low: Below this the share of right answers is not likely to be.
         high: Above this it is not likely to be.
-        within: How many other trials have a score in between.
+        within: How many trials of other hyperparameters have a score in between.
     """
 
     rows: int
@@ -83,8 +83,12 @@ def interval(
     if not rows:
         return None
     low, high = wilson(winner.score, rows)
-    others = [trial for trial in ranked(trials, objective["direction"]) if trial is not winner]
-    within = sum(low <= trial.score <= high for trial in others if trial.score is not None)
+    within = sum(
+        low <= trial.score <= high
+        for trial in trials
+        # Hyperband's winner is a trial that was trained on: what it was before is no other.
+        if trial.score is not None and trial.hyperparameters != winner.hyperparameters
+    )
     return Interval(rows, winner.score, low, high, within)
 
 
@@ -149,7 +153,7 @@ def baseline(info: Mapping[str, Any]) -> Baseline | None:
     for rows in ("test", "validation"):
         for measure in METRICS:
             mine, least = best.get(f"{rows}_{measure}"), known.get(f"{rows}_{measure}")
-            if mine is not None and least is not None:
+            if isinstance(mine, int | float) and isinstance(least, int | float):
                 return Baseline(measure, rows, float(mine), float(least), _answer(known))
     return None
 

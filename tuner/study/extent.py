@@ -70,7 +70,7 @@ class Extent:
             info: What `search.json` says.
             ended: How many have ended.
         """
-        before = info["settings"].get("max_trials")
+        before, over = info["settings"].get("max_trials"), info["status"] != "unfinished"
         # Once, a search that ended before its last trial had tried out its space.
-        exhausted = info.get("exhausted", before is not None and ended < before)
+        exhausted = info.get("exhausted", over and before is not None and ended < before)
         return not exhausted and ended < self.most
