@@ -324,6 +324,29 @@ def test_an_unfinished_search_for_a_time_goes_on_to_the_usual_number(
     assert len(instant_search(max_trials=None).trials) == DEFAULT
 
 
+def test_a_winner_that_was_chosen_before_a_stop_is_chosen_anew_after_more_trials(
+    instant_search, clock, monkeypatch
+):
+    outcome = tiny.Instant.outcome
+
+    def better_than_all_before(self, job):
+        found = outcome(self, job)
+        metrics = {**found.metrics, "val_accuracy": int(job.trial_id) / 100}
+        return type(found)(**{**vars(found), "metrics": metrics})
+
+    def stop(*_):
+        raise Stopped
+
+    monkeypatch.setattr(tiny.Instant, "outcome", better_than_all_before)
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "save_trial", stop)
+        with pytest.raises(Stopped):
+            instant_search(max_trials=None, max_time=15)
+    result = instant_search(max_trials=None, max_time=100)
+    assert len(result.trials) == 12
+    assert int(result.info["best"]["trial_id"]) == 11
+
+
 @pytest.mark.parametrize("given", [0, -5, "soon", "3 weeks", True, "1e999s"])
 def test_times_that_make_no_sense_are_refused(given):
     with pytest.raises(ConfigError, match=r"max_time(: | is a number above 0)"):
