@@ -12,8 +12,9 @@ from keras_rnn_zoo.errors import ConfigError, listed
 
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "KiB": 2**10, "MiB": 2**20}
 _MILLISECONDS = {"us": Decimal("0.001"), "ms": Decimal(1), "s": Decimal(1000)}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 # The micro sign and the Greek letter look alike.
-_SAME = {"µs": "us", "\N{GREEK SMALL LETTER MU}s": "us"}
+_SAME = {"µs": "us", "\N{GREEK SMALL LETTER MU}s": "us", "min": "m"}
 _NUMBER = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*(\S*)\s*")
 
 
@@ -48,6 +49,23 @@ def parse_milliseconds(text: str | float) -> float:
     what = "A time is a number above 0 and a unit, such as 2ms; a number alone is milliseconds."
     number, unit = _split(text, what, "ms", _MILLISECONDS)
     time = float(number * _MILLISECONDS[unit])
+    if not 0 < time < math.inf:
+        raise ConfigError(f"{what} Received: {text!r}")
+    return time
+
+
+def parse_seconds(text: str | float) -> float:
+    """Returns how many seconds a time is.
+
+    Args:
+        text: `"30m"`: a number above 0 and `s`, `m` (or `min`) or `h`. A number alone is seconds.
+
+    Raises:
+        ConfigError: It is none; the message says what is allowed.
+    """
+    what = "A time is a number above 0 and a unit, such as 30m or 2h; a number alone is seconds."
+    number, unit = _split(text, what, "s", _SECONDS)
+    time = float(number * _SECONDS[unit])
     if not 0 < time < math.inf:
         raise ConfigError(f"{what} Received: {text!r}")
     return time
@@ -93,6 +111,17 @@ def duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{round(seconds) // 60} min {round(seconds) % 60:02} s"
     return f"{round(seconds / 60) // 60} h {round(seconds / 60) % 60:02} min"
+
+
+def rows_in_words(counts: Mapping[str, int]) -> str:
+    """Returns what the rows of a data set are for: `90 rows to train on, 10 rows to validate`.
+
+    Args:
+        counts: `"train"`, `"validation"`, `"test"` -> how many rows there are.
+    """
+    words = {"train": "to train on", "validation": "to validate", "test": "to test"}
+    parts = [f"{counts[part]:,} rows {word}" for part, word in words.items() if counts.get(part)]
+    return ", ".join(parts)
 
 
 def parse_timesteps(value: Any) -> int | dict[str, int | dict[int, int]]:

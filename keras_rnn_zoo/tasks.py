@@ -81,6 +81,15 @@ class Task:
         )
 
 
+METRICS = {
+    "accuracy": "max",
+    "f1": "max",
+    "balanced_accuracy": "max",
+    "auc": "max",
+    "mean_absolute_error": "min",
+}
+"""Figure that a model is judged by -> whether more of it is better, `"max"`, or less, `"min"`."""
+
 TASKS = {
     task.name: task
     for task in (

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.options import number, one_of, option, optional, text, whole
+from keras_rnn_zoo.quantities import parse_seconds
 from keras_rnn_zoo.training.options import DataOptions, ScheduleOptions, class_weight_option
 from keras_rnn_zoo.tuner.engines import ENGINES
 from keras_rnn_zoo.tuner.space import (
@@ -43,6 +44,15 @@ def _seconds(name: str, value: Any) -> float:
         raise ConfigError(f"{name} is a number of seconds. Received: {value!r}") from None
 
 
+def _time(name: str, value: Any) -> float:
+    if not isinstance(value, str):
+        return float(number(above=0)(name, value))
+    try:
+        return parse_seconds(value)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
 def _rates(written: str) -> Any:
     """Returns one rate or several; whether they can be used is for the check to say."""
     try:
@@ -68,6 +78,7 @@ class SearchOptions(ScheduleOptions, DataOptions):
     Attributes:
         RUNNING: Options that change how trials are run and not what they find: a search may be
             continued with others.
+        TRIALS: The most trials where neither they nor a time are asked for.
     """
 
     RUNNING: ClassVar[tuple[str, ...]] = (
@@ -77,14 +88,27 @@ class SearchOptions(ScheduleOptions, DataOptions):
         "trial_timeout",
         "keep",
         "baseline",
+        "max_time",
     )
+    TRIALS: ClassVar[int] = 10
 
     tuner: str = option("random", "How the next trial is chosen.", one_of(TUNERS), metavar="NAME")
-    max_trials: int = option(
-        10,
-        "The most trials. A model that Hyperband trains further counts as another trial.",
-        whole(least=1),
+    max_trials: int | None = option(
+        None,
+        "The most trials; more than a finished search has go on with it. A model that Hyperband "
+        "trains further counts as another trial.",
+        optional(whole(least=1)),
         metavar="N",
+        shown_default=f"{TRIALS}, or no limit with --max-time",
+    )
+    max_time: float | None = option(
+        None,
+        "Start no trial later than this, such as 30m: s, m or h. Those that are running then are "
+        "finished, and a finished search goes on for as long again.",
+        optional(_time),
+        metavar="TIME",
+        parse=parse_seconds,
+        shown_default="no limit",
     )
     config: Mapping[str, Any] = option(
         None,
@@ -123,8 +147,9 @@ class SearchOptions(ScheduleOptions, DataOptions):
     )
     objective: str | None = option(
         None,
-        "What to optimize: accuracy, quantized_accuracy, loss, size, latency, parameters, seconds, "
-        "or a weighted sum such as 'quantized_accuracy - 0.02*latency'.",
+        "What to optimize: accuracy, quantized_accuracy, loss, size, latency, arena, parameters, "
+        "seconds, or a weighted sum such as 'quantized_accuracy - 0.02*latency'. Which way is "
+        "better follows from the parts; where they disagree, 'max: ' or 'min: ' before it says so.",
         optional(text),
         metavar="TEXT",
         shown_default="accuracy, or the mean absolute error of a regression",

@@ -194,7 +194,4 @@ def verdict(judged: Mapping[str, Any] | None) -> None:
 
 def rows_of(data: Mapping[str, Any]) -> str:
     """Returns what a run learnt from, in words."""
-    rows = data["rows"]
-    words = {"train": "to train on", "validation": "to validate", "test": "to test"}
-    parts = [f"{rows[part]:,} rows {word}" for part, word in words.items() if rows.get(part)]
-    return f"{data['name']}: {', '.join(parts)}"
+    return f"{data['name']}: {quantities.rows_in_words(data['rows'])}"

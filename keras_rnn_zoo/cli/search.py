@@ -20,6 +20,7 @@ from keras_rnn_zoo.cli._options import (
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.training.options import DataOptions
 from keras_rnn_zoo.tuner import DeviceBudget, Search, SearchOptions
+from keras_rnn_zoo.tuner.objectives import described
 from keras_rnn_zoo.tuner.results.records import FAILED, INFEASIBLE, TrialRecord
 
 SHOWN = 10
@@ -29,7 +30,7 @@ SHOWN = 10
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @source_options
 @options_of(DataOptions, without=("target", "seed", "validation_split"))
-@options_of(SearchOptions, only=("validation_split", "tuner", "max_trials"))
+@options_of(SearchOptions, only=("validation_split", "tuner", "max_trials", "max_time"))
 @set_option_of(" Several values, such as timesteps=100,200,400, are searched among.")
 @options_of(
     SearchOptions,
@@ -59,7 +60,7 @@ SHOWN = 10
 )
 @options_of(SearchOptions, only=("trial_timeout", "keep", "seed"))
 @json_option
-@output_option("DIR", "Directory to write to; an unfinished search there goes on.")
+@output_option("DIR", "Directory to write to; the same search there goes on.")
 @click.pass_obj
 def command(
     line: str | None,
@@ -79,12 +80,14 @@ def command(
 
     Without MODEL: all but the cell loops. What --set says is fixed, and not searched; several
     values, such as --set timesteps=100,200,400 --set vocabulary_size=5000,10000, are searched
-    among. After a stop, the same command goes on where it was.
+    among. After a stop, the same command goes on where it was; a finished search goes on with
+    more --max-trials, or for a --max-time.
 
     \b
     keras-rnn-zoo search lstm gru bilstm --data reviews.csv --max-trials 20 -o searches/reviews
     keras-rnn-zoo search lstm gru --data reviews.csv --tuner bayesian --quantization int8 \\
         --max-size 400KB --max-latency 1ms --workers 2 -o searches/small
+    keras-rnn-zoo search lstm gru bilstm --data reviews.csv --max-time 30m -o searches/reviews
     keras-rnn-zoo export searches/reviews -o bundle
     """
     arguments["config"] = config(models, arguments.pop("settings"), several=True)
@@ -107,7 +110,10 @@ def command(
         out.emit(
             {
                 "path": str(result.path),
+                "objective": result.info["objective"],
                 "best": result.best.info,
+                "interval": result.interval and result.interval.to_dict(),
+                "baseline": result.baseline and result.baseline.to_dict(),
                 "front": result.front,
                 "trials": [trial.to_dict() for trial in result.trials],
             }
@@ -146,9 +152,16 @@ def _engine(arguments: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def show(result: Search) -> None:
-    """Prints the best trials of a search, and the figures of the winner."""
+    """Prints what to know of a winner first, the best trials, and the figures of the winner."""
     trials, best = result.trials, result.best
-    out.verdict(best.info.get("verdict"))
+    if result.baseline is not None and not result.baseline.beaten:
+        click.secho(str(result.baseline), fg="red")
+    if result.interval is not None and result.interval.matters:
+        click.echo(str(result.interval))
+    name, direction = (result.info["objective"][key] for key in ("name", "direction"))
+    click.echo(f"Objective: {described(name, direction)}.\n")
+    # One figure has a column; a sum of several has its own.
+    sums = not name.isidentifier()
     measure = out.measure_of(best.metrics)
     done = [trial for trial in trials if trial.score is not None]
     arenas = any(trial.arena for trial in done)
@@ -159,6 +172,7 @@ def show(result: Search) -> None:
             "hyperparameters",
             f"validation {measure.replace('_', ' ')}",
             "of the file",
+            *(["score"] if sums else []),
             "size",
             *(["arena"] if arenas else []),
             "latency",
@@ -172,6 +186,7 @@ def show(result: Search) -> None:
                 _hyperparameters(trial),
                 out.figure(measure, trial.metrics.get(f"val_{measure}")),
                 out.figure(measure, trial.metrics.get(f"quantized_{measure}")),
+                *([f"{trial.score:.4g}"] if sums else []),
                 out.size(trial.bytes) if trial.bytes is not None else out.NOTHING,
                 *([out.size(trial.arena) if trial.arena else out.NOTHING] if arenas else []),
                 out.milliseconds(trial.latency_ms),

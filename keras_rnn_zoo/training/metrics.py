@@ -12,27 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.tasks import METRICS, get_task
 
 if TYPE_CHECKING:
     import keras
 
-DIRECTIONS: Mapping[str, str] = {
-    "loss": "min",
-    "accuracy": "max",
-    "f1": "max",
-    "balanced_accuracy": "max",
-    "auc": "max",
-    "mean_absolute_error": "min",
-}
+DIRECTIONS: Mapping[str, str] = {"loss": "min", **METRICS}
 """Measure of validation rows -> whether more of it (`"max"`) or less is better."""
 
 OF_LABELS = ("f1", "balanced_accuracy", "auc")
 """What Keras does not compute of all rows at once: see `scores` and `validation_scores`."""
 
-
 SHARES = ("accuracy", "balanced_accuracy", "f1")
 """Measures that people read in percent."""
+
+
+def metrics_of(task: str) -> tuple[str, ...]:
+    """Returns the figures that a model of a task can be judged by; the first is the usual one."""
+    usual = get_task(task).metric
+    return (usual,) if task == "regression" else (usual, *OF_LABELS)
 
 
 def better(measure: str, value: float, other: float) -> bool:

@@ -13,7 +13,6 @@ from keras_rnn_zoo.errors import ConfigError, RunError, SearchError, UnknownName
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
 from keras_rnn_zoo.export.bundle.write import export_bundle
 from keras_rnn_zoo.tuner import TUNERS, DeviceBudget, Search
-from keras_rnn_zoo.tuner.objectives import parse
 from keras_rnn_zoo.tuner.trials.job import Job
 from keras_rnn_zoo.tuner.trials.trial import run_job
 
@@ -210,61 +209,3 @@ def test_any_member_of_the_front_can_be_exported(tiny_search, directory, tmp_pat
                 export_bundle(directory, tmp_path / name, trial=name)
     with pytest.raises(RunError, match=r"keeps no trial '99'.*the winner first"):
         export_bundle(directory, tmp_path / "none", trial="99")
-
-
-# ------------------------------------------------------------------ objectives
-
-
-@pytest.mark.parametrize(
-    ("text", "metric", "name", "direction", "terms"),
-    [
-        (None, "accuracy", "val_accuracy", "max", {"val_accuracy": 1}),
-        (None, "mean_absolute_error", "val_mean_absolute_error", "min", None),
-        ("accuracy", "accuracy", "val_accuracy", "max", {"val_accuracy": 1}),
-        ("val_accuracy", "accuracy", "val_accuracy", "max", {"val_accuracy": 1}),
-        ("val_loss", "accuracy", "val_loss", "min", {"val_loss": 1}),
-        ("quantized_accuracy", "accuracy", "quantized_accuracy", "max", None),
-        ("size", "accuracy", "size", "min", {"bytes": 1}),
-        (
-            " quantized_accuracy - 0.02*latency-1e-7 * size",
-            "accuracy",
-            "quantized_accuracy - 0.02*latency-1e-7 * size",
-            "max",
-            {"quantized_accuracy": 1, "latency_ms": -0.02, "bytes": -1e-7},
-        ),
-        ("-size", "accuracy", "-size", "max", {"bytes": -1}),
-    ],
-)
-def test_objectives_mean_what_they_say(text, metric, name, direction, terms):
-    objective = parse(text, metric)
-    assert (objective.name, objective.direction) == (name, direction)
-    assert objective.terms == (terms or {name: 1})
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("acuracy", "Unknown objective: 'acuracy'. Did you mean 'accuracy'"),
-        ("mean_absolute_error", "Unknown objective"),
-        ("accuracy latency", "a weighted sum such as"),
-        ("accuracy - 0.1.2*size", "a weighted sum such as"),
-        ("", "Name an objective"),
-    ],
-)
-def test_objectives_that_mean_nothing_are_refused(text, message):
-    with pytest.raises(ConfigError, match=message):
-        parse(text, "accuracy")
-
-
-def test_a_search_optimizes_what_it_is_told(instant_search):
-    result = instant_search(objective="size")
-    sizes = [trial.bytes for trial in result.trials]
-    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
-    assert [trial.score for trial in result.trials] == sizes
-    assert result.info["objective"] == {"name": "size", "direction": "min"}
-
-
-def test_a_weighted_sum_is_the_score(instant_search):
-    for trial in instant_search(objective="accuracy - 0.001*parameters").trials:
-        expected = trial.metrics["val_accuracy"] - 0.001 * trial.parameters
-        assert trial.score == pytest.approx(expected)

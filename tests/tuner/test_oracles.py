@@ -1,6 +1,7 @@
 """What the tuners propose: asked and told, without training anything."""
 
 import itertools
+import json
 import math
 import random
 
@@ -349,6 +350,88 @@ def test_hyperband_promotes_who_is_left_when_most_of_a_round_is_out(tmp_path, in
     (first,), (second,) = bracket[1], bracket[2]
     assert oracle.trials[first].hyperparameters.values["tuner/trial_id"] == bracket[0][4]
     assert oracle.trials[second].hyperparameters.values["tuner/trial_id"] == first
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+@pytest.mark.parametrize(
+    ("trials", "epochs", "sizes", "ends"),
+    [
+        (10, 4, [5, 2], [2, 4]),  # what a search does that is not told otherwise
+        (13, 9, [9, 3, 1], [1, 3, 9]),
+        (52, 30, [34, 12, 4, 2], [2, 4, 10, 30]),
+        # Too few trials for any bracket as it should be: the smallest that halves is made smaller.
+        (10, 30, [8, 2], [10, 30]),
+        (5, 30, [4, 1], [10, 30]),
+        (3, 3, [2, 1], [1, 3]),
+    ],
+)
+def test_the_first_bracket_of_hyperband_halves(
+    trials, epochs, sizes, ends, direction, tmp_path, in_memory
+):
+    arguments = {"trials": trials, "epochs": epochs, "direction": direction}
+    oracle = make("hyperband", tmp_path, zoo(), **arguments)
+    outline = TUNERS.get("hyperband").outline(oracle)
+    run(oracle, lambda values: {"value": any_score(values)})
+    assert len(oracle.trials) == trials
+    first = oracle.trials[oracle.start_order[0]].hyperparameters.values["tuner/bracket"]
+    assert first == len(sizes) - 1
+    of = oracle.start_order[: sum(sizes)]
+    found = [
+        [n for n in of if oracle.trials[n].hyperparameters.values["tuner/round"] == number]
+        for number in range(len(sizes))
+    ]
+    assert [len(names) for names in found] == sizes
+    sign = -1 if direction == "max" else 1
+    for number, names in enumerate(found):
+        values = [oracle.trials[name].hyperparameters.values for name in names]
+        assert {one["tuner/epochs"] for one in values} == {ends[number]}
+        if number:
+            ranked = sorted(found[number - 1], key=lambda n: sign * oracle.trials[n].score)
+            assert {one["tuner/trial_id"] for one in values} == set(ranked[: sizes[number]])
+    assert outline.startswith(f"Hyperband trains {sizes[0]} up to epoch {ends[0]}; of these the ")
+    assert outline.endswith(f"the best {sizes[-1]} up to epoch {ends[-1]}.")
+
+
+@pytest.mark.parametrize(("trials", "epochs"), [(2, 9), (10, 2)])
+def test_hyperband_says_where_there_is_nothing_to_halve(trials, epochs, tmp_path, in_memory):
+    oracle = make("hyperband", tmp_path, zoo(), trials=trials, epochs=epochs)
+    said = TUNERS.get("hyperband").outline(oracle)
+    assert "to promote the best takes 3 epochs and 3 trials at least" in said
+    run(oracle, lambda values: {"value": any_score(values)})
+    assert len(oracle.trials) == trials
+    assert {values["tuner/epochs"] for values in proposals(oracle)} == {epochs}
+
+
+def test_of_equal_trials_hyperband_promotes_the_smaller(tmp_path, in_memory):
+    oracle = make("hyperband", tmp_path, zoo(), trials=13)
+    run(oracle, lambda values: {"value": 0.5, "figures": {"bytes": size(values)}})
+    (bracket,) = (of for number, of in rounds(oracle).items() if number == 2)
+    ranked = sorted(bracket[0], key=lambda name: oracle.records[name]["bytes"])
+    promoted = [oracle.trials[n].hyperparameters.values["tuner/trial_id"] for n in bracket[1]]
+    assert set(promoted) == set(ranked[:3])
+
+
+def test_more_trials_are_further_brackets_of_hyperband(tmp_path):
+    space = zoo()
+    oracle = run(make("hyperband", tmp_path, space, trials=13), lambda v: {"value": any_score(v)})
+    assert TUNERS.get("hyperband").outline(oracle) is None
+    oracle = make("hyperband", tmp_path, space, trials=13 + 7 + 3 + 13)
+    run(oracle, lambda values: {"value": any_score(values)})
+    brackets = [values["tuner/bracket"] for values in proposals(oracle)]
+    assert brackets == [2] * 13 + [1] * 7 + [0] * 3 + [2] * 13
+
+
+def test_a_bracket_that_an_older_version_opened_goes_on(tmp_path):
+    oracle = make("hyperband", tmp_path, zoo(), trials=13)
+    for _ in range(4):
+        tell(oracle, oracle.create_trial("0"), 0.5)
+    file = tmp_path / "tuner" / "oracle.json"
+    state = json.loads(file.read_text())
+    for bracket in state["brackets"]:
+        del bracket["sizes"]
+    file.write_text(json.dumps(state))
+    oracle = run(make("hyperband", tmp_path, zoo(), trials=13), lambda v: {"value": any_score(v)})
+    assert [len(names) for names in rounds(oracle)[2].values()] == [9, 3, 1]
 
 
 def test_hyperband_trains_on_what_a_small_space_has(tmp_path, in_memory):

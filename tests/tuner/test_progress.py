@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import pytest
@@ -32,8 +33,8 @@ def shown(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def show(*trials, seconds=0.0):
-        display = progress.ProgressDisplay(True, 12, "val_accuracy")
+    def show(*trials, seconds=0.0, total=12, deadline=math.inf):
+        display = progress.ProgressDisplay(True, total, "val_accuracy", deadline)
         done = [trial for trial in trials if trial.status == "completed"]
         best = max(done, key=lambda trial: trial.score, default=None)
         for number, trial in enumerate(trials, 1):
@@ -67,3 +68,16 @@ def test_trials_over_budget_do_not_tell_how_long_the_rest_will_take(shown):
     assert (
         "about 4 min 30 s left" in shown(over, over, make_trial("completed", 0.5), seconds=30)[-1]
     )
+
+
+def test_a_time_that_is_over_sooner_is_what_is_left(shown):
+    trial = make_trial("completed", 0.5)
+    assert "about 1 min 40 s left" in shown(trial, seconds=10, deadline=110.0)[-1]
+    assert "about 1 min 50 s left" in shown(trial, seconds=10, deadline=1000.0)[-1]
+
+
+def test_a_search_that_a_time_ends_has_no_number_of_trials(shown):
+    lines = shown(make_trial("completed", 0.5), seconds=10, total=None, deadline=40.0)
+    assert lines[0].startswith("trial 1  gru")
+    assert lines[-1].startswith("1 done; best 0.5000 (gru); about 30.0 s left; ")
+    assert "about 0.0 s left" in shown(seconds=99, total=None, deadline=1.0)[-1]

@@ -242,7 +242,7 @@ def test_measures_of_a_regression_are_numbers_and_less_is_better(trials):
     assert f"validation mean absolute error {best['score']:.4g}" in heading(page)
     assert next(iter(page.trials)) == best["trial_id"]
     title = page.data["charts"]["chart-size"]["layout"]["yaxis"]["title"]["text"]
-    assert title == "quantized mean absolute error (less is better)"
+    assert title == "quantized mean absolute error<br>(less is better)"
 
 
 # ---------------------------------------------------------------------- the charts
@@ -280,6 +280,51 @@ def test_the_trade_off_shows_every_trial_whose_figures_are_known(
     low, high = drawn["layout"]["xaxis"]["range"]
     assert low < min(x for x, _, _ in (found | hollow).values())
     assert high > max(limit, *(x for x, _, _ in (found | hollow).values()))
+
+
+def test_where_no_trial_is_over_budget_there_is_no_axis_for_them(trials, shown):
+    within = read(the(trials, "completed"))
+    for figure in within.data["charts"].values():
+        assert {trace.get("yaxis", "y") for trace in figure["data"]} == {"y"}
+        assert "yaxis2" not in figure["layout"]
+    # Every axis that a trace is on is one that the layout describes.
+    for figure in shown.data["charts"].values():
+        assert {trace.get("yaxis", "y") for trace in figure["data"]} == {"y", "y2"}
+        assert "yaxis2" in figure["layout"]
+
+
+def test_a_sum_that_ends_in_an_accuracy_is_no_percentage(trials):
+    objective = {"name": "0.1*latency - quantized_accuracy", "direction": "min"}
+    changed = copy.deepcopy(trials)
+    for trial in the(changed, "completed"):
+        trial["score"] = 0.1 * trial["latency_ms"] - trial["metrics"]["quantized_accuracy"]
+    winner = min(the(changed, "completed"), key=lambda trial: trial["score"])
+    page = read(changed, objective=objective, best={"trial_id": winner["trial_id"]})
+    row = page.trials[winner["trial_id"]]
+    assert row["0.1*latency - quantized accuracy"] == f"{winner['score']:.4g}"
+    assert next(iter(page.trials)) == winner["trial_id"]
+    facts = dict(tuple(cells) for _, cells in page.rows["facts"])
+    assert facts["objective"] == "0.1*latency - quantized accuracy, less is better"
+
+
+def test_shares_are_percentages_in_the_table_and_in_the_charts(trials, shown):
+    winner = next(iter(shown.trials))
+    (in_chart,) = (
+        y
+        for key, (_, y, _) in points(shown.data["charts"]["chart-size"], "y").items()
+        if key == winner
+    )
+    assert shown.trials[winner]["quantized accuracy"] == f"{in_chart:.2f} %"
+    for figure in shown.data["charts"].values():
+        assert figure["layout"]["yaxis"]["title"]["text"].endswith(", %")
+
+
+def test_settings_are_said_in_words(trials):
+    settings = made_up_info(trials)["settings"]
+    settings["config"] = {"units": 32, "mask": False, "layers": None}
+    facts = dict(tuple(cells) for _, cells in read(trials, settings=settings).rows["facts"])
+    assert facts["config"] == "units 32, mask no, layers none"
+    assert not any(set("{}[]") & set(value) for value in facts.values())
 
 
 def test_the_line_of_the_front_only_rises(trials, shown):

@@ -477,7 +477,7 @@ def test_a_bad_search_space_is_refused_before_the_first_trial(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"max_trials": 5}, "max_trials is 4 there and 5 here"),
+        ({"max_trials": 3}, "max_trials is 4 there and 3 here"),
         ({"models": ["rnn"], "spaces": {}}, "models is"),
         ({"config": {"units": 2}}, "config is"),
         ({"data": tiny.tiny_data(seed=1)}, "the data hold other rows"),
@@ -608,6 +608,6 @@ def test_options_say_the_same_as_keyword_arguments():
     assert SearchOptions.from_dict(json.loads(json.dumps(options.to_dict()))) == options
     shown = inspect.signature(search).parameters
     assert set(SearchOptions.about()) < set(shown)
-    assert shown["max_trials"].default == SearchOptions().max_trials == 10
+    assert shown["epochs"].default == SearchOptions().epochs == 4
     with pytest.raises(ConfigError, match="Did you mean 'max_trials'"):
         search(["gru"], "nothing.csv", output="nowhere", max_trial=3)

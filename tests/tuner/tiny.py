@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from keras_rnn_zoo.data import Dataset, Split
+from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.tuner import search
 from keras_rnn_zoo.tuner.engines import Engine
 from keras_rnn_zoo.tuner.results import importance, page
@@ -106,9 +107,10 @@ class Instant(Engine):
         if limit and size > limit:
             excess = {"size": size / limit}
             return Outcome(INFEASIBLE, "over budget", bytes=size, excess=excess)
-        metrics = {"val_accuracy": score, "val_loss": 1 - score, "quantized_accuracy": score}
+        metric = get_task(job.config["task"]).metric
+        metrics = {f"val_{metric}": score, "val_loss": 1 - score, f"quantized_{metric}": score}
         epochs = job.epochs - job.initial_epoch
-        columns = {"loss": 0.5, "val_accuracy": score, "val_loss": 1 - score}
+        columns = {"loss": 0.5, f"val_{metric}": score, "val_loss": 1 - score}
         return Outcome(
             COMPLETED,
             metrics=metrics,

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from keras_rnn_zoo.errors import ConfigError
-from keras_rnn_zoo.quantities import parse_bytes, parse_milliseconds, parse_timesteps
+from keras_rnn_zoo.quantities import (
+    parse_bytes,
+    parse_milliseconds,
+    parse_seconds,
+    parse_timesteps,
+    rows_in_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +51,7 @@ def test_a_time_is_a_number_of_milliseconds(text, time):
     assert parse_milliseconds(text) == time
 
 
-@pytest.mark.parametrize("parse", [parse_bytes, parse_milliseconds])
+@pytest.mark.parametrize("parse", [parse_bytes, parse_milliseconds, parse_seconds])
 @pytest.mark.parametrize(
     "text", ["", "ms", "KB", "-1", "0", "1 2", "nan", "inf", "1e3", True, None]
 )
@@ -92,3 +98,22 @@ def test_timesteps_of_all_inputs_or_of_each(text, sizes):
 def test_timesteps_that_are_none(text):
     with pytest.raises(ConfigError, match="left=20,right=30"):
         parse_timesteps(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30m", 1800), ("30 min", 1800), ("1.5h", 5400), ("90S", 90), ("45", 45), (0.5, 0.5)],
+)
+def test_a_time_to_wait_is_a_number_of_seconds(text, seconds):
+    assert parse_seconds(text) == seconds
+
+
+def test_a_minute_is_no_unit_of_a_call():
+    with pytest.raises(ConfigError, match=r"Unknown unit: 'min'\. Known: 'us', 'ms', 's'"):
+        parse_milliseconds("2min")
+
+
+def test_rows_are_counted_in_words_without_the_parts_that_there_are_not():
+    counts = {"train": 1200, "validation": 0, "test": 30}
+    assert rows_in_words(counts) == "1,200 rows to train on, 30 rows to test"
+    assert rows_in_words({}) == ""

@@ -7,6 +7,7 @@ report.js puts the colour in. `customdata` of a point is the id of its trial.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ COLORS = 8
 """Colours `--c0`, `--c1`, ... in the style sheet; then they come again with other symbols."""
 
 SYMBOLS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲"}
+
+# A sum that ends in an accuracy is none.
+_SHARE = re.compile(r"[a-z_]*accuracy")
 
 MANY_POINTS = 600
 """Points of learning curves above which only the lines are drawn."""
@@ -42,7 +46,7 @@ def color_and_symbol(models: Sequence[str], model: str | None) -> tuple[str, str
 
 def is_share(measure: str) -> bool:
     """Whether a measure is shown in percent."""
-    return measure.endswith("accuracy")
+    return _SHARE.fullmatch(measure) is not None
 
 
 def measure_label(measure: str) -> str:
@@ -91,7 +95,9 @@ def trade_off(found: Findings, figure: str, hover: Callable[[TrialRecord], str])
         mine = [trial for trial in trained if trial.model == model]
         hollow = [trial for trial in untrained if trial.model == model]
         traces.append(_solid(found, model, mine, points, hover))
-        traces.append(_hollow(found, model, hollow, points, hover))
+        # A trace on an axis that the layout lacks would bring one of its own.
+        if untrained:
+            traces.append(_hollow(found, model, hollow, points, hover))
     limit = finite(getattr(found.budget, LIMITS[figure], None))
     marks = [points[trial.trial_id][0] for trial in (*trained, *untrained)]
     layout: Figure = {
@@ -102,7 +108,8 @@ def trade_off(found: Findings, figure: str, hover: Callable[[TrialRecord], str])
         "yaxis": {
             **_axis(
                 f"{measure_label(measure)}{', %' if percent > 1 else ''}"
-                f"{'' if better == 'max' else ' (less is better)'}"
+                # In one line with a long name, it would be longer than the axis.
+                f"{'' if better == 'max' else '<br>(less is better)'}"
             ),
             "domain": [0.15 if untrained else 0, 1],
         },

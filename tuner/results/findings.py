@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from keras_rnn_zoo.tuner.results import records
+from keras_rnn_zoo.tuner.results import cautions, records
 from keras_rnn_zoo.tuner.results.front import front, quality
 from keras_rnn_zoo.tuner.results.importance import common_names
 from keras_rnn_zoo.tuner.results.records import TrialRecord
@@ -66,6 +66,16 @@ class Findings:
         """See `front.quality`; the measure has its own name."""
         measure, better, values = quality(self.trials, self.direction)
         return self.score if measure == "score" else measure, better, values
+
+    @cached_property
+    def interval(self) -> cautions.Interval | None:
+        """How sure the score of the winner, or of the best so far, is."""
+        return cautions.interval(self.info, self.trials, self.winner)
+
+    @cached_property
+    def baseline(self) -> cautions.Baseline | None:
+        """The winner beside an answer without a model."""
+        return cautions.baseline(self.info)
 
     @cached_property
     def models(self) -> list[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from keras_rnn_zoo.tasks import METRICS
 from keras_rnn_zoo.tuner.results.records import COMPLETED, TrialRecord
 
 FIGURES = ("bytes", "latency_ms")
 """What a model costs on a device, as fields of a trial: less is better."""
-
-_QUANTIZED = {"quantized_accuracy": "max", "quantized_mean_absolute_error": "min"}
 
 
 def quality(trials: Sequence[TrialRecord], direction: str) -> tuple[str, str, dict[str, float]]:
@@ -25,7 +24,8 @@ def quality(trials: Sequence[TrialRecord], direction: str) -> tuple[str, str, di
         is better; and trial id -> its value, for the trials where it is known.
     """
     completed = [trial for trial in trials if trial.status == COMPLETED]
-    for name, better in _QUANTIZED.items():
+    for metric, better in METRICS.items():
+        name = f"quantized_{metric}"
         values = {trial.trial_id: trial.metrics.get(name) for trial in completed}
         if any(value is not None for value in values.values()):
             return name, better, _known(values)

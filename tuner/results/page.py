@@ -1,7 +1,7 @@
 """A search as a page to read: one self-contained HTML file that needs no network.
 
-Without JavaScript the table of trials is still there; the charts are drawn by plotly.js, which the
-extra `report` brings, and `templates/report.js` does the rest.
+Without JavaScript the table of trials is still there; the charts are drawn by plotly.js, which is
+in the page, and `templates/report.js` does the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from keras_rnn_zoo.errors import MissingExtraError
 from keras_rnn_zoo.files import PathLike, write_bytes
 from keras_rnn_zoo.pages import STYLE
 from keras_rnn_zoo.quantities import duration
-from keras_rnn_zoo.tuner.results import charts, wording
+from keras_rnn_zoo.tuner.results import charts, records, wording
 from keras_rnn_zoo.tuner.results.charts import format_measure, measure_label
 from keras_rnn_zoo.tuner.results.findings import Findings
 from keras_rnn_zoo.tuner.results.importance import common_names, importance
@@ -90,6 +90,7 @@ def page(
         kind=kind,
         mark=mark,
         outcome=outcome,
+        warnings=wording.warnings(found),
         summary=wording.summary(found),
         best_trial=wording.best_trial(found),
         quality=measure_label(found.quality[0]),
@@ -271,13 +272,16 @@ def _best_first(found: Findings) -> list[TrialRecord]:
     """Returns the trials by status, then by score."""
     statuses = [COMPLETED, INFEASIBLE, FAILED]
     sign = -1 if found.direction == "max" else 1
+    ranked = records.ranked(found.trials, found.direction)
+    places = {trial.trial_id: place for place, trial in enumerate(ranked)}
 
     def key(trial: TrialRecord) -> tuple[Any, ...]:
         return (
             statuses.index(trial.status) if trial.status in statuses else len(statuses),
             trial.score is None,
             sign * (trial.score or 0.0),
-            trial is not found.winner,  # of equals, it has the least loss
+            trial is not found.winner,  # of equals, an older version took another
+            places.get(trial.trial_id, len(places)),
         )
 
     return sorted(found.trials, key=key)

@@ -104,19 +104,34 @@ def ended(oracle: Any) -> list[TrialRecord]:
 
 
 def ranked(trials: Iterable[TrialRecord], direction: str) -> list[TrialRecord]:
-    """Returns the trials that have a score, the best first; of equals, the one with less loss.
+    """Returns the trials that have a score, the best first.
+
+    Of equals, the one with the smaller file comes first, then the faster, then the older. Latencies
+    count to two digits, and files of the same model and size are equally fast: what a clock makes
+    of them must not decide, or the same search would have another winner when it is run again.
 
     Args:
-        trials: In any order.
+        trials: In the order in which they started.
         direction: `"max"` or `"min"`.
     """
     sign = -1 if direction == "max" else 1
+    scored = [trial for trial in trials if trial.score is not None]
+    latencies: dict[tuple[Any, ...], float] = {}
+    for trial in scored:
+        latency = math.inf if trial.latency_ms is None else float(f"{trial.latency_ms:.2g}")
+        latencies.setdefault(_file(trial), latency)
 
-    def key(trial: TrialRecord) -> tuple[float, float]:
+    def key(trial: TrialRecord) -> tuple[float, float, float]:
         assert trial.score is not None
-        return sign * trial.score, trial.metrics.get("val_loss", math.inf)
+        size = math.inf if trial.bytes is None else trial.bytes
+        return sign * trial.score, size, latencies[_file(trial)]
 
-    return sorted((trial for trial in trials if trial.score is not None), key=key)
+    return sorted(scored, key=key)
+
+
+def _file(trial: TrialRecord) -> tuple[Any, ...]:
+    """Returns what trials have in common whose files differ in the values of weights alone."""
+    return trial.model, trial.parameters, trial.bytes
 
 
 def best(trials: Iterable[TrialRecord], direction: str) -> TrialRecord | None:

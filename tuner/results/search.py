@@ -13,6 +13,7 @@ from keras_rnn_zoo.errors import RunError
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.training.run import Run
 from keras_rnn_zoo.tuner.options import SearchOptions
+from keras_rnn_zoo.tuner.results import cautions
 from keras_rnn_zoo.tuner.results.records import TABLE_FILE, TrialRecord, ranked
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
 
@@ -83,6 +84,8 @@ class Search:
     def best(self) -> Run:
         """The winner, with its accuracy on rows that the search never saw.
 
+        While a search that had finished goes on, it is the winner that it had.
+
         Raises:
             RunError: There is none yet, or it is damaged.
         """
@@ -99,6 +102,17 @@ class Search:
         Each is a run in `front/<id>`, or the winner. Empty until the search is finished.
         """
         return list(self.info.get("front") or [])
+
+    @property
+    def interval(self) -> cautions.Interval | None:
+        """How sure the winner's score is; None without a winner, and of what is no accuracy."""
+        winner = self.trials[0] if self.info.get("best") and self.trials else None
+        return cautions.interval(self.info, self.trials, winner)
+
+    @property
+    def baseline(self) -> cautions.Baseline | None:
+        """The winner beside an answer without a model; None without a winner."""
+        return cautions.baseline(self.info)
 
     @property
     def options(self) -> SearchOptions:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.pages import plain, text_of
-from keras_rnn_zoo.quantities import duration
+from keras_rnn_zoo.quantities import duration, rows_in_words
+from keras_rnn_zoo.tuner.objectives import described
 from keras_rnn_zoo.tuner.results import charts
 from keras_rnn_zoo.tuner.results.charts import finite, format_measure, measure_label
 from keras_rnn_zoo.tuner.results.findings import Findings
@@ -35,6 +36,13 @@ def outcome(found: Findings) -> tuple[str, str, str]:
     if done:
         text += " None completed." if winner is None else f" The best so far is {winner}."
     return "unfinished", "…", text
+
+
+def warnings(found: Findings) -> list[str]:
+    """Returns what to know before the winner is trusted, the worst first."""
+    baseline, interval = found.baseline, found.interval
+    said = [str(baseline)] if baseline is not None and not baseline.beaten else []
+    return said + ([str(interval)] if interval is not None and interval.matters else [])
 
 
 def _introduced(found: Findings, trial: TrialRecord) -> str:
@@ -106,6 +114,8 @@ def summary(found: Findings) -> str:
                 f" On test rows that no trial saw, the winner's {measure_label(measure)} is "
                 f"{format_measure(measure, value)}."
             )
+    if found.baseline is not None and found.baseline.beaten:
+        text += f" {found.baseline}"
     return text
 
 
@@ -161,8 +171,8 @@ def made_with(found: Findings) -> Facts:
     budget = found.budget
     made = {
         "command": provenance.pop("command", None),
-        "data": (found.settings.get("data") or {}).get("name"),
-        "objective": f"{found.score}, {found.direction}",
+        "data": _data(found),
+        "objective": described(measure_label(found.score), found.direction),
         **settings,
         "quantization": budget and budget.quantization,
         "target": budget and budget.target,
@@ -185,7 +195,18 @@ def cut(text: str, most: int = 240) -> str:
     return text if len(text) <= most else text[:most] + " …"
 
 
+def _data(found: Findings) -> str | None:
+    """Returns what the models learnt from, and how many rows each part of it has."""
+    name = (found.settings.get("data") or {}).get("name")
+    known: Mapping[str, Any] = next(iter((found.info.get("data") or {}).values()), {})
+    rows = rows_in_words(known.get("rows") or {})
+    return f"{name}: {rows}" if name and rows else name
+
+
 def _joined(value: Any) -> Any:
+    if isinstance(value, Mapping) and value:
+        said = {name: "none" if item is None else _joined(item) for name, item in value.items()}
+        return ", ".join(f"{name} {text_of(item)}" for name, item in said.items())
     if isinstance(value, list | tuple):
         return ", ".join(text_of(item) for item in value)
     return value

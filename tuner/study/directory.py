@@ -75,6 +75,9 @@ class SearchDirectory:
     def check_same(self, settings: Mapping[str, Any]) -> None:
         """Refuses to mix two searches.
 
+        The same rows are the same data, whatever their file is called and wherever it lies. How
+        many trials there are to be may differ: see `extent.Extent`.
+
         Raises:
             OutputError: The search there has other settings; the message names them.
         """
@@ -85,7 +88,7 @@ class SearchDirectory:
         different = [
             _difference(key, there.get(key), value)
             for key, value in settings.items()
-            if key != "schema" and there.get(key) != value
+            if key not in ("schema", "max_trials") and not _same(key, there.get(key), value)
         ]
         if different:
             raise OutputError(
@@ -98,6 +101,33 @@ class SearchDirectory:
         self.info = {"format": FORMAT, "status": "unfinished", **info}
         with new_directory(self.path) as directory:
             write_json(directory / SEARCH_FILE, self.info)
+
+    def go_on(self, max_trials: int | None, command: str | None) -> None:
+        """Takes back that the search has ended, if it has: there are more trials to come.
+
+        Args:
+            max_trials: The most trials from now on; None where time alone ends the search.
+            command: The command line that asks for them, for the record.
+        """
+        provenance = dict(self.info.get("provenance") or {})
+        if command is not None and command != provenance.get("command"):
+            further = [*provenance.get("continued_by", []), command]
+            provenance["continued_by"] = list(dict.fromkeys(further))
+        self.update(
+            status="unfinished",
+            settings={**self.info["settings"], "max_trials": max_trials},
+            provenance=provenance,
+            best=None,
+            front=[],
+            message=None,
+            chosen=None,
+        )
+
+    def discard(self, place: Path) -> None:
+        """Removes a directory inside of this one; what a kill leaves of it is swept away later."""
+        rest = place.with_name(f".{place.name}.old.part")
+        place.rename(rest)
+        shutil.rmtree(rest, ignore_errors=True)
 
     def update(self, **changes: Any) -> None:
         """Writes `search.json` with changes."""
@@ -136,6 +166,12 @@ class SearchDirectory:
                     shutil.rmtree(leftover, ignore_errors=True)
                 else:
                     leftover.unlink(missing_ok=True)
+
+
+def _same(key: str, there: Any, here: Any) -> bool:
+    if key == "data" and there:
+        return bool(there.get("sha256") == here["sha256"])
+    return bool(there == here)
 
 
 def _difference(key: str, there: Any, here: Any) -> str:

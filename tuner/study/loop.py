@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -106,13 +107,18 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         """Returns where the weights of a trial's best epoch are."""
         return self.trial_directory(trial_id) / CHECKPOINT
 
-    def search(self, engine: Engine) -> None:
-        """Runs trials until the oracle has no more.
+    def search(self, engine: Engine, deadline: float = math.inf) -> bool:
+        """Runs trials until the oracle has no more, or the time is over.
 
         A trial that fails is recorded with the reason; one that is over budget, with its figures.
 
         Args:
             engine: What runs them.
+            deadline: By `time.monotonic`: none is started after that but the first of all, and
+                those that are running then are finished.
+
+        Returns:
+            Whether the time was over before the trials were.
 
         Raises:
             OutputError: The place cannot be written. The search can be resumed.
@@ -121,10 +127,14 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         free = [str(number) for number in range(engine.workers)]
         worker_of: dict[str, str] = {}
         running: dict[str, str] = {}
-        exhausted = False
+        exhausted = late = False
         ended: list[str] = []
         while True:
             while free and not exhausted:
+                if (self.oracle.end_order or running) and time.monotonic() >= deadline:
+                    late = len(self.oracle.end_order) + len(running) < self.oracle.max_trials
+                    exhausted = True
+                    break
                 trial = self.oracle.create_trial(free[0])
                 if trial.status != "RUNNING":
                     # STOPPED: there are no more. IDLE: what comes next depends on those running.
@@ -139,7 +149,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
                 self.on_end(name)
             ended.clear()
             if not running:
-                return
+                return late
             events = engine.wait(REFRESH_SECONDS)
             if not events:
                 self.on_progress(running)
@@ -275,4 +285,4 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
                 path.unlink(missing_ok=True)
 
 
-_FIGURES = ("bytes", "latency_ms", "parameters", "seconds")
+_FIGURES = ("bytes", "latency_ms", "arena", "parameters", "seconds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
@@ -19,17 +20,25 @@ class ProgressDisplay:
 
     Args:
         enabled: False writes nothing.
-        total: How many trials there will be at most.
+        total: How many trials there will be at most; None where a time ends them.
         objective: Name of the score.
+        deadline: When the time for new trials is over, by `time.monotonic`.
     """
 
-    def __init__(self, enabled: bool, total: int, objective: str) -> None:
+    def __init__(
+        self, enabled: bool, total: int | None, objective: str, deadline: float = math.inf
+    ) -> None:
         self.enabled = enabled
         self.total = total
         self.objective = objective
+        self.deadline = deadline
         self.live = enabled and sys.stderr.isatty()
         self._started = time.monotonic()
         self._trained = 0
+
+    @property
+    def _of(self) -> str:
+        return "" if self.total is None else f"/{self.total}"
 
     def say(self, line: str) -> None:
         """Writes a line."""
@@ -52,7 +61,7 @@ class ProgressDisplay:
             for name, value in common_names(trial).items()
             if name != "model"
         )
-        line = f"trial {number}/{self.total}  {trial.model}  {values}  "
+        line = f"trial {number}{self._of}  {trial.model}  {values}  "
         if trial.status == INFEASIBLE:
             line += str(trial.message)
         elif trial.score is None:
@@ -87,17 +96,20 @@ class ProgressDisplay:
             models: Id of a running trial -> its model.
         """
         counts = Counter(trial.status for trial in trials)
-        parts = [f"{len(trials)}/{self.total} done"]
+        parts = [f"{len(trials)}{self._of} done"]
         if counts[INFEASIBLE]:
             parts.append(f"{counts[INFEASIBLE]} over budget")
         if counts[FAILED]:
             parts.append(f"{counts[FAILED]} failed")
         if best is not None:
             parts.append(f"best {best.score:.4f} ({best.model})")
-        if self._trained:
-            rest = self.total - len(trials)
-            each = (time.monotonic() - self._started) / self._trained
-            parts.append(f"about {duration(each * rest)} left")
+        now = time.monotonic()
+        left = max(0.0, self.deadline - now)
+        if self._trained and self.total is not None:
+            each = (now - self._started) / self._trained
+            left = min(left, each * (self.total - len(trials)))
+        if left < math.inf:
+            parts.append(f"about {duration(left)} left")
         parts += [f"{name} {models[name]}: {text}" for name, text in running.items()]
         line = "; ".join(parts)
         print(f"\r\x1b[K{_fitted(line)}", end="", file=sys.stderr, flush=True)

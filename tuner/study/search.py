@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.data import Dataset
-from keras_rnn_zoo.errors import ConfigError, SearchError
+from keras_rnn_zoo.errors import ConfigError, SearchError, listed
+from keras_rnn_zoo.export.targets import TARGETS
+from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.files import PathLike, explained
 from keras_rnn_zoo.options import takes
-from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.training.metrics import metrics_of
 from keras_rnn_zoo.training.prepare import as_dataset
 from keras_rnn_zoo.tuner import objectives
 from keras_rnn_zoo.tuner.options import SearchOptions
 from keras_rnn_zoo.tuner.results.search import Search
 from keras_rnn_zoo.tuner.study.data import Encodings, fingerprint
 from keras_rnn_zoo.tuner.study.directory import SearchDirectory
+from keras_rnn_zoo.tuner.study.extent import Extent
 from keras_rnn_zoo.tuner.study.request import Callbacks, Request
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
 from keras_rnn_zoo.tuner.tuners import Plan
@@ -39,17 +42,20 @@ def search(
     """Searches for the best model and hyperparameters, and leaves the winner as a run.
 
     Trials are compared on validation rows, by the accuracy (or, for a regression, the mean
-    absolute error) of their best epoch. The winner is restored from that epoch and evaluated once
-    on test rows that no trial saw: those of the data, or else a fifth of the rows, held out before
-    anything. Each model sees its own default number of timesteps, unless `config` sets one, or
-    several to search among: `{"timesteps": [100, 200, 400], "vocabulary_size": [5000, 10000]}`.
+    absolute error) of their best epoch, or by another `objective`; of equal ones, the smaller file
+    is the better. The winner is restored from that epoch and evaluated once on test rows that no
+    trial saw: those of the data, or else a fifth of the rows, held out before anything. Each model
+    sees its own default number of timesteps, unless `config` sets one, or several to search among:
+    `{"timesteps": [100, 200, 400], "vocabulary_size": [5000, 10000]}`.
 
     Each trial runs in a process of its own, and what happens to it there costs that trial only. A
     model is measured before it is trained: one over budget is not trained, is reported with its
     figures, and tells the tuner where not to look.
 
     The same call again goes on with a search that was stopped, however it was stopped: trials that
-    ended are kept, one that was running is run again. Of a finished search it returns the result.
+    ended are kept, one that was running is run again. Of a finished search it returns the result;
+    with more `max_trials`, or with a `max_time`, it goes on: Hyperband with further brackets, the
+    others with further trials. The data may lie elsewhere by then, or have another name.
 
     Args:
         models: Names of `list_models()`; None takes all but the cell loops, which compute the
@@ -65,7 +71,7 @@ def search(
         test_data: As in `train`.
 
     Raises:
-        OutputError: `output` holds something else, or a search with other settings.
+        OutputError: `output` holds something else, or a search with other settings or more trials.
         SearchError: Every trial failed, the state is damaged, or the search runs already.
         ZooError: Of the type that says what is wrong: name, config or data.
     """
@@ -75,14 +81,15 @@ def search(
         # Of the day on which it began: there may be more models now.
         models = directory.info["settings"]["models"]
     request = Request.of(models, chosen, budget, callbacks, command)
-    settings = request.settings()
+    extent = Extent.of(chosen, directory.path, directory.info)
+    settings = {**request.settings(), "max_trials": extent.max_trials}
     directory.check_same(settings)
-    if directory.status == "unfinished":
+    if directory.status == "unfinished" or extent.most > len(Search.load(directory.path).trials):
         request.engine.check(**chosen.engine_options)
     dataset = as_dataset(data, test_data, chosen)
     settings["data"] = {"name": dataset.name, "sha256": fingerprint(dataset)}
     directory.check_same(settings)
-    _search(directory, request, settings, dataset, progress)
+    _search(directory, request, extent, settings, dataset, progress)
     return Search.load(directory.path)
 
 
@@ -119,9 +126,28 @@ def _for_one_client(
     return SearchOptions.of({**given, "target": budget.target}), budget
 
 
+def _check_measured(objective: objectives.Objective, target: str) -> None:
+    """Refuses an objective with a figure that no trial would have.
+
+    Raises:
+        ConfigError: The target has no arena.
+        RunError: What measures it is not installed.
+    """
+    if "arena" not in objective.terms:
+        return
+    if not TARGETS.get(target).arena:
+        able = [name for name in TARGETS.names() if TARGETS.get(name).arena]
+        raise ConfigError(
+            f"The arena is the RAM of a microcontroller, and the target {target!r} has none. "
+            f"Choose the target {listed(able)}, or an objective without it."
+        )
+    micro.needed("The objective arena")
+
+
 def _search(
     directory: SearchDirectory,
     request: Request,
+    extent: Extent,
     settings: dict[str, Any],
     dataset: Dataset,
     progress: bool,
@@ -147,13 +173,16 @@ def _search(
         batch_size=options.batch_size,
     )
     task = first.preprocessor.task
-    objective = objectives.parse(options.objective, get_task(task).metric)
+    begun = directory.info.get("objective", {}).get("direction")
+    objective = objectives.parse(options.objective, metrics_of(task), begun=begun)
+    _check_measured(objective, request.budget.target)
     oracle = request.algorithm.oracle(
         Plan(
             keras_tuner.Objective(objective.name, objective.direction),
-            options.max_trials,
+            extent.most,
             options.epochs,
             seed=options.seed + 1,
+            likely=extent.max_trials or SearchOptions.TRIALS,
         )
     )
     if task == "regression" and directory.info and not directory.info.get("scaled_targets"):
@@ -170,13 +199,16 @@ def _search(
                 "best": None,
                 "front": [],
                 "message": None,
+                "chosen": None,
+                "exhausted": False,
                 "provenance": provenance(seed=options.seed, command=request.command),
             }
         )
     with explained(directory.path), directory.locked():
         directory.remove_partial_files()
         tuner = ZooTuner(oracle, hypermodel, objective, request, data, directory.path)
-        study = Study(directory, tuner, task, progress)
+        study = Study(directory, tuner, task, extent, progress)
+        study.go_on()
         study.publish()
         if directory.status == "unfinished":
             engine = request.engine(

@@ -28,12 +28,15 @@ class Plan:
         max_trials: The most trials.
         epochs: The most epochs of a trial.
         seed: Of every random choice; at least 1, as KerasTuner takes 0 for none.
+        likely: About how many trials there will be, where a time ends the search and
+            `max_trials` is no more than a bound; None where it is what ends it.
     """
 
     objective: Any
     max_trials: int
     epochs: int
     seed: int
+    likely: int | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Returns the arguments that all of KerasTuner's oracles take."""
@@ -79,6 +82,10 @@ class Algorithm(ABC):
     def needed(self, oracle: keras_tuner.Oracle) -> set[str]:
         """Returns the ids of trials whose checkpoints later trials may start from."""
         return set()
+
+    def outline(self, oracle: keras_tuner.Oracle) -> str | None:
+        """Returns a sentence on the trials to come, for whoever waits, or None."""
+        return None
 
     def total(self, oracle: keras_tuner.Oracle) -> int:
         """Returns how many trials there will be at most, once the oracle knows the space."""

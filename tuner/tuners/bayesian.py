@@ -16,7 +16,8 @@ class Bayesian(Algorithm):
 
     The first third of the trials (at least 3) is random. Those over budget do not count; once there
     is one, only what probably keeps the limits is drawn. KerasTuner's own choice, three times the
-    number of hyperparameters, would leave a short search all random.
+    number of hyperparameters, would leave a short search all random. A search that goes on with
+    more trials has had its random ones.
     """
 
     name = "bayesian"
@@ -28,6 +29,6 @@ class Bayesian(Algorithm):
 
         return Oracle(
             max_trials=plan.max_trials,
-            num_initial_points=max(3, plan.max_trials // 3),
+            num_initial_points=max(3, (plan.likely or plan.max_trials) // 3),
             **plan.arguments(),
         )

@@ -15,7 +15,9 @@ class Hyperband(Algorithm):
     """Li et al., "Hyperband" (JMLR 18, 2018).
 
     Trials start with few epochs; the best are trained on, from their best weights, up to the most
-    epochs. Each such continuation is a trial of its own and counts towards the most trials.
+    epochs. Each such continuation is a trial of its own and counts towards the most trials. A
+    search that goes on with more trials opens the brackets that follow, the largest after the
+    smallest.
     """
 
     name = "hyperband"
@@ -26,6 +28,11 @@ class Hyperband(Algorithm):
         from keras_rnn_zoo.tuner.tuners._hyperband import Oracle
 
         return Oracle(plan.max_trials, max_epochs=plan.epochs, **plan.arguments())
+
+    def outline(self, oracle: keras_tuner.Oracle) -> str | None:
+        """Returns the rounds of the bracket that is open; see `Algorithm.outline`."""
+        outline: str | None = oracle.outline()
+        return outline
 
     def needed(self, oracle: keras_tuner.Oracle) -> set[str]:
         """Returns the trials of the brackets that go on, and those that running ones go on from."""
