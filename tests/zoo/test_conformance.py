@@ -113,7 +113,7 @@ class Stray(Recurrent):
             "lacks one field for each name: 'features' comes twice",
         ),
         (type("F", (Recurrent,), {"fields": ("units",)}), "lacks fields that are `Field`s"),
-        (Deaf, "answers all inputs alike|leaves '.*' as it was"),
+        (Deaf, "answers all inputs alike|leave '.*' as it was"),
         (Maskless, "something else where there is padding on the right"),
         (Vector, "for the task 'sequence_labelling'"),
         (Stray, "has no setting 'unit'"),
