@@ -14,8 +14,8 @@ from keras_rnn_zoo.training.options import TrainOptions
 
 # Measured on digits, JapaneseVowels, BasicMotions and IMDB's reviews with the layer models.
 STEPS = 2000
-LEAST_EPOCHS, MOST_EPOCHS = 4, 200
-LEAST_PATIENCE, MOST_PATIENCE = 2, 20
+LEAST_EPOCHS, MOST_EPOCHS = 4, 500
+LEAST_PATIENCE = 2
 FEW_ROWS = 5000
 
 
@@ -50,9 +50,10 @@ def course_of(options: TrainOptions, rows: int, validates: bool) -> Course:
 
     - Rows per step: 32 of fewer than 5,000 training rows, else 64.
     - Learning rate: 0.003 of fewer than 5,000 training rows, else 0.001.
-    - Epochs: as many as make 2,000 steps; at least 4 and at most 200.
-    - Patience: a sixth of these epochs, at least 2 and at most 20. Epochs that were asked for are
-      all trained, unless patience was asked for as well.
+    - Epochs: as many as make 2,000 steps; at least 4 and at most 500.
+    - Patience: a sixth of these epochs, at least 2: with few steps an epoch, a loss can rise for
+      dozens of epochs before it falls. Epochs that were asked for are all trained, unless patience
+      was asked for as well.
 
     Args:
         options: Of the training.
@@ -73,5 +74,5 @@ def course_of(options: TrainOptions, rows: int, validates: bool) -> Course:
     epochs = options.epochs or min(MOST_EPOCHS, max(LEAST_EPOCHS, -(-STEPS // steps)))
     patience = options.patience
     if patience is None and options.epochs is None and validates:
-        patience = min(MOST_PATIENCE, max(LEAST_PATIENCE, -(-epochs // 6)))
+        patience = max(LEAST_PATIENCE, -(-epochs // 6))
     return Course(epochs, batch_size, rate, patience or None)

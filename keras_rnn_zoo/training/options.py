@@ -78,7 +78,7 @@ class TrainOptions(ScheduleOptions, DataOptions):
         "Passes over the training rows, at most.",
         optional(whole(least=1)),
         metavar="N",
-        shown_default="what makes 2,000 steps, 4 to 200",
+        shown_default="what makes 2,000 steps, 4 to 500",
     )
     batch_size: int | None = option(
         None,
@@ -100,7 +100,7 @@ class TrainOptions(ScheduleOptions, DataOptions):
         "in any case.",
         optional(whole(least=0)),
         metavar="N",
-        shown_default="a sixth of the epochs, 2 to 20, or never if --epochs is given",
+        shown_default="a sixth of the epochs, at least 2, or never if --epochs is given",
     )
     class_weight: str | None = class_weight_option()
 

@@ -45,7 +45,12 @@ def test_train_leaves_a_run_and_says_where_it_is_and_what_comes_next(zoo, review
     assert info["provenance"]["seed"] == 3
     assert info["config"]["units"] == 3
     assert "epoch 1/1" in answer.err
-    assert re.search(r"^train +\d\.\d+ +\d+\.\d\d %$", answer.out, re.MULTILINE)
+    line = r"^train +\d\.\d+ +\d+\.\d\d % +\d+\.\d\d % bag of words"
+    assert re.search(line, answer.out, re.MULTILINE)
+    # What is no better than the baseline says so before all else.
+    assert answer.out.startswith("✗ No better than the baseline: ") is not info["beats_baseline"]
+    assert info["verdict"]["beats_baseline"] is info["beats_baseline"]
+    assert re.search(r"^validation rows +rows +precision +recall +F1$", answer.out, re.MULTILINE)
     assert f"{info['metrics']['parameters']:,} parameters" in answer.out
     assert answer.out.endswith(f"Next: keras-rnn-zoo export {run} -o BUNDLE\n")
 
@@ -73,10 +78,14 @@ def test_compare_sets_models_side_by_side(zoo, reviews, tmp_path, monkeypatch):
     command = f"compare rnn --data {reviews} {TINY}"
     assert zoo(f"{command} -o {tmp_path}/c").code == 0
     (row,) = json.loads((tmp_path / "c" / "compare.json").read_text())["models"]
-    found = [row, {**row, "model": "gru_cell", "parameters": 1_234_567}]
+    found = [
+        {**row, "beats_baseline": False},
+        {**row, "model": "gru_cell", "parameters": 1_234_567, "beats_baseline": True},
+    ]
     monkeypatch.setattr("keras_rnn_zoo.training.compare.compare", lambda *_, **__: found)
     answer = zoo(f"{command} -o {tmp_path}/t")
-    head, *rows = answer.out.splitlines()[:3]
+    first, head, *rows = answer.out.splitlines()[:4]
+    assert first == "✗ rnn is no better than the best answers without a model."
     assert head.split()[:3] == ["model", "train", "loss"]
     assert [line.split()[0] for line in rows] == ["rnn", "gru_cell"]
     assert "validation accuracy" in head

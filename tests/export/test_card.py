@@ -9,7 +9,8 @@ import pytest
 
 from keras_rnn_zoo.data import Dataset, Split
 from keras_rnn_zoo.export.bundle.card import card, limits, metrics, plain
-from keras_rnn_zoo.training.baseline import baseline
+from keras_rnn_zoo.export.bundle.page import page
+from keras_rnn_zoo.training.baseline import baseline, sentences, verdict
 from keras_rnn_zoo.training.prepare import prepare
 
 
@@ -49,6 +50,62 @@ def test_figures_stand_beside_those_of_no_model(report):
     assert "| test | accuracy | 80.00 % | 55.00 % |" in text
     assert "always answers good, the most frequent label of the training rows" in text
     assert "validation rows chose" not in text
+
+
+BASELINES = [
+    {
+        "name": "majority",
+        "text": "always 'good', the most frequent training label",
+        "train": {"accuracy": 0.5},
+        "validation": {"accuracy": 0.5},
+        "test": {"accuracy": 0.55, "f1": 0.35},
+    },
+    {"name": "bag of words", "text": "words", "train": None, "validation": None}
+    | {"test": {"accuracy": 0.85, "f1": 0.84}},
+]
+LABELS = {
+    "good": {"rows": 11, "precision": 0.75, "recall": 1.0, "f1": 0.857},
+    "bad": {"rows": 9, "precision": 1.0, "recall": 0.556, "f1": 0.714},
+}
+
+
+def judged(report, accuracy):
+    """A report of a model that has an accuracy on the test rows, and what words have."""
+    found = {"train_accuracy": 0.9, "test_accuracy": accuracy, "test_f1": accuracy - 0.01}
+    said = verdict(found, BASELINES, "accuracy")
+    made = trained(
+        report,
+        metrics=found,
+        data={"name": "films", "rows": {"train": 60}, "baselines": BASELINES},
+        evaluation={"test": {"labels": LABELS, "confusion": [[11, 0], [4, 5]], "always": None}},
+        verdict=said,
+    )
+    text = report.verdict["text"]
+    worthless = None if said["beats_baseline"] else sentences(said)
+    about = {"beats_baseline": said["beats_baseline"], "baseline": worthless}
+    return replace(
+        made, verdict={**report.verdict, "text": f"{worthless or ''} {text}".strip(), **about}
+    )
+
+
+def test_the_best_baseline_is_named_and_what_does_not_beat_it_says_so_first(report):
+    worse, better = judged(report, 0.8), judged(report, 0.9)
+    rows = {(row["part"], row["measure"]): row for row in metrics(worse)}
+    assert rows["test", "accuracy"]["baseline"] == "85.00 % (bag of words)"
+    assert rows["test", "accuracy"]["remark"] == "no better than the baseline"
+    assert rows["test", "F1"]["baseline"] == "84.00 % (bag of words)"
+    assert rows["train", "accuracy"]["baseline"] == "50.00 % (majority)"
+    text = card(worse)
+    assert text.splitlines()[2].startswith("**No better than the baseline: accuracy 80.00 %")
+    assert text.count("No better than the baseline") == 1
+    assert "| bad | 9 | 100.00 % | 55.60 % | 71.40 % |" in text
+    assert "No better" not in card(better)
+    html = page(worse)
+    (head,) = [line for line in html.splitlines() if line.startswith("<h1")]
+    assert 'class="failed"' in head and '<span class="bad">No better than the baseline' in head
+    assert "<td>test, F1</td><td>79.00 %</td><td>35.00 %</td><td>84.00 %</td>" in html
+    assert "<td>bad</td><td>4</td><td>5</td>" in html
+    assert "No better" not in page(better) and '<span class="bad">' not in page(better)
 
 
 def test_an_error_is_better_where_it_is_smaller(report):

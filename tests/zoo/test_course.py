@@ -15,8 +15,8 @@ from keras_rnn_zoo.training.train import train
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (36, Course(200, 32, 3e-3, 20)),
-        (243, Course(200, 32, 3e-3, 20)),
+        (36, Course(500, 32, 3e-3, 84)),
+        (243, Course(250, 32, 3e-3, 42)),
         (1293, Course(49, 32, 3e-3, 9)),
         (22_500, Course(6, 64, 1e-3, 2)),
         (1_000_000, Course(4, 64, 1e-3, 2)),
@@ -34,23 +34,23 @@ def test_what_is_said_is_kept():
     assert course_of(TrainOptions(epochs=7), 100, validates=True).patience is None
     assert course_of(TrainOptions(patience=0), 100, validates=True).patience is None
     assert course_of(TrainOptions(patience=0), 100, validates=False).patience is None
-    assert course_of(TrainOptions(batch_size=200), 1000, validates=True).epochs == 200
+    assert course_of(TrainOptions(batch_size=200), 1000, validates=True).epochs == 400
     with pytest.raises(ConfigError, match="patience needs validation"):
         course_of(TrainOptions(patience=2), 100, validates=False)
 
 
 def test_a_bare_training_learns_small_data_and_says_how(capsys):
     rng = np.random.default_rng(0)
-    y = np.arange(120) % 4
-    phase = rng.uniform(0, 6.28, (120, 1))
+    y = np.arange(1300) % 4
+    phase = rng.uniform(0, 6.28, (1300, 1))
     x = np.sin(phase + (0.3 + 0.4 * y[:, None]) * np.arange(12))[:, :, None]
-    data = Dataset("waves", "features", Split(x[:80], y[:80]), Split(x[80:], y[80:]))
+    data = Dataset("waves", "features", Split(x[:1200], y[:1200]), Split(x[1200:], y[1200:]))
     run = train("gru", data, config={"units": 16, "layers": 1})
     assert run.metrics["test_accuracy"] > 0.85, "a quarter is chance"
     first = capsys.readouterr().err.splitlines()[0]
     assert first == (
-        "gru: up to 200 epochs of 32 rows a step, learning rate 0.003; stops after 20 without a "
+        "gru: up to 59 epochs of 32 rows a step, learning rate 0.003; stops after 10 without a "
         "better validation loss"
     )
     kept = run.info["hyperparameters"]
-    assert (kept["epochs"], kept["batch_size"], kept["patience"]) == (200, 32, 20)
+    assert (kept["epochs"], kept["batch_size"], kept["patience"]) == (59, 32, 10)
