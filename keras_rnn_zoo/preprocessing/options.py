@@ -56,12 +56,13 @@ class EncodingOptions(Options):
         optional(choice(*SIDES)),
         shown_default=f"what the target asks, or {USUAL['truncating']}",
     )
-    tokenizer: str = option(
+    tokenizer: str | None = option(
         None,
-        "What cuts texts into tokens.",
+        "What cuts texts into tokens: words, unicode_words (every script, emoji), "
+        "words_and_punctuation (for tags for words), characters, ...",
         optional(one_of(TOKENIZERS.names)),
         metavar="NAME",
-        shown_default=f"what the target asks, or {USUAL['tokenizer']}",
+        shown_default="what the target asks, or words, or what the texts need",
     )
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ TEXTS = (
     "it's  2 films\tin 1\nline",
     "Ça n'est pas la même; être ou ne pas être?",
     "素晴らしい映画 😀 İstanbul",
+    "मुझे यह फ़िल्म पसंद आई \u0301 หนังดี 👨\u200d👩\u200d👧 👍🏽 🇩🇪 ❤\ufe0f",
     "?!?",
     " ",
     "",

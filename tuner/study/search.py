@@ -70,8 +70,10 @@ def search(
         ZooError: Of the type that says what is wrong: name, config or data.
     """
     chosen, budget = _for_one_client(options, budget)
-    request = Request.of(models, chosen, budget, callbacks, command)
     directory = SearchDirectory(Path(output))
+    if chosen.tokenizer is None:
+        chosen = chosen.replace(tokenizer=directory.tokenizer)
+    request = Request.of(models, chosen, budget, callbacks, command)
     settings = request.settings()
     directory.check_same(settings)
     if directory.status == "unfinished":
