@@ -89,6 +89,19 @@ def spelled(directory: Path, timesteps: int = 5, **options) -> Bundle:
     )
 
 
+def scripts(directory: Path, tokenizer: str) -> Bundle:
+    """Texts of several scripts, and what is between words."""
+    labels = ["good", "good", "bad", "bad"] * 4
+    texts = [
+        "A wonderful फ़िल्म, e\u0301te\u0301 İstanbul!",
+        "หนังดี 素晴らしい story 👨\u200d👩\u200d👧 👍🏽 3.14",
+        "A DULL film 🇩🇪❤\ufe0f οδός",
+        "boring, c’est la vie: 1,000.50 재미",
+    ]
+    dataset = Dataset("films", "text", Split(texts * 4, labels))
+    return bundle_of(directory, dataset, {"timesteps": 9, "tokenizer": tokenizer})
+
+
 def vocabulary_file(bundle: Bundle) -> Path:
     """What an app reads."""
     known = bundle.path / "app" / "spellings.txt"
@@ -155,10 +168,12 @@ def micro(directory: Path, integers: bool = True) -> Bundle:
     )
 
 
-KINDS = ["texts", "spelled", "sensors", "regression", "tags", "several", "integers"]
+SCRIPTS = ["unicode_words", "words_and_punctuation", "characters"]
+KINDS = ["texts", "spelled", *SCRIPTS, "sensors", "regression", "tags", "several", "integers"]
 MAKERS = {
     "texts": texts,
     "spelled": spelled,
+    **{name: partial(scripts, tokenizer=name) for name in SCRIPTS},
     "mediapipe": partial(spelled, target="mediapipe", quantization=("none", "float16")),
     "task_library": partial(spelled, timesteps=40, target="task_library"),
     "sensors": sensors,
