@@ -121,6 +121,14 @@ def sensors(directory: Path, settings: dict[str, Any] | None = None, **options) 
     return bundle_of(directory, dataset, settings or {}, **options)
 
 
+def padded(directory: Path, settings: dict[str, Any] | None = None, **options) -> Bundle:
+    """Sensors whose short sequences begin in steps of -1."""
+    x = series()
+    x[::3, :4] = -1
+    dataset = Dataset("sensors", "features", Split(x, ["a", "b", "c"] * 4), padding_value=-1.0)
+    return bundle_of(directory, dataset, {"padding": "pre", **(settings or {})}, **options)
+
+
 def regression(directory: Path) -> Bundle:
     y = np.random.default_rng(1).normal(0, 5, (12, 2)).astype("float32")
     dataset = Dataset("sensors", "features", Split(series(), y))
@@ -156,9 +164,9 @@ def several(directory: Path) -> Bundle:
     )
 
 
-def micro(directory: Path, integers: bool = True) -> Bundle:
+def micro(directory: Path, integers: bool = True, make=sensors) -> Bundle:
     """Sensors for a microcontroller."""
-    return sensors(
+    return make(
         directory,
         {"timesteps": 5},
         mask=False,
@@ -169,7 +177,17 @@ def micro(directory: Path, integers: bool = True) -> Bundle:
 
 
 SCRIPTS = ["unicode_words", "words_and_punctuation", "characters"]
-KINDS = ["texts", "spelled", *SCRIPTS, "sensors", "regression", "tags", "several", "integers"]
+KINDS = [
+    "texts",
+    "spelled",
+    *SCRIPTS,
+    "sensors",
+    "padded",
+    "regression",
+    "tags",
+    "several",
+    "integers",
+]
 MAKERS = {
     "texts": texts,
     "spelled": spelled,
@@ -177,12 +195,14 @@ MAKERS = {
     "mediapipe": partial(spelled, target="mediapipe", quantization=("none", "float16")),
     "task_library": partial(spelled, timesteps=40, target="task_library"),
     "sensors": sensors,
+    "padded": padded,
     "regression": regression,
     "tags": tags,
     "several": several,
     "integers": partial(sensors, quantization=("int8",), inference_type="int8"),
     "micro_int8": micro,
     "micro_float32": partial(micro, integers=False),
+    "micro_padded": partial(micro, integers=False, make=padded),
 }
 
 

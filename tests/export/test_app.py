@@ -15,6 +15,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unicodedata import category
 
@@ -240,6 +241,86 @@ def test_python_refuses_what_predict_refuses(bundles, name, value, message):
         bundles[name].predict([value])
 
 
+NAN = float("nan")
+# Steps, and those of them that are real to `sensors` and to `padded`.
+ENDS = [
+    ([[NAN, NAN], [1, 2], [0, 0], [NAN, NAN]], [[1, 2], [0, 0]], [[1, 2], [0, 0]]),
+    ([[-1, -1], [-1, -1], [1, 2], [-1, -1]], None, [[1, 2], [-1, -1]]),
+    ([[NAN, NAN], [-1, -1], [5, 6]], [[-1, -1], [5, 6]], [[5, 6]]),
+    ([[-1, -1], [-1, -1]], None, [[-1, -1], [-1, -1]]),
+    ([[0, 0], [3, 1], [0, 0]], None, None),
+]
+
+
+def ends(name: str, bundle):
+    """Raw steps, and what the model takes of those that are real."""
+    known = bundle.preprocessor
+    for steps, sensors_real, padded_real in ENDS:
+        real = (sensors_real if name == "sensors" else padded_real) or steps
+        (expected,) = replace(known, padding_value=None).encode_inputs([real])
+        assert known.encode_inputs([steps])[0].tolist() == expected.tolist()
+        yield steps, expected.ravel().tolist()
+
+
+@pytest.mark.parametrize("name", ["sensors", "padded"])
+def test_python_knows_values_from_padding(bundles, name):
+    module = python_app(bundles[name])
+    for steps, expected in ends(name, bundles[name]):
+        assert same(module.encode(steps)[0].ravel().tolist(), expected, 1e-6)
+    for wrong in ([[NAN, NAN]], [[1, NAN]], [[1, 1], [NAN, NAN], [1, 1]]):
+        with pytest.raises(ValueError, match="finite"):
+            module.encode(wrong)
+
+
+@needs_node
+@pytest.mark.parametrize("name", ["sensors", "padded"])
+def test_javascript_knows_values_from_padding(bundles, name, tmp_path):
+    cases = list(ends(name, bundles[name]))
+    wrong = [[[NAN, NAN]], [[1, NAN]], [[1, 1], [NAN, NAN], [1, 1]]]
+    requests = [
+        {"value": [[one if one == one else "NaN" for one in step] for step in steps], "output": [1]}
+        for steps in [*(steps for steps, _ in cases), *wrong]
+    ]
+    found = in_node(bundles[name], requests, tmp_path)
+    for (_, expected), one in zip(cases, found, strict=False):
+        assert same(one["x"], expected, 1e-6)
+    for one in found[len(cases) :]:
+        assert "finite" in one["error"]
+
+
+NUMBERS = """
+#include <cstdio>
+#include "model.h"
+int main(int argc, char** argv) try {
+  std::vector<float> x;
+  for (int i = 2; i < argc; ++i) x.push_back(std::stof(argv[i]));
+  Model(argv[1]).Ask(x);
+} catch (const std::invalid_argument& error) {
+  std::puts(error.what());
+}
+"""
+
+
+@needs_cxx
+@pytest.mark.parametrize("name", ["sensors", "padded"])
+def test_cpp_knows_values_from_padding(bundles, name, tmp_path):
+    (tmp_path / "numbers.cc").write_text(NUMBERS)
+    program = compiled(bundles[name], tmp_path, tmp_path / "numbers.cc")
+    path = replayed(bundles[name], tmp_path)
+    Path(f"{path}.out").write_bytes(np.zeros(3, np.float32).tobytes())
+
+    def ask(steps):
+        given = [str(one) for step in steps for one in step]
+        return subprocess.run([program, path, *given], capture_output=True, text=True, check=True)
+
+    for steps, expected in ends(name, bundles[name]):
+        assert ask(steps).stdout == ""
+        given = np.frombuffer(Path(f"{path}.in").read_bytes(), np.float32)
+        assert same(given.tolist(), expected, 1e-5)
+    for wrong in ([[NAN, NAN]], [[1, NAN]], [[1, 1], [NAN, NAN], [1, 1]]):
+        assert "finite" in ask(wrong).stdout
+
+
 @pytest.mark.parametrize("settings", [{"padding": "pre"}, {"truncating": "post", "timesteps": 4}])
 def test_python_pads_and_cuts_as_the_model_was_trained(tmp_path, settings):
     bundle = sensors(tmp_path, settings)
@@ -322,7 +403,9 @@ def in_node(bundle, requests, tmp_path, words=None):
 
 
 @needs_node
-@pytest.mark.parametrize("name", ["texts", "spelled", *SCRIPTS, "sensors", "regression", "tags"])
+@pytest.mark.parametrize(
+    "name", ["texts", "spelled", *SCRIPTS, "sensors", "padded", "regression", "tags"]
+)
 def test_javascript_encodes_and_decodes_what_is_recorded(bundles, name, tmp_path):
     samples = recorded(bundles[name])
     requests = [
@@ -432,7 +515,7 @@ def compiled(bundle, place: Path, main: Path | None = None) -> Path:
 
 @needs_cxx
 @pytest.mark.parametrize(
-    "name", ["texts", "mediapipe", *SCRIPTS, "sensors", "regression", "tags", "integers"]
+    "name", ["texts", "mediapipe", *SCRIPTS, "sensors", "padded", "regression", "tags", "integers"]
 )
 def test_cpp_gives_the_interpreter_what_is_recorded(bundles, name, tmp_path):
     program = compiled(bundles[name], tmp_path)
@@ -498,7 +581,7 @@ KOTLINC = os.environ.get("KOTLINC") or shutil.which("kotlinc")
 
 @pytest.mark.skipif(KOTLINC is None, reason="there is no kotlinc to try it with")
 def test_kotlin_gives_the_interpreter_what_is_recorded(bundles, tmp_path):
-    names = ["texts", "spelled", *SCRIPTS, "sensors", "regression", "tags", "integers"]
+    names = ["texts", "spelled", *SCRIPTS, "sensors", "padded", "regression", "tags", "integers"]
     sources = [DOUBLES / "Interpreter.kt"]
     for name in names:
         text = (bundles[name].path / "app/kotlin/Model.kt").read_text(encoding="utf-8")

@@ -6,7 +6,8 @@ const app = await import(pathToFileURL(`${bundle}/app/javascript/encoding.js`));
 const spellings = `${bundle}/app/spellings.txt`;
 const words = other ?? (existsSync(spellings) ? spellings : `${bundle}/vocab.txt`);
 const vocabulary = app.readVocabulary?.(readFileSync(words, "utf8"));
-const answers = JSON.parse(readFileSync(file, "utf8")).map(({ value, output, tokenize }) => {
+const requests = JSON.parse(readFileSync(file, "utf8"), (_, one) => (one === "NaN" ? NaN : one));
+const answers = requests.map(({ value, output, tokenize }) => {
   try {
     if (tokenize) return app.tokenize(value, vocabulary);
     const encoded = app.encode(value, vocabulary);
