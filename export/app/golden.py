@@ -44,9 +44,7 @@ LEAST_TOLERANCE = 1e-4
 # a letter that lower-cases into two characters, a character beyond 16 bits, digits that are none.
 HARD_TEXT = "Ça N'EST pas… «ÉTÉ», naïve_İstanbul ΟΔΟΣ\t素晴らしい 😀 x² 7½ {word}!"
 # And of every script: marks, joiners, emoji of several parts, letters that are written in two ways.
-HARD_SCRIPTS = (
-    "फ़िल्म क्षि, می\u200cخواهم หนังดี don’t \u0958 e\u0301t\xe9 👨\u200d👩👍🏽🇩🇪❤\ufe0f "
-)
+HARD_SCRIPTS = "फ़िल्म क्षि, می\u200cخواهم หนังดี don’t \u0958 e\u0301t\xe9 👨\u200d👩👍🏽🇩🇪❤\ufe0f "
 
 
 def golden_vectors(

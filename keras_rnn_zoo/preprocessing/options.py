@@ -58,8 +58,7 @@ class EncodingOptions(Options):
     )
     tokenizer: str | None = option(
         None,
-        "What cuts texts into tokens: words, unicode_words (every script, emoji), "
-        "words_and_punctuation (for tags for words), characters, ...",
+        "What cuts texts into tokens.",
         optional(one_of(TOKENIZERS.names)),
         metavar="NAME",
         shown_default="what the target asks, or words, or what the texts need",

@@ -16,6 +16,7 @@ from keras_rnn_zoo.preprocessing.unicode import EMOJI, LEFT_OUT, SPACES, UNSPACE
 from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
 from keras_rnn_zoo.testing import check_tokenizer
 from keras_rnn_zoo.testing.tokenizers import TEXTS
+from keras_rnn_zoo.training.prepare import prepare
 
 
 class Letters(Tokenizer):
@@ -127,6 +128,7 @@ def test_what_words_loses_is_what_unicode_words_is_for():
     [
         ("“Hi,” he (Bob) said...", "“|hi|,|”|he|(|bob|)|said|.|.|."),
         ("1,000.50 € -5 50% 3.", "1,000.50|€|-|5|50|%|3|."),
+        ("the U.S. e.g. a.m., St. a.b end.", "the|u.s.|e.g.|a.m.|,|st|.|a|.|b|end|."),
         ("don't 'x' AT&T a_b e-mail", "don't|'|x|'|at|&|t|a_b|e|-|mail"),
         ("好，喜欢😀！", "好|，|喜|欢|😀|！"),
         ("फ़िल्म।", "फ़िल्म|।"),
@@ -254,12 +256,23 @@ def test_the_choice_is_made_where_nobody_says_and_travels():
     assert asked.vocabulary.tokenizer_name == "cased_words"
 
 
+def test_whoever_trains_is_told_why(tagged):
+    def notes(dataset, **options):
+        return prepare(dataset, {"timesteps": 3}, **options).data["understood"]["notes"]
+
+    hindi = Dataset("t", "text", Split(["मुझे यह", "फ़िल्म यह"] * 8, ["x", "y"] * 8))
+    assert any("unicode_words: words cuts words at" in note for note in notes(hindi))
+    assert any("words_and_punctuation, as each word" in note for note in notes(tagged))
+    assert notes(hindi, tokenizer="words") == []
+    assert notes(Dataset("t", "text", Split(["a film", "b"] * 8, ["x", "y"] * 8))) == []
+
+
 # ---------------------------------------------------------------------- a label for each word
 
 
 @pytest.fixture
 def tagged():
-    words = [["U.S.", "troops", "left", "Paris", "."], ["Ann", "left", "."]] * 4
+    words = [["AT&T", "troops", "left", "Paris", "."], ["Ann", "left", "."]] * 4
     tags = [["B-LOC", "O", "O", "B-LOC", "O"], ["B-PER", "O", "O"]] * 4
     tags[-1] = ["I-LOC", "O", "O"]
     return Dataset("t", "text", Split(words, tags), task="sequence_labelling")
@@ -271,23 +284,24 @@ def test_the_tokens_of_a_word_share_its_label(tagged):
     assert fitted.labels == ("B-LOC", "B-PER", "I-LOC", "O")
     x, y = tagged.train.x[:2], tagged.train.y[:2]
     # A text and its words are the same ids.
-    texts = ["U.S. troops left Paris.", "Ann left."]
+    texts = ["AT&T troops left Paris.", "Ann left."]
     encoded = fitted.encode_inputs(x)
     assert encoded.tolist() == fitted.encode_inputs(texts).tolist()
-    tokens = ["u", ".", "s", ".", "troops", "left", "paris", "."]
+    tokens = ["at", "&", "t", "troops", "left", "paris", "."]
     assert fitted.vocabulary.decode(encoded[0].tolist()) == tokens
     # What begins with B- goes on with I-, where there is that label; others go on as they are.
     assert fitted.encode_labels(y, x).tolist() == [
-        [0, 2, 2, 2, 3, 3, 0, 3],
+        [0, 2, 2, 3, 3, 0, 3, 0],
         [1, 3, 3, 0, 0, 0, 0, 0],
     ]
     assert fitted._spread([1], [0, 2]) == [1, 1], "there is no I-PER"
 
 
 @pytest.mark.parametrize(
-    ("truncating", "kept"), [("pre", ["troops", "left", "Paris", "."]), ("post", ["U.S."])]
+    ("truncating", "kept", "places"),
+    [("pre", ["troops", "left", "Paris", "."], [0, 1, 2, 3]), ("post", ["AT&T", "troops"], [0, 3])],
 )
-def test_words_are_answered_with_the_label_of_their_first_token(tagged, truncating, kept):
+def test_words_have_the_label_of_their_first_token(tagged, truncating, kept, places):
     fitted = Preprocessor.fit(tagged, timesteps=4, truncating=truncating)
 
     def model(x):
@@ -295,8 +309,8 @@ def test_words_are_answered_with_the_label_of_their_first_token(tagged, truncati
 
     (answer,) = fitted.answer([tagged.train.x[0]], model)
     assert answer["tokens"] == kept
-    assert answer["labels"] == list(fitted.labels[: len(kept)])
+    assert answer["labels"] == [fitted.labels[place] for place in places]
     assert len(answer["scores"]) == len(kept)
-    (answer,) = fitted.answer(["U.S. troops left Paris."], model)
-    tokens = ["u", ".", "s", ".", "troops", "left", "paris", "."]
-    assert answer["tokens"] == (tokens[4:] if truncating == "pre" else tokens[:4])
+    (answer,) = fitted.answer(["AT&T troops left Paris."], model)
+    tokens = ["at", "&", "t", "troops", "left", "paris", "."]
+    assert answer["tokens"] == (tokens[3:] if truncating == "pre" else tokens[:4])
