@@ -60,6 +60,18 @@ def test_another_tokenizer_is_chosen_by_name_and_travels_with_the_vocabulary(let
         Vocabulary.load(tmp_path / "vocab.txt")
 
 
+@pytest.mark.parametrize(
+    ("pieces", "message"), [([], "makes no token of a word"), (["a b"], "hold white space")]
+)
+def test_a_tokenizer_that_loses_a_word_with_a_label_is_noticed(pieces, message):
+    class Losing(Letters):
+        def pieces(self, word):
+            return pieces
+
+    with pytest.raises(AssertionError, match=message):
+        check_tokenizer(Losing())
+
+
 def test_words_are_saved_as_ever(tmp_path):
     vocabulary = Vocabulary.from_texts(["a film"])
     vocabulary.save(tmp_path / "vocab.txt")
