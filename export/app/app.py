@@ -13,9 +13,12 @@ from keras_rnn_zoo.export.formats.format import FileRecord
 from keras_rnn_zoo.preprocessing.preprocessor import VOCABULARY_FILE, Preprocessor
 from keras_rnn_zoo.preprocessing.tokenizers import DEFAULT
 from keras_rnn_zoo.preprocessing.tokenizers.cased_words import CasedWords, spellings
+from keras_rnn_zoo.preprocessing.unicode import UnicodeTokenizer
 
 # What the recorded inputs and outputs of a file are called in the code of an app.
 ARRAYS = "arrays"
+# Tokenizers that take what a pattern finds, which the code of each language has.
+UNICODE = ("characters", "unicode_words", "words_and_punctuation")
 # In `app/`: the words of `cased_words` in each way to write them, so that an app lowers nothing.
 SPELLINGS_FILE = "spellings.txt"
 
@@ -116,8 +119,23 @@ class App:
             return ARRAYS
         if known.vocabulary is not None and known.kind == "text":
             cut = known.vocabulary.tokenizer_name
-            return "text" if cut in (DEFAULT, CasedWords.name) else "tokens"
+            return "text" if cut in (DEFAULT, CasedWords.name, *UNICODE) else "tokens"
         return known.kind
+
+    @property
+    def cut(self) -> UnicodeTokenizer | None:
+        """What cuts texts, where that is one of every script; None of other texts and inputs."""
+        vocabulary = self.preprocessor.vocabulary if self.preprocessor else None
+        if vocabulary is None or vocabulary.tokenizer_name not in UNICODE:
+            return None
+        found = vocabulary.tokenizer
+        return found if isinstance(found, UnicodeTokenizer) else None
+
+    @property
+    def filler(self) -> float | None:
+        """What fills up raw sequences of features, as float32; None if every number is a value."""
+        value = self.preprocessor.padding_value if self.preprocessor else None
+        return None if value is None else float(str(np.float32(value)))
 
     @property
     def spelled(self) -> bool:

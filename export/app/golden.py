@@ -30,6 +30,7 @@ from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.files import write_text
 from keras_rnn_zoo.preprocessing.inputs import real_span, strip_padding
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+from keras_rnn_zoo.preprocessing.unicode import UnicodeTokenizer
 
 GOLDEN_FILE = "golden.json"
 FORMAT = 1
@@ -42,6 +43,8 @@ LEAST_TOLERANCE = 1e-4
 # Whatever tokenizes a text has to get these right: capitals, accents, an apostrophe, other scripts,
 # a letter that lower-cases into two characters, a character beyond 16 bits, digits that are none.
 HARD_TEXT = "Ça N'EST pas… «ÉTÉ», naïve_İstanbul ΟΔΟΣ\t素晴らしい 😀 x² 7½ {word}!"
+# And of every script: marks, joiners, emoji of several parts, letters that are written in two ways.
+HARD_SCRIPTS = "फ़िल्म क्षि, می\u200cخواهم หนังดี don’t \u0958 e\u0301t\xe9 👨\u200d👩👍🏽🇩🇪❤\ufe0f "
 
 
 def golden_vectors(
@@ -113,8 +116,9 @@ def _json(value: Any) -> str:
 def raw_samples(preprocessor: Preprocessor, x: np.ndarray) -> list[dict[str, Any]]:
     """Returns inputs as an app meets them, made of encoded rows.
 
-    The longest and the shortest row, one that is longer than the model takes, and for texts one
-    that is hard to tokenize.
+    The longest and the shortest row, one that is longer than the model takes; for texts one that is
+    hard to tokenize, and for features one that ends, or begins, in what may be padding: zeros are
+    where they were padding in training, and values where not.
 
     Args:
         preprocessor: That encoded them.
@@ -129,6 +133,9 @@ def raw_samples(preprocessor: Preprocessor, x: np.ndarray) -> list[dict[str, Any
         longest = found[0]
         repeats = 1 + math.ceil((preprocessor.timesteps + 1) / len(longest))
         found.append((longest * repeats)[: preprocessor.timesteps + max(2, len(longest) // 2)])
+        filler = [[preprocessor.padding_value or 0.0] * len(longest[0])] * 2
+        half = longest[: len(longest) // 2] or longest
+        found.append(half + filler if preprocessor.padding == "post" else filler + half)
         return [{"features": value} for value in found]
     ids = [strip_padding(x[row]) for row in rows]
     ids.append(np.resize(ids[0], preprocessor.timesteps + 1 + len(ids[0]) // 2))
@@ -143,17 +150,21 @@ def _texts(preprocessor: Preprocessor, rows: Sequence[np.ndarray]) -> list[dict[
     assert vocabulary is not None
     special = {0, vocabulary.unknown_id, vocabulary.start_id}
     texts = [
-        " ".join(
-            vocabulary.tokens[i] if i not in special else _stranger(vocabulary.index)
-            for i in row
-            if i not in (0, vocabulary.start_id)
+        vocabulary.tokenizer.text(
+            [
+                vocabulary.tokens[i] if i not in special else _stranger(vocabulary.index)
+                for i in row
+                if i not in (0, vocabulary.start_id)
+            ]
         )
         for row in rows
     ]
     words = (vocabulary.tokens[i].upper() for row in rows for i in row if i not in special)
     # Of the tokenizer `cased_words`, MCQUEEN is another word than McQueen.
     known = (word for word in words if vocabulary.knows_any(vocabulary.encode(word)))
-    texts.append(HARD_TEXT.format(word=next(known, vocabulary.tokens[-1].upper())))
+    hard = HARD_TEXT.format(word=next(known, vocabulary.tokens[-1].upper()))
+    scripts = isinstance(vocabulary.tokenizer, UnicodeTokenizer)
+    texts.append(HARD_SCRIPTS + hard if scripts else hard)
     found = []
     for text in texts:
         try:

@@ -148,6 +148,7 @@ def rendered(template: str, app: App, **values: Any) -> str:
         task=known.task if known else None,
         labels=list(known.labels) if known and known.labels else None,
         preprocessor=known,
+        cut=app.cut.describe() if app.cut else None,
         file=app.files[0],
         input=app.files[0].inputs[0],
         output=app.files[0].outputs[0],
@@ -220,8 +221,20 @@ def comment(text: str) -> str:
     return re.sub(r"[^\w .-]+", " ", text, flags=re.ASCII).strip() or "model"
 
 
+def python_pairs(pairs: list[list[str]]) -> str:
+    """Returns pairs of texts as a tuple of tuples of Python."""
+    return "(" + ", ".join(f"({', '.join(map(python_literal, pair))})" for pair in pairs) + ")"
+
+
+def javascript_pattern(pattern: str) -> str:
+    """Returns a pattern of RE2, Java or ICU as JavaScript has it, with the `u` flag."""
+    return pattern.replace("\\x{", "\\u{")
+
+
 FILTERS: dict[str, Callable[[Any], str]] = {
     "json": literal,
+    "javascript_pattern": javascript_pattern,
+    "pairs": python_pairs,
     "python": python_literal,
     "kotlin": kotlin_literal,
     "swift": swift_literal,

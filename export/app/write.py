@@ -57,7 +57,7 @@ def write_app(directory: Path, app: App) -> None:
     if app.spelled and not all(one["classifies"] for one in written):
         write_text(place / SPELLINGS_FILE, app.spellings)
     encodes = {
-        "text": "cuts a text into words and looks up their ids",
+        "text": "cuts a text into tokens and looks up their ids",
         "tokens": "pads token ids",
         "features": "scales and pads features",
         "arrays": "fills its inputs",

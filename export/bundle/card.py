@@ -135,7 +135,9 @@ def limits(known: Mapping[str, Any]) -> list[str]:
             "unit or range were never seen.",
         ]
     else:
+        tokenizer = known["tokenizer"] or {}
         word = "words" if known["kind"] == "text" else "token ids"
+        word = "tokens" if "unseen" in tokenizer else word
         said.append(f"Keeps the {end} of inputs of more than {known['timesteps']:,} {word}.")
         if known["kind"] == "text":
             said += [
@@ -143,8 +145,10 @@ def limits(known: Mapping[str, Any]) -> list[str]:
                 "rows; every other word is the same to it, so texts of another language or subject "
                 "are mostly unknown words. A text without a known word is refused.",
             ]
-            lowered = (known["tokenizer"] or {}).get("lower_case")
-            if lowered:
+            lowered = tokenizer.get("lower_case")
+            if "unseen" in tokenizer:
+                said.append(f"{tokenizer['unseen'].capitalize()} are not seen.")
+            elif lowered:
                 capitals = "Capitals, punctuation" if lowered is True else "Punctuation"
                 said.append(f"{capitals} and spacing are not seen.")
     if known["task"] == "multilabel":

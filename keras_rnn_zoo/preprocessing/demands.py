@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from keras_rnn_zoo.errors import ConfigError, listed
 from keras_rnn_zoo.registry import Registry, demand
 
-# Where a target asks for nothing.
-USUAL: Mapping[str, str] = {"padding": "post", "truncating": "pre", "tokenizer": "words"}
+# Where a target asks for nothing; None leaves it to the training data.
+USUAL: Mapping[str, str | None] = {"padding": "post", "truncating": "pre", "tokenizer": None}
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Demands:
     settings: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
-    def default(self, name: str) -> str:
-        """Returns the value of a setting that nobody chose."""
+    def default(self, name: str) -> str | None:
+        """Returns the value of a setting that nobody chose; None leaves it to the data."""
         return self.settings.get(name, USUAL[name])
 
     def check(self, target: str, advice: str, **found: str | None) -> None:

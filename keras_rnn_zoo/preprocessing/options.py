@@ -56,12 +56,12 @@ class EncodingOptions(Options):
         optional(choice(*SIDES)),
         shown_default=f"what the target asks, or {USUAL['truncating']}",
     )
-    tokenizer: str = option(
+    tokenizer: str | None = option(
         None,
         "What cuts texts into tokens.",
         optional(one_of(TOKENIZERS.names)),
         metavar="NAME",
-        shown_default=f"what the target asks, or {USUAL['tokenizer']}",
+        shown_default="what the target asks, or words, or what the texts need",
     )
 
     def __post_init__(self) -> None:

@@ -39,6 +39,7 @@ from keras_rnn_zoo.preprocessing.labels import (
     step_labels,
 )
 from keras_rnn_zoo.preprocessing.options import SIDES, EncodingOptions
+from keras_rnn_zoo.preprocessing.text_needs import needed_tokenizer
 from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary, check_size
 from keras_rnn_zoo.tasks import TASKS, get_task
 
@@ -157,7 +158,8 @@ class Preprocessor:
             check_texts(x)
             fitted = x if rows is None else (x[i] for i in rows)
             size = vocabulary_size or DEFAULT_VOCABULARY_SIZE
-            vocabulary = Vocabulary.from_texts(fitted, size, chosen.tokenizer)
+            tokenizer = chosen.tokenizer or needed_tokenizer(x)[0]
+            vocabulary = Vocabulary.from_texts(fitted, size, tokenizer)
         if vocabulary is not None:
             if vocabulary_size is not None:
                 vocabulary = vocabulary.truncated(vocabulary_size)
@@ -304,7 +306,10 @@ class Preprocessor:
         if self.task == "sequence_labelling":
             encoded = np.zeros((len(y), self.timesteps), dtype=np.int32)
             for row, names in enumerate(step_labels(y, x, self.padding, self.padding_value)):
-                self._place(encoded[row], [self._number(name, numbers, row) for name in names])
+                named = [self._number(name, numbers, row) for name in names]
+                if self.vocabulary is not None and is_words(x[row]):
+                    named = self._spread(named, self.vocabulary.places(x[row]))
+                self._place(encoded[row], named)
             return encoded
         if get_task(self.task).several:
             applies = np.zeros((len(y), len(self.labels)), dtype=np.int32)
@@ -313,6 +318,17 @@ class Preprocessor:
             return applies
         labels = label_names(y)
         return np.array([self._number(n, numbers, i) for i, n in enumerate(labels)], dtype=np.int32)
+
+    def _spread(self, numbers: Sequence[int], places: Sequence[int]) -> list[int]:
+        """Returns labels of tokens, from those of words; of `B-` what follows is `I-`."""
+        assert self.labels is not None
+        spread = []
+        for number, start, stop in zip(numbers, places, places[1:], strict=False):
+            label = self.labels[number]
+            inside = f"I-{label[2:]}" if label.startswith("B-") else label
+            rest = self.labels.index(inside) if inside in self.labels else number
+            spread += [number, *[rest] * (stop - start - 1)]
+        return spread
 
     def _number(self, label: str, numbers: dict[str, int], row: int) -> int:
         try:
@@ -398,8 +414,7 @@ class Preprocessor:
             answers = self.decode(model(encoded), encoded)
         if self.task == "sequence_labelling" and self.vocabulary is not None:
             answers = [
-                {**answer, "tokens": self._tokens(value)}
-                for answer, value in zip(answers, some, strict=True)
+                self._of_words(answer, value) for answer, value in zip(answers, some, strict=True)
             ]
         if good is None:
             return answers
@@ -423,16 +438,32 @@ class Preprocessor:
             raise DataError(errors[0])
         return errors
 
-    def _tokens(self, value: Any) -> list[str] | None:
-        """Returns the tokens that labels of time steps belong to; None of token ids."""
+    def _of_words(self, answer: dict[str, Any], value: Any) -> dict[str, Any]:
+        """Returns an answer with the tokens that its labels belong to; None of token ids.
+
+        Of a list of words these are the words, each with the label of its first token.
+        """
         assert self.vocabulary is not None
-        if not isinstance(value, str) and not is_words(value):
-            return None
-        tokens = self.vocabulary.tokenizer.tokens(value) if isinstance(value, str) else value
-        if len(tokens) > self.timesteps:
-            cut = len(tokens) - self.timesteps
-            return list(tokens[cut:] if self.truncating == "pre" else tokens[: self.timesteps])
-        return list(tokens)
+        if isinstance(value, str):
+            words = self.vocabulary.tokenizer.tokens(value)
+            places = list(range(len(words) + 1))
+        elif is_words(value):
+            words, places = value, self.vocabulary.places(value)
+        else:
+            return {**answer, "tokens": None}
+        count = len(answer["labels"])
+        cut = places[-1] - count if self.truncating == "pre" else 0
+        kept = [
+            (word, place - cut)
+            for word, place in zip(words, places, strict=False)
+            if 0 <= place - cut < count
+        ]
+        labels, scores = answer["labels"], answer["scores"]
+        return {
+            "labels": [labels[place] for _, place in kept],
+            "scores": [scores[place] for _, place in kept],
+            "tokens": [word for word, _ in kept],
+        }
 
     # ------------------------------------------------------------------ travelling
 

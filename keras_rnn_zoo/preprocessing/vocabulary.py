@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from itertools import accumulate, chain
 from pathlib import Path
 
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError, listed
@@ -87,7 +88,11 @@ class Vocabulary:
         counts: Counter[str] = Counter()
         cut = TOKENIZERS.get(tokenizer)
         for text in texts:
-            counts.update(cut.tokens(text) if isinstance(text, str) else map(cut.word, text))
+            counts.update(
+                cut.tokens(text)
+                if isinstance(text, str)
+                else chain.from_iterable(map(cut.pieces, text))
+            )
         if not counts:
             raise DataError(
                 "No text holds a word: every one is empty or punctuation only. "
@@ -107,13 +112,21 @@ class Vocabulary:
     def encode(self, text: str | list[str]) -> list[int]:
         """Returns the ids of a text's tokens, after `<START>` where the vocabulary has it.
 
-        Of a list of words each is one token, so that each can have a label.
+        Of a list of words each is a token, or several: see `Tokenizer.pieces`.
         """
         get, unknown = self.index.get, self.unknown_id
         if not isinstance(text, str):
-            return [get(self.tokenizer.word(word), unknown) for word in text]
+            return [get(token, unknown) for word in text for token in self.tokenizer.pieces(word)]
         ids = [get(token, unknown) for token in self.tokenizer.tokens(text)]
         return ids if self.start_id is None else [self.start_id, *ids]
+
+    def places(self, words: list[str]) -> list[int]:
+        """Returns at which of the ids of a list of words each word begins, and how many there are.
+
+        Returns:
+            One number more than there are words.
+        """
+        return list(accumulate((len(self.tokenizer.pieces(word)) for word in words), initial=0))
 
     def decode(self, ids: Sequence[int]) -> list[str]:
         """Returns the tokens of ids, without padding."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -64,6 +65,9 @@ def _check_files(who: str, files: dict[str, str], app: Any, classifies: bool) ->
         claim("TextClassifier" in everything, f"{who} does not use MediaPipe's TextClassifier.")
     if known is None or classifies:
         return
+    if known.padding_value is not None:
+        number = str(known.padding_value)
+        claim(number in everything, f"{who} does not know that {number} is padding.")
     for label in known.labels or ():
         claim(label in everything, f"{who} lacks the label {label!r}.")
     claim(str(known.timesteps) in everything, f"{who} does not say how many steps are taken.")
@@ -139,6 +143,15 @@ def _spelled(taken: Any, place: Path) -> Iterator[tuple[str, Any]]:
     )
     file = File("model.tflite", "none", (taken,), (Tensor("answer", (1, 2), "float32"),))
     yield "texts, words as they are written", App("m", (file,), known, {}, place)
+    for cut in ("unicode_words", "words_and_punctuation", "characters"):
+        scripts = replace(known, vocabulary=Vocabulary([PAD, UNKNOWN, "film"], cut))
+        yield f"texts, cut by {cut}", App("m", (file,), scripts, {}, place)
+    padded = replace(known, kind="features", vocabulary=None, vocabulary_size=None, features=2)
+    given = Tensor("series", (1, 77, 2), "float32")
+    files = (replace(file, inputs=(given,)),)
+    for side in ("post", "pre"):
+        known = replace(padded, padding=side, padding_value=-1.5)
+        yield f"series padded with a number, {side}", App("m", files, known, {}, place)
     app = App("m", (file,), known, {}, place, "mediapipe", classified=True)
     yield "texts for MediaPipe", app
 

@@ -15,6 +15,7 @@ TEXTS = (
     "it's  2 films\tin 1\nline",
     "Ça n'est pas la même; être ou ne pas être?",
     "素晴らしい映画 😀 İstanbul",
+    "मुझे यह फ़िल्म पसंद आई \u0301 หนังดี 👨\u200d👩\u200d👧 👍🏽 🇩🇪 ❤\ufe0f",
     "?!?",
     " ",
     "",
@@ -45,7 +46,11 @@ def check_tokenizer(tokenizer: str | Tokenizer, texts: Sequence[str] = TEXTS) ->
             isinstance(tokens, list) and all(isinstance(token, str) for token in tokens),
             f"{who} returns a list of str. Received for {text!r}: {tokens!r:.80}",
         )
-        odd = [token for token in tokens if not token or any(map(str.isspace, token))]
+        with working(f"{who}, given the words of {text!r},"):
+            pieces = [found.pieces(word) for word in text.split()]
+        claim(all(pieces), f"{who} makes no token of a word of {text!r}, which may have a label.")
+        every = [*tokens, *(token for some in pieces for token in some)]
+        odd = [token for token in every if not token or any(map(str.isspace, token))]
         claim(
             not odd,
             f"{who} cuts {text!r} into tokens that are empty or hold white space: {odd!r:.80}",

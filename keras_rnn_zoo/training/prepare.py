@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from keras_rnn_zoo.preprocessing.labels import infer_task
 from keras_rnn_zoo.preprocessing.options import EncodingOptions
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.preprocessing.splitting import sample_indices
+from keras_rnn_zoo.preprocessing.text_needs import needed_tokenizer
 from keras_rnn_zoo.training.baseline import Raw, baseline, baselines
 from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.options import DataOptions
@@ -251,6 +252,9 @@ def prepare(
         y_test=y_test,
         data=data,
     )
+    if dataset.kind == "text" and chosen.tokenizer is None:
+        _, why = needed_tokenizer(dataset.train.x)
+        dataset = replace(dataset, notes=(*dataset.notes, *([why] if why else ())))
     data["understood"] = understanding(dataset, preprocessor, prepared.x_train, way)
     train = prepared.x_train, prepared.y_train
     parts = {"train": train, "validation": prepared.validation, "test": prepared.test}

@@ -91,6 +91,19 @@ def spelled(directory: Path, timesteps: int = 5, **options) -> Bundle:
     )
 
 
+def scripts(directory: Path, tokenizer: str) -> Bundle:
+    """Texts of several scripts, and what is between words."""
+    labels = ["good", "good", "bad", "bad"] * 4
+    texts = [
+        "A wonderful फ़िल्म, e\u0301te\u0301 İstanbul!",
+        "หนังดี 素晴らしい story 👨\u200d👩\u200d👧 👍🏽 3.14",
+        "A DULL film 🇩🇪❤\ufe0f οδός",
+        "boring, c’est la vie: 1,000.50 재미",
+    ]
+    dataset = Dataset("films", "text", Split(texts * 4, labels))
+    return bundle_of(directory, dataset, {"timesteps": 9, "tokenizer": tokenizer})
+
+
 def vocabulary_file(bundle: Bundle) -> Path:
     """What an app reads."""
     known = bundle.path / "app" / "spellings.txt"
@@ -108,6 +121,14 @@ def sensors(directory: Path, settings: dict[str, Any] | None = None, **options) 
     labels = ["walk", 'sit "still" $x <b>\\', "run – été"] * 4
     dataset = Dataset("sensors", "features", Split(series(), labels))
     return bundle_of(directory, dataset, settings or {}, **options)
+
+
+def padded(directory: Path, settings: dict[str, Any] | None = None, **options) -> Bundle:
+    """Sensors whose short sequences begin in steps of -1."""
+    x = series()
+    x[::3, :4] = -1
+    dataset = Dataset("sensors", "features", Split(x, ["a", "b", "c"] * 4), padding_value=-1.0)
+    return bundle_of(directory, dataset, {"padding": "pre", **(settings or {})}, **options)
 
 
 def regression(directory: Path) -> Bundle:
@@ -152,9 +173,9 @@ def several(directory: Path) -> Bundle:
     )
 
 
-def micro(directory: Path, integers: bool = True) -> Bundle:
+def micro(directory: Path, integers: bool = True, make=sensors) -> Bundle:
     """Sensors for a microcontroller."""
-    return sensors(
+    return make(
         directory,
         {"timesteps": 5},
         mask=False,
@@ -164,13 +185,27 @@ def micro(directory: Path, integers: bool = True) -> Bundle:
     )
 
 
-KINDS = ["texts", "spelled", "sensors", "regression", "sounds", "tags", "several", "integers"]
+SCRIPTS = ["unicode_words", "words_and_punctuation", "characters"]
+KINDS = [
+    "texts",
+    "spelled",
+    *SCRIPTS,
+    "sensors",
+    "padded",
+    "regression",
+    "sounds",
+    "tags",
+    "several",
+    "integers",
+]
 MAKERS = {
     "texts": texts,
     "spelled": spelled,
+    **{name: partial(scripts, tokenizer=name) for name in SCRIPTS},
     "mediapipe": partial(spelled, target="mediapipe", quantization=("none", "float16")),
     "task_library": partial(spelled, timesteps=40, target="task_library"),
     "sensors": sensors,
+    "padded": padded,
     "regression": regression,
     "sounds": sounds,
     "tags": tags,
@@ -178,6 +213,7 @@ MAKERS = {
     "integers": partial(sensors, quantization=("int8",), inference_type="int8"),
     "micro_int8": micro,
     "micro_float32": partial(micro, integers=False),
+    "micro_padded": partial(micro, integers=False, make=padded),
 }
 
 

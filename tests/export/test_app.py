@@ -15,12 +15,13 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unicodedata import category
 
 import numpy as np
 import pytest
-from app_bundles import KINDS, golden_of, python_app, raw, same, sensors, vocabulary_file
+from app_bundles import KINDS, SCRIPTS, golden_of, python_app, raw, same, sensors, vocabulary_file
 
 from keras_rnn_zoo.errors import ConfigError, UnknownNameError
 from keras_rnn_zoo.export.app.app import App
@@ -39,6 +40,7 @@ from keras_rnn_zoo.export.app.write import code_of
 from keras_rnn_zoo.export.bundle.app import app_of
 from keras_rnn_zoo.export.clients import CLIENTS
 from keras_rnn_zoo.export.clients.client import installed
+from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
 from keras_rnn_zoo.testing import check_language
 
 DOUBLES = Path(__file__).parent / "app_doubles"
@@ -55,6 +57,18 @@ HARD = [
     "McQueen's MCQUEEN'S Mcqueen's mcqueen's Film FILM fILM C'Est C'EST C'est A'",
 ]
 
+# Of scripts that `words` cuts wrongly: marks, joiners, emoji, normalization.
+HARD_SCRIPTS = [
+    "मुझे फ़िल्म पसंद ක්‍ර می\u200cخواهم หนังเรื่องนี้ดี ខ្ញុំ မြန်မာ 이 영화 \u110c\u1162\u11a8 𠮷野家 ラーメン",
+    "👨\u200d👩\u200d👧\u200d👦👍🏽🇩🇪🇫🇷🇩 ❤\ufe0f\u200d🔥 1\ufe0f\u20e3 🏴\U000e0067\U000e007f",
+    "☺\u0301 U.S. a.b e\u0301.g.x a.bb. a..b. 好.a. a\u200d.b.c.1",
+    "\u0301x \u200d 🧑🏾\u200d 🧑🏾\u200dx a\u200c\u200db 🇩\u0301🇪",
+    "“Don’t,” 'he' said: 3.14 1,000.50 3. .5 1,,2 a'1 ''a'' _x_ x\u0301'y 3.1a Donau\u00addampf",
+    "İ\u0307 I\u0307\u0307 i\u0307 i\u0323\u0307 ςΣ \u3000 a \u2028b ▁▁",
+    "q\u0323\u0307 q\u0307\u0323 \u1e69 s\u0307\u0323 \u0344 \u0958 \u2126 \u212b \u0f73",
+    "a\u0315\u0300\u05aeb \u1100\u1161\u11a8\u11a8 \uac00\u11a7 a\u0301\u0327\u0301",
+]
+
 
 def recorded(bundle, file: str | None = None):
     """Raw inputs, encoded ones, and what the first file (or another) answers."""
@@ -66,8 +80,8 @@ def recorded(bundle, file: str | None = None):
     ]
 
 
-def strings(count: int = 300) -> list[str]:
-    """Texts of characters from everywhere, and of words that a vocabulary holds."""
+def strings(name: str, count: int = 300) -> list[str]:
+    """Texts of characters from everywhere, and of words that the vocabulary of a bundle holds."""
     chosen = random.Random(0)
     # Not those that this or that version of Unicode knows; a sigma is as Greek has it, in `HARD`.
     codes = [c for c in range(0x110000) if category(chr(c)) not in ("Cn", "Co", "Cs")]
@@ -77,9 +91,22 @@ def strings(count: int = 300) -> list[str]:
         parts = [chr(c) for c in chosen.choices(codes, k=8)]
         parts += [chr(chosen.randrange(0x250)) for _ in range(8)]
         parts += chosen.choices(["film", "STORY", "la", " ", "'"], k=6)
+        if name in SCRIPTS:
+            parts += chosen.choices("\u0301\u0327\u200d\ufe0f\u1161🇩👩🏽3.,İ\u0307", k=6)
         chosen.shuffle(parts)
         made.append("".join(parts).replace("\0", " ").replace("\n", " "))
-    return [*HARD, *made]
+    return [*HARD, *(HARD_SCRIPTS if name in SCRIPTS else ()), *made]
+
+
+def knowing_all(bundle, name: str, place: Path) -> tuple[Vocabulary, Path]:
+    """A vocabulary and its file: of scripts one of all tokens, so that none is like another."""
+    vocabulary = bundle.preprocessor.vocabulary
+    if name not in SCRIPTS:
+        return vocabulary, vocabulary_file(bundle)
+    vocabulary = Vocabulary.from_texts(strings(name), 100_000, name)
+    assert len(vocabulary) > 1000
+    vocabulary.save(place / "vocab.txt")
+    return vocabulary, place / "vocab.txt"
 
 
 # ---------------------------------------------------------------------- all languages
@@ -136,7 +163,7 @@ def test_which_models_there_is_no_code_for(bundles):
         app = app_of(bundles[name].report, bundles[name].preprocessor, {}, bundles[name].path)
         return {one for one in LANGUAGES.names() if code_of(app, one) is None} - {"micro"}
 
-    for name in ("texts", "spelled", "mediapipe", "task_library", "sensors", "tags"):
+    for name in ("texts", "spelled", *SCRIPTS, "mediapipe", "task_library", "sensors", "tags"):
         assert left_out(name) == set()
     assert left_out("several") == {"kotlin", "swift", "cpp"}
     assert left_out("integers") == {"javascript"}
@@ -174,12 +201,12 @@ def test_python_answers_what_is_recorded(bundles, name):
                 assert same(found, answer["outputs"], 1e-6)
 
 
-@pytest.mark.parametrize("name", ["texts", "spelled"])
-def test_python_tokenizes_as_we_do(bundles, name):
-    module, vocabulary = python_app(bundles[name]), bundles[name].preprocessor.vocabulary
-    ids = module.Model().ids
-    for text in strings():
-        assert module.tokens(text, ids) == vocabulary.encode(text)
+@pytest.mark.parametrize("name", ["texts", "spelled", *SCRIPTS])
+def test_python_tokenizes_as_we_do(bundles, name, tmp_path):
+    module, (vocabulary, _) = python_app(bundles[name]), knowing_all(bundles[name], name, tmp_path)
+    ids = vocabulary.index if name in SCRIPTS else module.Model().ids
+    for text in strings(name):
+        assert module.tokens(text, ids) == vocabulary.encode(text), text
 
 
 def test_python_needs_nothing_of_ours(bundles, tmp_path):
@@ -212,6 +239,86 @@ def test_python_refuses_what_predict_refuses(bundles, name, value, message):
         python_app(bundles[name]).Model().answer(value)
     with pytest.raises(Exception, match="Row 1"):
         bundles[name].predict([value])
+
+
+NAN = float("nan")
+# Steps, and those of them that are real to `sensors` and to `padded`.
+ENDS = [
+    ([[NAN, NAN], [1, 2], [0, 0], [NAN, NAN]], [[1, 2], [0, 0]], [[1, 2], [0, 0]]),
+    ([[-1, -1], [-1, -1], [1, 2], [-1, -1]], None, [[1, 2], [-1, -1]]),
+    ([[NAN, NAN], [-1, -1], [5, 6]], [[-1, -1], [5, 6]], [[5, 6]]),
+    ([[-1, -1], [-1, -1]], None, [[-1, -1], [-1, -1]]),
+    ([[0, 0], [3, 1], [0, 0]], None, None),
+]
+
+
+def ends(name: str, bundle):
+    """Raw steps, and what the model takes of those that are real."""
+    known = bundle.preprocessor
+    for steps, sensors_real, padded_real in ENDS:
+        real = (sensors_real if name == "sensors" else padded_real) or steps
+        (expected,) = replace(known, padding_value=None).encode_inputs([real])
+        assert known.encode_inputs([steps])[0].tolist() == expected.tolist()
+        yield steps, expected.ravel().tolist()
+
+
+@pytest.mark.parametrize("name", ["sensors", "padded"])
+def test_python_knows_values_from_padding(bundles, name):
+    module = python_app(bundles[name])
+    for steps, expected in ends(name, bundles[name]):
+        assert same(module.encode(steps)[0].ravel().tolist(), expected, 1e-6)
+    for wrong in ([[NAN, NAN]], [[1, NAN]], [[1, 1], [NAN, NAN], [1, 1]]):
+        with pytest.raises(ValueError, match="finite"):
+            module.encode(wrong)
+
+
+@needs_node
+@pytest.mark.parametrize("name", ["sensors", "padded"])
+def test_javascript_knows_values_from_padding(bundles, name, tmp_path):
+    cases = list(ends(name, bundles[name]))
+    wrong = [[[NAN, NAN]], [[1, NAN]], [[1, 1], [NAN, NAN], [1, 1]]]
+    requests = [
+        {"value": [[one if one == one else "NaN" for one in step] for step in steps], "output": [1]}
+        for steps in [*(steps for steps, _ in cases), *wrong]
+    ]
+    found = in_node(bundles[name], requests, tmp_path)
+    for (_, expected), one in zip(cases, found, strict=False):
+        assert same(one["x"], expected, 1e-6)
+    for one in found[len(cases) :]:
+        assert "finite" in one["error"]
+
+
+NUMBERS = """
+#include <cstdio>
+#include "model.h"
+int main(int argc, char** argv) try {
+  std::vector<float> x;
+  for (int i = 2; i < argc; ++i) x.push_back(std::stof(argv[i]));
+  Model(argv[1]).Ask(x);
+} catch (const std::invalid_argument& error) {
+  std::puts(error.what());
+}
+"""
+
+
+@needs_cxx
+@pytest.mark.parametrize("name", ["sensors", "padded"])
+def test_cpp_knows_values_from_padding(bundles, name, tmp_path):
+    (tmp_path / "numbers.cc").write_text(NUMBERS)
+    program = compiled(bundles[name], tmp_path, tmp_path / "numbers.cc")
+    path = replayed(bundles[name], tmp_path)
+    Path(f"{path}.out").write_bytes(np.zeros(3, np.float32).tobytes())
+
+    def ask(steps):
+        given = [str(one) for step in steps for one in step]
+        return subprocess.run([program, path, *given], capture_output=True, text=True, check=True)
+
+    for steps, expected in ends(name, bundles[name]):
+        assert ask(steps).stdout == ""
+        given = np.frombuffer(Path(f"{path}.in").read_bytes(), np.float32)
+        assert same(given.tolist(), expected, 1e-5)
+    for wrong in ([[NAN, NAN]], [[1, NAN]], [[1, 1], [NAN, NAN], [1, 1]]):
+        assert "finite" in ask(wrong).stdout
 
 
 @pytest.mark.parametrize("settings", [{"padding": "pre"}, {"truncating": "post", "timesteps": 4}])
@@ -283,18 +390,22 @@ def test_mediapipe_gets_the_files_that_are_for_it_and_no_others(bundles, name):
 # ---------------------------------------------------------------------- JavaScript
 
 
-def in_node(bundle, requests, tmp_path):
+def in_node(bundle, requests, tmp_path, words=None):
     file = tmp_path / "requests.json"
     file.write_text(json.dumps(requests))
     done = subprocess.run(
-        [NODE, DOUBLES / "encoding.mjs", bundle.path, file], capture_output=True, text=True
+        [NODE, DOUBLES / "encoding.mjs", bundle.path, file, *([words] if words else ())],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 @needs_node
-@pytest.mark.parametrize("name", ["texts", "spelled", "sensors", "regression", "sounds", "tags"])
+@pytest.mark.parametrize(
+    "name", ["texts", "spelled", *SCRIPTS, "sensors", "padded", "regression", "sounds", "tags"]
+)
 def test_javascript_encodes_and_decodes_what_is_recorded(bundles, name, tmp_path):
     samples = recorded(bundles[name])
     requests = [
@@ -309,12 +420,12 @@ def test_javascript_encodes_and_decodes_what_is_recorded(bundles, name, tmp_path
 
 
 @needs_node
-@pytest.mark.parametrize("name", ["texts", "spelled"])
+@pytest.mark.parametrize("name", ["texts", "spelled", *SCRIPTS])
 def test_javascript_tokenizes_as_we_do(bundles, name, tmp_path):
-    vocabulary = bundles[name].preprocessor.vocabulary
-    requests = [{"value": text, "tokenize": True} for text in strings()]
-    found = in_node(bundles[name], requests, tmp_path)
-    for text, ids in zip(strings(), found, strict=True):
+    vocabulary, words = knowing_all(bundles[name], name, tmp_path)
+    requests = [{"value": text, "tokenize": True} for text in strings(name)]
+    found = in_node(bundles[name], requests, tmp_path, words)
+    for text, ids in zip(strings(name), found, strict=True):
         assert ids == vocabulary.encode(text), text
 
 
@@ -412,7 +523,11 @@ def compiled(bundle, place: Path, main: Path | None = None) -> Path:
 
 @needs_cxx
 @pytest.mark.parametrize(
-    "name", ["texts", "mediapipe", "sensors", "regression", "sounds", "tags", "integers"]
+    "name",
+    [
+        *("texts", "mediapipe", *SCRIPTS, "sensors", "padded"),
+        *("regression", "sounds", "tags", "integers"),
+    ],
 )
 def test_cpp_gives_the_interpreter_what_is_recorded(bundles, name, tmp_path):
     program = compiled(bundles[name], tmp_path)
@@ -442,19 +557,19 @@ int main(int, char** argv) {
 
 
 @needs_cxx
-@pytest.mark.parametrize("name", ["texts", "mediapipe"])
+@pytest.mark.parametrize("name", ["texts", "mediapipe", *SCRIPTS])
 def test_cpp_tokenizes_as_we_do(bundles, name, tmp_path):
-    vocabulary = bundles[name].preprocessor.vocabulary
+    vocabulary, words = knowing_all(bundles[name], name, tmp_path)
     (tmp_path / "tokens.cc").write_text(TOKENS)
     program = compiled(bundles[name], tmp_path, tmp_path / "tokens.cc")
     path = replayed(bundles[name], tmp_path)
     done = subprocess.run(
-        [program, path, vocabulary_file(bundles[name])],
-        input="\n".join(strings()).encode(),
+        [program, path, words],
+        input="\n".join(strings(name)).encode(),
         capture_output=True,
         check=True,
     )
-    for text, line in zip(strings(), done.stdout.decode().splitlines(), strict=True):
+    for text, line in zip(strings(name), done.stdout.decode().splitlines(), strict=True):
         assert [int(word) for word in line.split()] == vocabulary.encode(text), text
 
 
@@ -478,7 +593,8 @@ KOTLINC = os.environ.get("KOTLINC") or shutil.which("kotlinc")
 
 @pytest.mark.skipif(KOTLINC is None, reason="there is no kotlinc to try it with")
 def test_kotlin_gives_the_interpreter_what_is_recorded(bundles, tmp_path):
-    names = ["texts", "spelled", "sensors", "regression", "sounds", "tags", "integers"]
+    names = ["texts", "spelled", *SCRIPTS, "sensors", "padded"]
+    names += ["regression", "sounds", "tags", "integers"]
     sources = [DOUBLES / "Interpreter.kt"]
     for name in names:
         text = (bundles[name].path / "app/kotlin/Model.kt").read_text(encoding="utf-8")

@@ -492,6 +492,15 @@ def test_another_search_in_the_same_directory_is_refused(
         tiny_search(output=undisturbed("random").path, **changes)
 
 
+def test_a_search_goes_on_with_the_tokenizer_that_it_began_with(instant_search, directory):
+    texts = Dataset("t", "text", Split(["मुझे यह", "फ़िल्म यह"] * 8, ["x", "y"] * 8))
+    instant_search(data=texts, max_trials=1, tokenizer="words")  # as all searches once had it
+    found = instant_search(data=texts, max_trials=1)
+    assert found.info["settings"]["tokenizer"] == "words"
+    with pytest.raises(OutputError, match="tokenizer is 'words' there and 'characters' here"):
+        instant_search(data=texts, max_trials=1, tokenizer="characters")
+
+
 def test_a_directory_with_something_else_is_refused(tiny_search, directory):
     directory.mkdir()
     (directory / "thesis.txt").write_text("precious")

@@ -399,7 +399,7 @@ def test_a_damaged_description_is_refused(texts, tmp_path):
 
 def test_settings_that_nobody_chose_are_those_that_the_target_asks_for():
     usual = EncodingOptions()
-    assert (usual.padding, usual.truncating, usual.tokenizer) == ("post", "pre", "words")
+    assert (usual.padding, usual.truncating, usual.tokenizer) == ("post", "pre", None)
     assert EncodingOptions(target="litert") == usual.replace(target="litert")
     asked = EncodingOptions(target="mediapipe")
     assert (asked.padding, asked.truncating, asked.tokenizer) == ("post", "post", "cased_words")

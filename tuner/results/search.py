@@ -142,6 +142,7 @@ def read_info(path: Path) -> dict[str, Any]:
         settings = info["settings"]
         # Older ones could not choose, and the old way is the default.
         settings.setdefault("tokenizer", "words")
+        settings.setdefault("padding_value", 0.0)
         if "device" in settings:
             settings["device"] = DeviceBudget.from_dict(settings["device"]).to_dict()
     return info

@@ -72,6 +72,21 @@ class SearchDirectory:
         """`"unfinished"`, which a new one is, too, `"finished"` or `"failed"`."""
         return str(self.info.get("status", "unfinished"))
 
+    @property
+    def tokenizer(self) -> str | None:
+        """The tokenizer of the search that lies there; None leaves it to the texts.
+
+        An older search has the one that was the default, and goes on with it.
+        """
+        found = self.info.get("settings", {}).get("tokenizer")
+        return None if found is None else str(found)
+
+    @property
+    def padding_value(self) -> float | None:
+        """The padding value of the search that lies there: for an older one zeros were padding."""
+        found = self.info.get("settings", {}).get("padding_value")
+        return None if found is None else float(found)
+
     def check_same(self, settings: Mapping[str, Any]) -> None:
         """Refuses to mix two searches.
 

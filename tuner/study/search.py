@@ -80,6 +80,10 @@ def search(
     if models is None and directory.info:
         # Of the day on which it began: there may be more models now.
         models = directory.info["settings"]["models"]
+    if chosen.tokenizer is None:
+        chosen = chosen.replace(tokenizer=directory.tokenizer)
+    if chosen.padding_value is None:
+        chosen = chosen.replace(padding_value=directory.padding_value)
     request = Request.of(models, chosen, budget, callbacks, command)
     extent = Extent.of(chosen, directory.path, directory.info)
     settings = {**request.settings(), "max_trials": extent.max_trials}

@@ -19,8 +19,6 @@ METHODS = {
     "PADV2": "AddPadV2",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
 }
-# Inputs and answers that main.cc checks itself with.
-RECORDED = 2
 
 
 @register_language("micro")
@@ -138,7 +136,8 @@ def _recorded(app: App, file: File) -> list[dict[str, list[float]]]:
                 "y": np.ravel(answer["outputs"][file.outputs[0].name]).tolist(),
             }
         )
-    return found[:RECORDED]
+    # main.cc checks itself with two: the longest, and what may be taken for padding.
+    return [*found[:1], *found[1:][-1:]]
 
 
 def _tolerance(app: App, file: File) -> float:

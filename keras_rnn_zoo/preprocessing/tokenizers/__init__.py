@@ -6,6 +6,7 @@ A new file in this package, or an entry point in the group `keras_rnn_zoo.tokeni
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.registry import Registry, demand
@@ -43,6 +44,17 @@ class Tokenizer(ABC):
             text: A word; white space in it is left out.
         """
         return "".join(text.lower().split()) or UNKNOWN_WORD
+
+    def pieces(self, word: str) -> list[str]:
+        """Returns the tokens, one at least, that a word becomes which is cut already.
+
+        Where it is several, each has the label of the word; see `word` for what it is otherwise.
+        """
+        return [self.word(word)]
+
+    def text(self, tokens: Sequence[str]) -> str:
+        """Returns a text that has these tokens."""
+        return " ".join(tokens)
 
     def describe(self) -> dict[str, Any]:
         """Returns what an app has to know to cut texts likewise, JSON-able."""

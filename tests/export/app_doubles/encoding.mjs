@@ -1,12 +1,13 @@
-// node encoding.mjs BUNDLE REQUESTS: what app/javascript/encoding.js makes of each request.
+// node encoding.mjs BUNDLE REQUESTS [VOCABULARY]: what app/javascript/encoding.js makes of each request.
 import { existsSync, readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-const [, , bundle, file] = process.argv;
+const [, , bundle, file, other] = process.argv;
 const app = await import(pathToFileURL(`${bundle}/app/javascript/encoding.js`));
 const spellings = `${bundle}/app/spellings.txt`;
-const words = existsSync(spellings) ? spellings : `${bundle}/vocab.txt`;
+const words = other ?? (existsSync(spellings) ? spellings : `${bundle}/vocab.txt`);
 const vocabulary = app.readVocabulary?.(readFileSync(words, "utf8"));
-const answers = JSON.parse(readFileSync(file, "utf8")).map(({ value, output, tokenize }) => {
+const requests = JSON.parse(readFileSync(file, "utf8"), (_, one) => (one === "NaN" ? NaN : one));
+const answers = requests.map(({ value, output, tokenize }) => {
   try {
     if (tokenize) return app.tokenize(value, vocabulary);
     const encoded = app.encode(value, vocabulary);
