@@ -238,7 +238,8 @@ def cell(rows: list[dict[str, Any]], reasons: list[str]) -> str:
         if reason not in reasons:
             reasons.append(reason)
         return f"refused ({reasons.index(reason) + 1})"
-    bad = [row for row in rows if row["outcome"] not in ("right", "compiled")]
+    # A file that some client of the target is not for, such as floats for an NPU, runs in another.
+    bad = [row for row in rows if row["outcome"] not in ("right", "compiled", "not for it")]
     if bad:
         return f"{bad[0]['outcome'].upper()} in {bad[0]['client']}"
     off = max((row["max_abs_output"] or 0.0 for row in rows), default=0.0)
