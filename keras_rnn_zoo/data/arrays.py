@@ -131,11 +131,16 @@ class Arrays(Reader):
 
     name = "arrays"
     description = "Your arrays: a .npz file with x and y, or x_train, y_train, x_test and y_test."
-    suffixes = (".npz",)
+    suffixes = (".npz", ".npy")
 
     def load(self, path: Path | None, options: ReadOptions) -> Dataset:
         """Reads arrays and their targets; see `load_data`."""
         assert path is not None
+        if path.suffix.lower() == ".npy":
+            raise DataError(
+                f"{path} is one array, without labels. Write inputs and labels together: "
+                "numpy.savez('data.npz', x=x, y=y)."
+            )
         wanted = (("x_train", "y_train", "x_test", "y_test"), ("x_train", "y_train"), ("x", "y"))
         arrays = read_arrays(path, wanted, LENGTHS)
         try:
@@ -154,6 +159,8 @@ class Arrays(Reader):
 
     def load_inputs(self, path: Path, options: ReadOptions) -> Sequence[Any]:
         """Reads the array `x` (or `x_test`), cut to its lengths if it has such."""
+        if path.suffix.lower() == ".npy":
+            return self._alone(path, options)
         arrays = read_arrays(path, (("x",), ("x_test",)), LENGTHS)
         name = "x" if "x" in arrays else "x_test"
         kind, inputs = _inputs(arrays[name], name)
@@ -162,6 +169,13 @@ class Arrays(Reader):
         lengths = name.replace("x", "lengths")
         found: Sequence[Any] = inputs
         return _cut(inputs, arrays[lengths], lengths) if lengths in arrays else found
+
+    def _alone(self, path: Path, options: ReadOptions) -> Sequence[Any]:
+        kind, inputs = _inputs(read_arrays(path)[""], "")
+        if kind == "tokens" and options.kind == "features":
+            inputs = inputs[:, :, np.newaxis]
+        found: Sequence[Any] = inputs
+        return found
 
 
 DATASETS.register(Arrays.name, Arrays())

@@ -14,7 +14,7 @@ from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.files import PathLike, explained
 from keras_rnn_zoo.options import takes
 from keras_rnn_zoo.training.metrics import metrics_of
-from keras_rnn_zoo.training.prepare import as_dataset
+from keras_rnn_zoo.training.prepare import as_dataset, tell
 from keras_rnn_zoo.tuner import objectives
 from keras_rnn_zoo.tuner.options import SearchOptions
 from keras_rnn_zoo.tuner.results.search import Search
@@ -168,6 +168,8 @@ def _search(
     options = request.options
     data = Encodings(dataset, request)
     first = data.first[request.models[0]]
+    if progress and not directory.info:
+        tell(first)
     first.feed(options.class_weight)  # refuses what trials could not do
     hypermodel = ZooHyperModel(
         request.models,
