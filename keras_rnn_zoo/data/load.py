@@ -193,7 +193,8 @@ def _expanded(data: PathLike) -> list[tuple[Reader, Path | None]]:
         if not names:
             raise DataError(f"No file is called like {data!r}. {_legal()}")
         return [_find(Path(name)) for name in names]
-    if path.is_dir() and not any(reader.matches(path) for reader in _readers()):
+    folders = [reader for reader in _readers() if reader.folders]
+    if path.is_dir() and not any(reader.matches(path) for reader in folders):
         inside = sorted(one for one in path.iterdir() if one.is_file() and one.name[0] != ".")
         known = [one for one in inside if any(reader.matches(one) for reader in _readers())]
         if not known:
@@ -220,8 +221,10 @@ def _find(data: PathLike) -> tuple[Reader, Path | None]:
         what = "No such file" if looks_like_file else "Unknown data"
         raise DataError(f"{what}: {str(data)!r}.{nearest(data, known)} {_legal()}")
     for reader in _readers():
-        if reader.matches(path):
+        if reader.folders == path.is_dir() and reader.matches(path):
             return reader, path
+    if path.is_dir():
+        raise DataError(f"{data} is a directory. Name a file in it. {_legal()}")
     raise DataError(f"Cannot tell what kind of data {data} holds from its name. {_legal()}")
 
 

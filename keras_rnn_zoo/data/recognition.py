@@ -346,11 +346,14 @@ def _fit_words(x: Sequence[Any], y: Sequence[Any]) -> bool:
 
 
 def _look_like_tags(x: Sequence[Any], y: Sequence[str]) -> bool:
-    """Whether every label has as many parts as its text has words, more than one mostly."""
-    several = 0
+    """Whether every label has as many parts as its text has words, and the parts come again."""
+    several, total = 0, 0
+    kinds: set[str] = set()
     for text, label in zip(x, y, strict=True):
         words, tags = _words(text), label.split()
         if len(words) != len(tags):
             return False
         several += len(words) > 1
-    return several * 2 > len(y)
+        total += len(words)
+        kinds.update(tags)
+    return several * 2 > len(y) and len(kinds) <= max(2, total // 4)

@@ -13,7 +13,7 @@ from typing import Any
 from keras_rnn_zoo.data.reader import DATASETS
 from keras_rnn_zoo.data.tables.meaning import TableReader
 from keras_rnn_zoo.data.tables.table import Table
-from keras_rnn_zoo.data.tables.text_files import open_bytes, reading
+from keras_rnn_zoo.data.tables.text_files import holds, reading
 from keras_rnn_zoo.errors import DataError
 from keras_rnn_zoo.preprocessing.reading import DELIMITERS, ReadOptions
 
@@ -75,7 +75,7 @@ class TextTable(Table):
             self.notes.append(
                 f"The first line holds numbers and no names: columns are called 1 to {len(header)}."
             )
-        if options.quoting is None and self._has_quotes() and not self._reads():
+        if options.quoting is None and holds(path, b'"') and not self._reads():
             plain = _Form(self._form.delimiter, quoted=False)
             form, self._form = self._form, plain
             if self._reads():
@@ -103,10 +103,6 @@ class TextTable(Table):
             "quoted text are written twice; if quotes are characters like any other, say "
             "--quoting none (quoting='none')."
         )
-
-    def _has_quotes(self) -> bool:
-        with open_bytes(self.path) as stream:
-            return any(b'"' in part for part in iter(lambda: stream.read(1 << 20), b""))
 
     def _reads(self) -> bool:
         """Whether the whole file can be read in the form that was found."""

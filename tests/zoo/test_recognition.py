@@ -133,3 +133,8 @@ def test_a_tag_for_each_word_is_seen_and_a_wrong_number_is_told(tmp_path):
 
 def test_labels_of_words_are_not_seen_in_texts_of_one_word(tmp_path):
     assert load_data(table(tmp_path, ["a", "b"] * 4, ["yes", "no"] * 4)).task == "binary"
+
+
+def test_names_of_several_words_that_never_come_again_are_no_tags(tmp_path):
+    path = table(tmp_path, [f"id {i}" for i in range(60)], [f"text {i}" for i in range(60)])
+    assert load_data(path).task == "multiclass"

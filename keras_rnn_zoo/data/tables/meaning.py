@@ -196,9 +196,9 @@ def _values(table: Table, options: ReadOptions, labels: Sequence[str]) -> list[s
     found = [name for name in others if table.is_numeric(name)]
     if not found:
         raise DataError(
-            f"{table.name} has no column {options.text_column!r} with texts, and no columns with "
-            f"numbers.{nearest(options.text_column, table.columns)} It has: "
-            f"{listed(table.columns[:40])}. {SAY_WHICH} The first line must be the header."
+            f"{table.name} has no column {options.text_column!r}."
+            f"{nearest(options.text_column, table.columns)} It has: {listed(table.columns[:40])}, "
+            f"and numbers in none of them. {SAY_WHICH} The first line must be the header."
         )
     strange = [name for name in others if name not in found]
     if strange:

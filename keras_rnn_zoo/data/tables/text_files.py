@@ -20,6 +20,9 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+# What a damaged gzip file raises.
+_DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error)
+
 
 def open_bytes(path: Path):  # type: ignore[no-untyped-def]  # a gzip file or a plain one
     """Opens a file to read its bytes, unpacked where its name ends in .gz."""
@@ -54,10 +57,25 @@ def reading(path: Path, encoding: str | None = None) -> Iterator[TextIO]:
             yield stream
     except UnicodeError as error:
         raise _not_text(path, error, encoding) from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path} is damaged or not gzip: {error}. Take a complete copy of it."
-        ) from error
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def holds(path: Path, byte: bytes) -> bool:
+    """Whether a byte is anywhere in a file.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    try:
+        with open_bytes(path) as stream:
+            return any(byte in part for part in iter(lambda: stream.read(1 << 20), b""))
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is damaged or not gzip: {error}. Take a complete copy of it.")
 
 
 def _not_text(path: Path, error: UnicodeError, encoding: str | None) -> DataError:
