@@ -491,7 +491,7 @@ def test_every_task_on_features_is_scored_and_answered(tmp_path, task, outputs, 
     if task == "multilabel":
         y = [["warm"] * int(one > 1) + ["cold", "dry"] * int(one < -1) for one in sums]
         outputs = 3
-    dataset = Dataset("waves", "features", Split(x, y), task=task)
+    dataset = Dataset("waves", "features", Split(x, y), task=task, padding_value=0.0)
     preprocessor = Preprocessor.fit(dataset, task=task)
     inputs = keras.Input((6, 4), name="waves")
     hidden = keras.layers.LSTM(5, return_sequences=task == "sequence_labelling")

@@ -87,7 +87,7 @@ def instant_search(directory, monkeypatch):
     """
     from keras_rnn_zoo.tuner.study import study
 
-    monkeypatch.setattr(study, "save_trial", lambda *_: SimpleNamespace(metrics={}))
+    monkeypatch.setattr(study, "save_trial", lambda *_: SimpleNamespace(info={}, metrics={}))
     tiny.shorten_pages(monkeypatch.setattr)
     monkeypatch.setattr(tiny.Instant, "jobs", [])
     ENGINES.register("instant", tiny.Instant)

@@ -83,7 +83,7 @@ def search(directory, tuner, engine):
             local.LocalEngine._kept = ForkedServer()
         if engine == "short":
             # There is nothing to restore.
-            study.save_trial = lambda *_: SimpleNamespace(metrics={})
+            study.save_trial = lambda *_: SimpleNamespace(info={}, metrics={})
             tiny.shorten_pages(setattr)
             limits = DeviceBudget(max_size=2500)
         tiny.run_search(
