@@ -162,7 +162,7 @@ def test_the_command_says_it_first(doubtful, capsys, monkeypatch):
     result = Search(Path("s"), about, records(made)).in_order()
     best = type("Run", (), {})()
     best.metrics = {"train_loss": 0.1, "train_accuracy": 0.9, "parameters": 100}
-    best.model_name = "gru"
+    best.model_name, best.info, best.evaluation = "gru", {"data": {}}, {}
     monkeypatch.setitem(vars(result), "best", best)
     command.show(result)
     lines = capsys.readouterr().out.splitlines()
