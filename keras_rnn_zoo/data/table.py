@@ -59,6 +59,7 @@ class TextTable(Table):
     def __init__(self, path: Path, options: ReadOptions, wanted: Sequence[str] = ()):
         self.path = path
         self._encoding = options.encoding
+        self._quoting_is_said = options.quoting is not None
         self._form = self._find_form(options, wanted)
         with reading(path, self._encoding) as stream:
             try:
@@ -98,10 +99,13 @@ class TextTable(Table):
         return max(found, key=lambda form: _fit(form, lines, wanted))
 
     def _ill_formed(self, line: int, error: csv.Error) -> DataError:
+        # Where nobody says how quotes are meant, both ways were tried.
+        advice = "if quotes are characters like any other, say --quoting none (quoting='none')"
+        if not self._quoting_is_said:
+            advice = "as characters like any other, they leave lines of different lengths"
         return DataError(
             f"{self.path} is not a well-formed table after line {line}: {error}. Quotes inside a "
-            "quoted text are written twice; if quotes are characters like any other, say "
-            "--quoting none (quoting='none')."
+            f"quoted text are written twice; {advice}."
         )
 
     def _reads(self) -> bool:

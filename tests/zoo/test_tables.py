@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_rnn_zoo.data import load_data, load_inputs
+from keras_rnn_zoo.data.table import TextTable
 from keras_rnn_zoo.errors import ConfigError, DataError
 
 ROWS = [("a, b; c", "pos"), ("d | e", "neg"), ("plain", "pos")]
@@ -189,3 +190,24 @@ def test_lengths_say_which_steps_are_real(tmp_path):
         np.savez(tmp_path / "c.npz", x=x, y=y, lengths=wrong)
         with pytest.raises(DataError, match="whole number from 1 to 3"):
             load_data(tmp_path / "c.npz")
+
+
+def test_a_remedy_is_offered_only_where_it_was_not_tried(tmp_path):
+    path = written(tmp_path, 'text,label\nsay "no,a\n"x" y,b\n')
+    with pytest.raises(DataError, match="--quoting none"):
+        load_data(path, quoting="standard")
+    assert load_data(path, quoting="none").train.x == ['say "no', '"x" y']
+    # As characters, the quotes leave a line of three fields.
+    with pytest.raises(DataError, match="lines of different lengths"):
+        load_data(written(tmp_path, 'text,label\n"a,b\nc,d,e\n'))
+
+
+def test_a_wide_table_is_not_read_anew_for_each_of_its_columns(tmp_path, monkeypatch):
+    names = [f"t{number}" for number in range(50)]
+    lines = [",".join([*names, "label"]), *(",".join(["1.5"] * 50 + [one]) for one in "abab")]
+    path = written(tmp_path, "\n".join(lines) + "\n")
+    read = []
+    real = TextTable.rows
+    monkeypatch.setattr(TextTable, "rows", lambda self, some: read.append(1) or real(self, some))
+    assert load_data(path).train.x.shape == (4, 50, 1)
+    assert len(read) == 2  # its first rows, and all of them

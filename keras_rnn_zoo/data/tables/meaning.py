@@ -81,8 +81,7 @@ class TableReader(Reader):
         if _holds_texts(table, options):
             return [_text(table, cell) for _, (cell,) in table.rows([options.text_column])]
         names = _values(table, options, labels=())
-        series: Sequence[Any] = _series(table, names)[0]
-        return series
+        return list(_series(table, names)[0])
 
 
 def wanted(options: ReadOptions) -> list[str]:
@@ -217,23 +216,32 @@ def _looks_like_time(table: Table, name: str) -> bool:
     return is_time([row[0] for row in table.sample([name], 20)])
 
 
-def _series(table: Table, names: Sequence[str]) -> tuple[Any, list[int]]:
-    """Returns float32 `[n, timesteps, 1]`, a series in each row; NaN where it ended before."""
+def _series(
+    table: Table, names: Sequence[str], beside: Sequence[str] = ()
+) -> tuple[np.ndarray, list[Any]]:
+    """Returns float32 `[n, timesteps, 1]`, a series in each row; NaN where it ended before.
+
+    Args:
+        table: To read.
+        names: Columns of the series.
+        beside: Columns of labels, which are returned, too: one for each row, or several.
+    """
     table.settle_decimal(names)
     rows: list[np.ndarray] = []
-    places: list[int] = []
-    for where, cells in table.rows(names):
+    labels: list[Any] = []
+    for where, cells in table.rows([*names, *beside]):
         values = []
-        for name, cell in zip(names, cells, strict=True):
+        for name, cell in zip(names, cells, strict=False):
             try:
                 values.append(table.number(cell))
             except ValueError:
                 raise table.bad_number(where, name, cell) from None
         rows.append(np.asarray(values, dtype=np.float32))
-        places.append(where)
+        found = [_label(table, where, cell) for cell in cells[len(names) :]]
+        labels.append(found[0] if len(found) == 1 else found)
     if not rows:
         raise DataError(f"{table.name} has a header and no rows. Give a file with data.")
-    return np.stack(rows)[:, :, np.newaxis], places
+    return np.stack(rows)[:, :, np.newaxis], labels
 
 
 def _wide(table: Table, options: ReadOptions) -> Dataset:
@@ -248,12 +256,7 @@ def _wide(table: Table, options: ReadOptions) -> Dataset:
         )
     table.check(options.label_column, SAY_WHICH)
     names = _values(table, options, labels=options.label_column)
-    x, _ = _series(table, names)
-    several = len(options.label_column) > 1
-    labels = []
-    for where, cells in table.rows(options.label_column):
-        found = [_label(table, where, cell) for cell in cells]
-        labels.append(found if several else found[0])
+    x, labels = _series(table, names, options.label_column)
     notes = [
         f"A row is a series of {len(names)} time steps, {names[0]} to {names[-1]}; if it were one "
         "time step, --window would say how many make a sequence."

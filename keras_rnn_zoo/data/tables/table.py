@@ -10,6 +10,8 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -74,12 +76,13 @@ class Table(ABC):
 
     def sample(self, columns: Sequence[str], most: int = SAMPLE) -> list[list[Any]]:
         """Returns the cells of the first rows."""
-        found = []
-        for _, cells in self.rows(columns):
-            found.append(cells)
-            if len(found) == most:
-                break
-        return found
+        places = [self.columns.index(name) for name in columns]
+        return [[cells[place] for place in places] for cells in self._head[:most]]
+
+    @cached_property
+    def _head(self) -> list[list[Any]]:
+        """The first rows, all columns: a wide table is not opened anew for each of them."""
+        return [cells for _, cells in islice(self.rows(self.columns), SAMPLE)]
 
     def number(self, cell: Any) -> float:
         """Returns the number in a cell; NaN where it holds nothing.
