@@ -12,7 +12,7 @@ from keras_rnn_zoo.errors import ConfigError, listed
 
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "KiB": 2**10, "MiB": 2**20}
 _MILLISECONDS = {"us": Decimal("0.001"), "ms": Decimal(1), "s": Decimal(1000)}
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_SECONDS = {"s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
 # The micro sign and the Greek letter look alike.
 _SAME = {"µs": "us", "\N{GREEK SMALL LETTER MU}s": "us", "min": "m"}
 _NUMBER = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*(\S*)\s*")
@@ -47,11 +47,7 @@ def parse_milliseconds(text: str | float) -> float:
         ConfigError: It is none; the message says what is allowed.
     """
     what = "A time is a number above 0 and a unit, such as 2ms; a number alone is milliseconds."
-    number, unit = _split(text, what, "ms", _MILLISECONDS)
-    time = float(number * _MILLISECONDS[unit])
-    if not 0 < time < math.inf:
-        raise ConfigError(f"{what} Received: {text!r}")
-    return time
+    return _time(text, what, "ms", _MILLISECONDS)
 
 
 def parse_seconds(text: str | float) -> float:
@@ -64,8 +60,12 @@ def parse_seconds(text: str | float) -> float:
         ConfigError: It is none; the message says what is allowed.
     """
     what = "A time is a number above 0 and a unit, such as 30m or 2h; a number alone is seconds."
-    number, unit = _split(text, what, "s", _SECONDS)
-    time = float(number * _SECONDS[unit])
+    return _time(text, what, "s", _SECONDS)
+
+
+def _time(text: str | float, what: str, default: str, units: Mapping[str, Decimal]) -> float:
+    number, unit = _split(text, what, default, units)
+    time = float(number * units[unit])
     if not 0 < time < math.inf:
         raise ConfigError(f"{what} Received: {text!r}")
     return time
