@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.options import number, one_of, option, optional, text, whole
 from keras_rnn_zoo.quantities import parse_seconds
-from keras_rnn_zoo.training.options import DataOptions, ScheduleOptions, class_weight_option
+from keras_rnn_zoo.training.options import DataOptions, LearningOptions, class_weight_option
 from keras_rnn_zoo.tuner.engines import ENGINES
 from keras_rnn_zoo.tuner.space import (
     BatchSize,
@@ -72,7 +72,7 @@ def _sizes(written: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(ScheduleOptions, DataOptions):
+class SearchOptions(LearningOptions, DataOptions):
     """How a search is done; what is searched over, the data and the budget are said beside it.
 
     Attributes:

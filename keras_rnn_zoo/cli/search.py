@@ -40,6 +40,7 @@ SHOWN = 10
         "patience",
         "learning_rate",
         "schedule",
+        "word_vectors",
         "class_weight",
         "objective",
     ),

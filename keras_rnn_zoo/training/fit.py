@@ -26,6 +26,7 @@ from keras_rnn_zoo.training.metrics import (
 from keras_rnn_zoo.training.options import TrainOptions
 from keras_rnn_zoo.training.prepare import Prepared
 from keras_rnn_zoo.training.schedules import scheduled, steps_of
+from keras_rnn_zoo.training.word_vectors import start_from_words
 
 if TYPE_CHECKING:
     import keras
@@ -124,6 +125,8 @@ def fit_and_evaluate(
     rate = scheduled(options.schedule, course.learning_rate, steps)
     if earlier is None:
         model = builder.build()
+        unknown = builder.config.get("unknown_id", 0)
+        start_from_words(model, prepared.x_train, options.word_vectors, unknown, options.seed)
         feed.compile(model, rate)
     else:
         model = earlier.load(feed, rate)
@@ -164,6 +167,7 @@ def fit_and_evaluate(
     hyperparameters = {
         **asdict(course),
         "schedule": options.schedule,
+        "word_vectors": options.word_vectors,
         "class_weight": options.class_weight,
     }
     return Fitted(model, builder, history, metrics, hyperparameters, evaluation.parts, interrupted)

@@ -10,6 +10,7 @@ from keras_rnn_zoo.preprocessing.reading import WAYS, ReadOptions
 from keras_rnn_zoo.training.schedules import SCHEDULES
 
 CLASS_WEIGHTS = ("balanced",)
+WORD_VECTORS = ("random", "cooccurrence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +59,8 @@ def class_weight_option() -> str | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleOptions(Options):
-    """How the learning rate goes on while a model is trained."""
+class LearningOptions(Options):
+    """How a model learns, in `train` and in the trials of a search alike."""
 
     schedule: str = option(
         "constant",
@@ -67,10 +68,16 @@ class ScheduleOptions(Options):
         "epochs (linear, cosine), or rises for a tenth of the steps before (warmup_cosine).",
         choice(*SCHEDULES),
     )
+    word_vectors: str = option(
+        "random",
+        "What the embedding of token ids starts from: random vectors, or those of words that stand "
+        "beside the same words in the training texts (cooccurrence), which takes some seconds.",
+        choice(*WORD_VECTORS),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(ScheduleOptions, DataOptions):
+class TrainOptions(LearningOptions, DataOptions):
     """How one model is trained."""
 
     epochs: int | None = option(

@@ -133,6 +133,7 @@ def _differences(
         "learning_rate": (was.get("learning_rate"), course.learning_rate),
         "batch_size": (was.get("batch_size"), course.batch_size),
         "schedule": (was.get("schedule", "constant"), options.schedule),
+        "word_vectors": (was.get("word_vectors", "random"), options.word_vectors),
         "class_weight": (was.get("class_weight"), options.class_weight),
         "seed": ((info.get("provenance") or {}).get("seed"), options.seed),
         "rows": (data.get("rows"), prepared.data["rows"]),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 import tiny
 
@@ -199,6 +200,40 @@ def test_an_epoch_of_a_trial_can_be_the_best_by_what_keras_does_not_compute(tmp_
         load_weights(model, tmp_path / CHECKPOINT)
         kept = scores(model.predict(x[40:], verbose=0), y[40:], "binary")
         assert kept[name] == pytest.approx(max(values))
+
+
+def test_a_trial_starts_from_word_vectors(tmp_path, tiny_search):
+    from keras_rnn_zoo.builder import get_builder
+    from keras_rnn_zoo.training.word_vectors import SPREAD
+    from keras_rnn_zoo.tuner.trials.job import Job
+    from keras_rnn_zoo.tuner.trials.trial import Trial, load_weights
+
+    x, y = np.random.default_rng(0).integers(2, 9, (50, 4)), np.arange(50) % 2
+    arrays = {"x_train": x[:40], "y_train": y[:40], "x_validation": x[40:], "y_validation": y[40:]}
+    config = {"vocabulary_size": 9, "timesteps": 4, "embedding_dim": 3, "units": 2, "layers": 1}
+    job = Job(
+        trial_id="0",
+        model="rnn",
+        config=get_builder("rnn", **config).config,
+        learning_rate=1e-9,  # nothing moves
+        seed=1,
+        epochs=1,
+        initial_epoch=0,
+        batch_size=8,
+        patience=None,
+        objective=("val_loss", "min"),
+        data="rnn",
+        device=DeviceBudget().to_dict(),
+        word_vectors="cooccurrence",
+    )
+    trial = Trial(job, arrays, tmp_path, None, lambda line: None)
+    assert trial.run().status == "completed"
+    model = trial._build()
+    load_weights(model, tmp_path / CHECKPOINT)
+    vectors = np.array(model.weights[0])[2:]
+    assert np.square(vectors).mean() == pytest.approx(SPREAD**2, rel=1e-4)
+    with pytest.raises(ConfigError, match="word_vectors are of texts"):
+        tiny_search(word_vectors="cooccurrence")  # of features
 
 
 def test_a_test_split_is_left_alone(instant_search):

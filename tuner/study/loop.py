@@ -201,6 +201,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             callbacks=self.request.callbacks,
             class_weight=options.class_weight,
             schedule=options.schedule,
+            word_vectors=options.word_vectors,
             schedule_epochs=options.epochs,
         )
 

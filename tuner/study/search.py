@@ -15,6 +15,7 @@ from keras_rnn_zoo.files import PathLike, explained
 from keras_rnn_zoo.options import takes
 from keras_rnn_zoo.training.metrics import metrics_of
 from keras_rnn_zoo.training.prepare import as_dataset, tell
+from keras_rnn_zoo.training.word_vectors import check_words
 from keras_rnn_zoo.tuner import objectives
 from keras_rnn_zoo.tuner.options import SearchOptions
 from keras_rnn_zoo.tuner.results.search import Search
@@ -171,6 +172,7 @@ def _search(
     if progress and not directory.info:
         tell(first)
     first.feed(options.class_weight)  # refuses what trials could not do
+    check_words(options.word_vectors, first.x_train)
     hypermodel = ZooHyperModel(
         request.models,
         config=data.config,

@@ -87,6 +87,7 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord) -> Run:
     hyperparameters = {
         "learning_rate": trial.hyperparameters["learning_rate"],
         "schedule": options.schedule,
+        "word_vectors": options.word_vectors,
         "epochs": options.epochs,
         "batch_size": tuner.batch_size(tried),
         "patience": options.patience,

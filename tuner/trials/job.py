@@ -45,6 +45,7 @@ class Job:
         callbacks: `"module:function"` that returns further Keras callbacks, or None.
         class_weight: How much each label counts: see `feed.Feed.of`.
         schedule: How the learning rate goes on; see `training.schedules`.
+        word_vectors: What the embedding starts from; see `training.word_vectors`.
         schedule_epochs: Epochs until its end, from the first of a trial that goes on from another
             on; None for `epochs`.
     """
@@ -67,6 +68,7 @@ class Job:
     callbacks: str | None = None
     class_weight: str | None = None
     schedule: str = "constant"
+    word_vectors: str = "random"
     schedule_epochs: int | None = None
 
     def to_dict(self) -> dict[str, Any]:

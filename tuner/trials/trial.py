@@ -24,6 +24,7 @@ from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverg
 from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.metrics import OF_LABELS, validation_scores
 from keras_rnn_zoo.training.schedules import scheduled, steps_of
+from keras_rnn_zoo.training.word_vectors import start_from_words
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
 from keras_rnn_zoo.tuner.trials.job import (
     ABORTED,
@@ -189,6 +190,10 @@ class Trial:
 
         if self.parent is not None:
             load_weights(model, self.parent)
+        else:
+            job = self.job
+            unknown, x = job.config.get("unknown_id", 0), self.arrays["x_train"]
+            start_from_words(model, x, job.word_vectors, unknown, job.seed)
         patience = self.job.patience
         if patience is not None:
             callbacks = [
