@@ -114,14 +114,20 @@ def test_a_saved_model_answers_the_same_in_a_new_process(
     np.testing.assert_allclose(received, trained(name, kind).answers, atol=1e-6)
 
 
+MODES = [
+    *(("tokens", mode) for mode in TARGETS.get("litert").quantizations()),
+    # The modes that look at features.
+    ("features", "dynamic"),
+    ("features", "int8"),
+]
+# Float32, which has to be exact; the mode that calibrates, and the one that may. What other modes
+# do is the same in all files: `tests/export` has them on models of every kind.
+QUICK = [("tokens", "none"), ("tokens", "int8"), ("features", "dynamic")]
+
+
 @pytest.mark.parametrize(
     "kind, quantization",
-    [
-        *(("tokens", mode) for mode in TARGETS.get("litert").quantizations()),
-        # The modes that look at features.
-        ("features", "dynamic"),
-        ("features", "int8"),
-    ],
+    [*QUICK, *(pytest.param(*m, marks=pytest.mark.slow) for m in MODES if m not in QUICK)],
 )
 @pytest.mark.parametrize("name", MODELS)
 def test_the_model_is_exported_in_every_mode_and_the_file_answers_the_same(
