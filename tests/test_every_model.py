@@ -20,6 +20,12 @@ from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.testing import check_model
 
 MODELS = list_models()
+# Loops over the cells of `rnn` and `lstm`: `gru_cell` is such a loop, and `tests/zoo/test_twins.py`
+# says that they answer what their twins do. Their exports are for `-m slow`.
+EXPORTED = [
+    pytest.param(name, marks=pytest.mark.slow if name in ("rnn_cell", "lstm_cell") else ())
+    for name in MODELS
+]
 KINDS = ("tokens", "features")
 # A block of steps and one more.
 TIMESTEPS = 5
@@ -129,7 +135,7 @@ QUICK = [("tokens", "none"), ("tokens", "int8"), ("features", "dynamic")]
     "kind, quantization",
     [*QUICK, *(pytest.param(*m, marks=pytest.mark.slow) for m in MODES if m not in QUICK)],
 )
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_the_model_is_exported_in_every_mode_and_the_file_answers_the_same(
     trained, name, kind, quantization, tmp_path
 ):
@@ -146,7 +152,7 @@ def test_the_model_is_exported_in_every_mode_and_the_file_answers_the_same(
     np.testing.assert_allclose(received, given.answers, atol=result.parity.allowed_output, rtol=0)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_the_model_is_exported_unrolled_with_integer_inputs_and_outputs(trained, name, tmp_path):
     given = trained(name, "features")
     result = export_tflite(
@@ -164,7 +170,7 @@ def test_the_model_is_exported_unrolled_with_integer_inputs_and_outputs(trained,
     assert {info.dtype for info in (*file.inputs.values(), *file.outputs.values())} == {"int8"}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_the_model_is_exported_as_a_saved_model(trained, name, tmp_path):
     import tensorflow as tf
 
