@@ -20,6 +20,12 @@ from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.testing import check_model
 
 MODELS = list_models()
+# Loops over the cells of `rnn` and `lstm`: `gru_cell` is such a loop, and `tests/zoo/test_twins.py`
+# says that they answer what their twins do. Their exports are for `-m slow`.
+EXPORTED = [
+    pytest.param(name, marks=pytest.mark.slow if name in ("rnn_cell", "lstm_cell") else ())
+    for name in MODELS
+]
 KINDS = ("tokens", "features")
 # A block of steps and one more.
 TIMESTEPS = 5
@@ -114,16 +120,22 @@ def test_a_saved_model_answers_the_same_in_a_new_process(
     np.testing.assert_allclose(received, trained(name, kind).answers, atol=1e-6)
 
 
+MODES = [
+    *(("tokens", mode) for mode in TARGETS.get("litert").quantizations()),
+    # The modes that look at features.
+    ("features", "dynamic"),
+    ("features", "int8"),
+]
+# Float32, which has to be exact; the mode that calibrates, and the one that may. What other modes
+# do is the same in all files: `tests/export` has them on models of every kind.
+QUICK = [("tokens", "none"), ("tokens", "int8"), ("features", "dynamic")]
+
+
 @pytest.mark.parametrize(
     "kind, quantization",
-    [
-        *(("tokens", mode) for mode in TARGETS.get("litert").quantizations()),
-        # The modes that look at features.
-        ("features", "dynamic"),
-        ("features", "int8"),
-    ],
+    [*QUICK, *(pytest.param(*m, marks=pytest.mark.slow) for m in MODES if m not in QUICK)],
 )
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_the_model_is_exported_in_every_mode_and_the_file_answers_the_same(
     trained, name, kind, quantization, tmp_path
 ):
@@ -140,7 +152,7 @@ def test_the_model_is_exported_in_every_mode_and_the_file_answers_the_same(
     np.testing.assert_allclose(received, given.answers, atol=result.parity.allowed_output, rtol=0)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_the_model_is_exported_unrolled_with_integer_inputs_and_outputs(trained, name, tmp_path):
     given = trained(name, "features")
     result = export_tflite(
@@ -158,7 +170,7 @@ def test_the_model_is_exported_unrolled_with_integer_inputs_and_outputs(trained,
     assert {info.dtype for info in (*file.inputs.values(), *file.outputs.values())} == {"int8"}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_the_model_is_exported_as_a_saved_model(trained, name, tmp_path):
     import tensorflow as tf
 

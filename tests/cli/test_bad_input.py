@@ -215,6 +215,7 @@ def test_numbers_that_cannot_be_parsed(zoo, tmp_path):
     assert "Row 2 has the target '2,x', which is no number" in answer.error
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_model_that_diverges_is_an_error_and_no_run(zoo, tmp_path):
     data = arrays(tmp_path / "x.npz", x=X, y=X[:, 0, 0].astype(np.float64))
     before = tree(tmp_path)
@@ -429,8 +430,10 @@ def mounted(place: Path, options: str) -> list[str]:
     return prefix
 
 
-@pytest.mark.parametrize("writer", ["train", "export"])
-@pytest.mark.parametrize(("options", "says"), [("size=8k", "disk is full"), ("ro", "read-only")])
+@pytest.mark.parametrize(
+    ("writer", "options", "says"),
+    [("train", "size=8k", "disk is full"), ("export", "ro", "read-only")],
+)
 def test_a_full_or_read_only_disk(reviews, trained, tmp_path, writer, options, says):
     place = directory(tmp_path / "place")
     command = writing(writer, reviews, trained, place / "new")
@@ -443,6 +446,7 @@ def test_a_full_or_read_only_disk(reviews, trained, tmp_path, writer, options, s
     assert result.stdout == ""
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_limit_on_the_size_of_files(zoo, reviews, trained, tmp_path, monkeypatch):
     resource = pytest.importorskip("resource")
     from keras_rnn_zoo.training.run import RunContents

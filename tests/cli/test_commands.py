@@ -35,6 +35,7 @@ def test_models_as_json_has_every_setting_with_its_default(zoo):
     assert fields["units"]["type"] == "int"
 
 
+@pytest.mark.usefixtures("eager")
 def test_train_leaves_a_run_and_says_where_it_is_and_what_comes_next(zoo, reviews, tmp_path):
     run = tmp_path / "run"
     command = f"train rnn --data {reviews} {TINY} --seed 3 -o {run}"
@@ -74,6 +75,7 @@ def test_train_as_json_prints_one_document_with_the_metrics(
     assert TrainOptions.of({name: asked[name] for name in TrainOptions.about()}).epochs == 1
 
 
+@pytest.mark.usefixtures("eager")
 def test_compare_sets_models_side_by_side(zoo, reviews, tmp_path, monkeypatch):
     command = f"compare rnn --data {reviews} {TINY}"
     assert zoo(f"{command} -o {tmp_path}/c").code == 0
@@ -232,6 +234,7 @@ def test_predict_asks_about_a_file_that_is_given_as_a_text(zoo, exported, review
     assert answer.code == 2 and f"--input {reviews}" in answer.error
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_log_is_trained_on_in_windows_and_predicted_from_likewise(zoo, tmp_path):
     rows = [
         f"2026-01-01 00:{i // 60:02}:{i % 60:02};{np.sin(i / 3):.3f};{'ab'[i // 30 % 2]}"
@@ -263,6 +266,7 @@ def test_predict_asks_the_file_that_quantize_names(zoo, exported):
     assert answers[0] == pytest.approx(answers[2], abs=0.05)
 
 
+@pytest.mark.usefixtures("eager")
 def test_predict_answers_arrays(zoo, tmp_path):
     x = np.random.default_rng(0).normal(size=(20, 4, 2)).astype(np.float32)
     np.savez(tmp_path / "train.npz", x=x, y=x[:, 0, 0])

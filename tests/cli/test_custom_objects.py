@@ -60,8 +60,9 @@ def place(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("file", ["m.keras", "m.h5"])
-@pytest.mark.parametrize("given", ["elsewhere", "elsewhere:Tiny,elsewhere:squash"])
+@pytest.mark.parametrize(
+    ("file", "given"), [("m.keras", "elsewhere"), ("m.h5", "elsewhere:Tiny,elsewhere:squash")]
+)
 def test_a_model_with_a_cell_of_its_own_says_what_is_missing_and_takes_it(zoo, place, file, given):
     _, model = place
     export = ["export", file, "-o", "b", "--quantization", "none", "--format", "tflite"]

@@ -1,7 +1,7 @@
 """Recurrent models spelled as combinations of what a layer can be told.
 
-`CANDIDATES` is every combination that Keras has, `COVER` a small set of them that holds every pair
-of choices, and every triple of those that change how the steps are run.
+`CANDIDATES` is every combination that Keras has, `PAIRS` a small set of them that holds every pair
+of choices, `COVER` one that holds every triple, too, of those that change how the steps are run.
 `rows` has every mask that the time steps can have: none, padding on either side, holes, all.
 """
 
@@ -120,6 +120,7 @@ CANDIDATES = [
     c for c in (Combination(*values) for values in product(*FACTORS.values())) if c.possible
 ]
 COVER = covering(CANDIDATES, GROUPS)
+PAIRS = covering(CANDIDATES, [*combinations(FACTORS, 2)])
 
 
 def rows(source: str = "features", features: int = 3) -> np.ndarray:

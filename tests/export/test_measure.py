@@ -35,13 +35,21 @@ def tokens():
     return x
 
 
+OTHERS = [("lstm_cell", 1, ["int8"]), ("conv_gru", 1, ["int8"]), ("gru", 2, ["int8"])]
+
+
 @pytest.mark.parametrize(
     ("name", "layers", "modes"),
-    # Every model as the richest mode has it, and every mode on one.
+    # Every mode on one model, and the richest one on others: one that is a loop over cells, one
+    # with a convolution, one of two layers. All models are for `-m slow`.
     [
-        *((name, 1, ["int8"]) for name in list_models() if name != "bilstm"),
         ("bilstm", 1, TARGETS.get("litert").quantizations()),
-        ("gru", 2, ["int8"]),
+        *OTHERS,
+        *(
+            pytest.param(name, 1, ["int8"], marks=pytest.mark.slow)
+            for name in list_models()
+            if name != "bilstm" and (name, 1, ["int8"]) not in OTHERS
+        ),
     ],
 )
 def test_the_size_before_training_is_that_of_the_trained_file(
@@ -78,7 +86,7 @@ def test_the_size_before_training_is_that_of_the_trained_file(
 
 
 @pytest.mark.parametrize("task", ["sequence_labelling", "regression"])
-def test_the_score_is_that_of_the_bundle(task, tmp_path):
+def test_the_score_is_that_of_the_bundle(task, tmp_path, eagerly):
     import keras
 
     keras.utils.set_random_seed(0)
@@ -87,15 +95,16 @@ def test_the_score_is_that_of_the_bundle(task, tmp_path):
     x[np.arange(TIMESTEPS) >= generator.integers(2, TIMESTEPS + 1, (40, 1))] = 0
     y = x % 3 if task == "sequence_labelling" else x[:, :2] / 10.0
     dataset = Dataset("made", "tokens", Split(x, y), Split(x, y), task=task)
-    run = train(
-        "gru",
-        dataset,
-        config={**CONFIG, "layers": 1},
-        epochs=1,
-        output=tmp_path / "run",
-        task=task,
-        progress=False,
-    )
+    with eagerly():
+        run = train(
+            "gru",
+            dataset,
+            config={**CONFIG, "layers": 1},
+            epochs=1,
+            output=tmp_path / "run",
+            task=task,
+            progress=False,
+        )
     bundle = export_bundle(
         tmp_path / "run", tmp_path / "bundle", format=["tflite"], quantization=["none", "int8"]
     )

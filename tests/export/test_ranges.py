@@ -330,8 +330,10 @@ def test_what_int8_rounds_of_inputs_is_measured_in_the_range_of_each_column(kind
     assert not verify_file(file, model(0), x)["passed"]
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, -10.0, 7.0, -999.0])
-@pytest.mark.parametrize("features", [1, 4])
+@pytest.mark.parametrize(
+    "value, features",
+    [(0.0, 1), (-1.0, 1), (-10.0, 1), (-999.0, 1), (0.0, 4), (-1.0, 4), (7.0, 4), (-999.0, 4)],
+)
 def test_masks_survive_integer_inputs_or_are_refused_with_that_reason(value, features, tmp_path):
     import keras
     from keras import layers

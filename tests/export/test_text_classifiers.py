@@ -64,14 +64,25 @@ def needs_clients(*names):
     return found
 
 
-def trained(directory, model="lstm", **options):
+@pytest.fixture(scope="module")
+def trained(eagerly):
+    """Returns what trains on `DATASET`, or another one, for a moment."""
+
+    def learn(directory, model="lstm", data=DATASET, **options):
+        with eagerly():
+            return _train(directory, model, data, **options)
+
+    return learn
+
+
+def _train(directory, model, data, **options):
     config = {"units": 4, "embedding_dim": 6, "timesteps": 12}
     options = {"target": "mediapipe", "validation_split": 0.0, "epochs": 1, **options}
-    return train(model, DATASET, output=directory, config=config, progress=False, **options)
+    return train(model, data, output=directory, config=config, progress=False, **options)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, trained):
     """A run for MediaPipe whose answers lie far apart."""
     made = trained(tmp_path_factory.mktemp("run") / "run", learning_rate=0.3, epochs=3)
     return made.path
@@ -390,7 +401,7 @@ def test_samples_become_texts_that_become_the_samples_again():
     assert askable.tolist() == [True, True, False, False, True]
 
 
-def test_what_is_no_lstm_is_spelled_out_step_by_step(tmp_path):
+def test_what_is_no_lstm_is_spelled_out_step_by_step(tmp_path, trained):
     run = trained(tmp_path / "run", model="gru")
     plans = plan_bundle(run.path, target="mediapipe", quantization=["none", "int8"])
     for plan in plans.values():
@@ -399,19 +410,10 @@ def test_what_is_no_lstm_is_spelled_out_step_by_step(tmp_path):
         assert [one.head for one in plan.outputs] == ["softmax"]
 
 
-def test_three_labels_stay_three_outputs(tmp_path):
+def test_three_labels_stay_three_outputs(tmp_path, trained):
     labels = list(itertools.islice(itertools.cycle(["bad", "fair", "good"]), len(TEXTS)))
     dataset = Dataset("films", "text", Split(TEXTS, labels))
-    run = train(
-        "lstm",
-        dataset,
-        output=tmp_path / "run",
-        config={"units": 4, "embedding_dim": 6, "timesteps": 12},
-        target="mediapipe",
-        validation_split=0.0,
-        epochs=1,
-        progress=False,
-    )
+    run = trained(tmp_path / "run", data=dataset)
     bundle = run.export(
         tmp_path / "bundle", target="mediapipe", format=["tflite"], quantization=["none"]
     )
@@ -427,7 +429,7 @@ def test_three_labels_stay_three_outputs(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def usual_run(tmp_path_factory):
+def usual_run(tmp_path_factory, trained):
     return trained(tmp_path_factory.mktemp("usual") / "run", target=None).path
 
 
@@ -440,7 +442,7 @@ def usual_run(tmp_path_factory):
     ],
 )
 def test_settings_that_the_client_does_not_have_are_refused_when_they_are_said(
-    settings, told, tmp_path
+    settings, told, tmp_path, trained
 ):
     ((name, value),) = settings.items()
     with pytest.raises(ConfigError) as caught:

@@ -40,13 +40,8 @@ def one_server():
 
 
 @pytest.fixture(autouse=True)
-def eager(recwarn):
-    """Tracing a graph takes longer than training these models for an epoch."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+def always_eager(eager):
+    """No test of the search is about graphs."""
 
 
 @pytest.fixture

@@ -42,6 +42,17 @@ def run(job, arrays, directory, parent, report):
     return Outcome("completed", metrics=metrics, history={"loss": [1.0, 0.5]})
 
 
+def held(place, job, arrays, directory, parent, report):
+    """Says who runs and waits for a file `go on`; the outcome is that of an instant trial."""
+    import tiny
+
+    with (place / "runs").open("a") as stream:
+        stream.write(f"{os.getpid()} {_node()}\n")
+    while not (place / "go on").exists():
+        time.sleep(0.05)
+    return tiny.Instant(1, {}, lambda _: directory).outcome(job)
+
+
 def _node():
     import ray
 

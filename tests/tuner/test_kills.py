@@ -13,7 +13,7 @@ import pytest
 from keras_rnn_zoo.tuner import TUNERS
 
 # A stop at every single write is for test_durable; these come in between, too.
-KILLS = {"short": 15, "local": 50}
+KILLS = {"short": 8, "local": 50}
 
 
 def killed(directory, tuners, engine, timeout):

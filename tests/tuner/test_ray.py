@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -157,8 +158,8 @@ def local(place):
         yield engine
 
 
-@pytest.fixture(scope="module")
-def cluster():
+@contextlib.contextmanager
+def started_cluster():
     """Address of a cluster of four nodes, and a connection that takes the id of one to remove."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -181,6 +182,13 @@ def cluster():
             ours.close()
             process.stdin.close()
             process.wait()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster for all tests; two of them take a node each from it."""
+    with started_cluster() as found:
+        yield found
 
 
 # ------------------------------------------------------------------------------ without Ray
@@ -463,19 +471,21 @@ def test_trials_of_a_node_that_is_gone_run_elsewhere(cluster, place, tmp_path):
 
 HELD = """
 from pathlib import Path
-import trial_hooks
+import {module}
 
-def held():
-    return trial_hooks.held(Path(__file__).parent)
+def held(*job):
+    return {module}.held(Path(__file__).parent, *job)
 """
 
 
-@needs_ray
-def test_a_search_goes_on_when_a_process_and_a_machine_are_lost(cluster, tmp_path, monkeypatch):
+def lose(cluster, place, module, search, **options):
+    """Has a search lose a process and a machine, and checks that it did.
+
+    Its two first trials are held until one was killed and the node of the other removed.
+    """
     address, connection = cluster
-    (tmp_path / "hold_trials.py").write_text(HELD)
-    monkeypatch.syspath_prepend(tmp_path)
-    mark, failures = tmp_path / "runs", []
+    (place / "hold_trials.py").write_text(HELD.format(module=module))
+    mark, failures = place / "runs", []
 
     def disturb():
         try:
@@ -488,21 +498,47 @@ def test_a_search_goes_on_when_a_process_and_a_machine_are_lost(cluster, tmp_pat
         except BaseException as error:
             failures.append(error)
         finally:
-            (tmp_path / "go on").touch()
+            (place / "go on").touch()
 
     disturber = threading.Thread(target=disturb)
     disturber.start()
-    arguments = {"tuner": "grid", "max_trials": 3}
-    run_search(
-        output=tmp_path / "ray",
-        engine="ray",
-        engine_options={"address": address},
-        workers=2,
-        callbacks="hold_trials:held",
-        **arguments,
-    )
+    engine_options = {"address": address, **options.pop("engine_options", {})}
+    search(output=place / "ray", engine="ray", engine_options=engine_options, workers=2, **options)
     disturber.join()
     assert not failures
     assert len(runs(mark)) == 5  # both that were lost, again
+
+
+@needs_ray
+def test_a_search_answers_the_same_on_ray_and_on_this_machine(cluster, tmp_path):
+    arguments = {"tuner": "grid", "max_trials": 1}
+    run_search(
+        output=tmp_path / "ray", engine="ray", engine_options={"address": cluster[0]}, **arguments
+    )
+    run_search(output=tmp_path / "local", **arguments)
+    assert comparable(tmp_path / "ray") == comparable(tmp_path / "local")
+
+
+# Its trials train nothing: what an engine does about a loss has nothing to do with what is lost.
+@needs_ray
+def test_a_search_goes_on_when_a_process_and_a_machine_are_lost(
+    cluster, instant_search, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = {"tuner": "grid", "max_trials": 3}
+    options = {"runner": "hold_trials:held"}
+    lose(cluster, tmp_path, "runners", instant_search, engine_options=options, **arguments)
+    instant_search(output=tmp_path / "undisturbed", **arguments)
+    assert comparable(tmp_path / "ray") == comparable(tmp_path / "undisturbed")
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_search_that_trains_goes_on_when_a_process_and_a_machine_are_lost(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = {"tuner": "grid", "max_trials": 3}
+    with started_cluster() as found:
+        held = {"callbacks": "hold_trials:held"}
+        lose(found, tmp_path, "trial_hooks", run_search, **held, **arguments)
     run_search(output=tmp_path / "local", **arguments)
     assert comparable(tmp_path / "ray") == comparable(tmp_path / "local")

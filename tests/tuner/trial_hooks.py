@@ -12,9 +12,12 @@ import keras
 
 
 def eager():
-    """Tracing a graph takes longer than training these models for an epoch."""
+    """Tracing a graph takes longer than training these models for an epoch; so does timing."""
     import tensorflow as tf
 
+    from keras_rnn_zoo.export.tflite import latency
+
+    latency.MAX_REPEATS = 200
     tf.config.run_functions_eagerly(True)
     return []
 

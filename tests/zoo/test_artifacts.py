@@ -15,11 +15,12 @@ TINY = {"units": 2, "embedding_dim": 2, "timesteps": 4, "layers": 1}
 
 
 @pytest.fixture(scope="module")
-def run_path(tmp_path_factory):
+def run_path(tmp_path_factory, eagerly):
     path = tmp_path_factory.mktemp("artifacts") / "lstm"
     x = ["a great film", "a dull mess"] * 10
     data = Dataset("texts", "text", Split(x, ["pos", "neg"] * 10))
-    train("rnn", data, config=TINY, epochs=1, output=path, progress=False)
+    with eagerly():
+        train("rnn", data, config=TINY, epochs=1, output=path, progress=False)
     return path
 
 

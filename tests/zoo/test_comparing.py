@@ -12,6 +12,7 @@ from keras_rnn_zoo.training.run import Run
 TINY = {"units": 2, "embedding_dim": 2, "timesteps": 6, "layers": 1}
 
 
+@pytest.mark.usefixtures("eager")
 def test_models_are_set_side_by_side_in_json_csv_and_a_plot(texts, tmp_path):
     pytest.importorskip("matplotlib")
     output = tmp_path / "compare"
@@ -69,6 +70,7 @@ def test_without_matplotlib_all_else_is_written_and_each_model_keeps_its_own_tim
     assert captured.out == ""
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_regression_is_compared_by_its_error(tmp_path):
     import numpy as np
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 
 import numpy as np
@@ -23,6 +24,15 @@ BINARY = Dataset("b", "features", Split(X, (LAST > 0).astype(int)))
 def learn(data, place, **options):
     arguments = {"config": CONFIG, "learning_rate": 0.01, "progress": False, **options}
     return train("gru", data, output=place, **arguments)
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory, eagerly):
+    """A run of two epochs, to be copied."""
+    place = tmp_path_factory.mktemp("learnt") / "run"
+    with eagerly():
+        learn(BINARY, place, epochs=2)
+    return place
 
 
 def tree(place):
@@ -57,6 +67,7 @@ def test_epochs_that_are_worse_leave_the_best_weights(tmp_path):
     assert run.metrics["validation_loss"] <= first.metrics["validation_loss"] + 1e-6
 
 
+@pytest.mark.usefixtures("eager")
 def test_an_interrupted_training_goes_on_to_its_end(tmp_path):
     import keras
 
@@ -83,9 +94,8 @@ def test_an_interrupted_training_goes_on_to_its_end(tmp_path):
     ],
     ids=lambda value: None if isinstance(value, str) else next(iter(value)),
 )
-def test_another_training_is_not_mixed_with_it(tmp_path, change, message):
-    place = tmp_path / "run"
-    learn(BINARY, place, epochs=2)
+def test_another_training_is_not_mixed_with_it(learnt, tmp_path, change, message):
+    place = shutil.copytree(learnt, tmp_path / "run")
     before = tree(place)
     with pytest.raises(ConfigError, match=message):
         learn(**{"data": BINARY, "place": place, "epochs": 5, "resume": True, **change})

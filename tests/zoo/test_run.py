@@ -14,13 +14,15 @@ FILES = {"model.keras", "run.json", "history.csv", "vocab.txt", "labels.txt", "s
 
 
 @pytest.fixture(scope="module")
-def run_path(tmp_path_factory):
+def run_path(tmp_path_factory, eagerly):
     from keras_rnn_zoo.data import Dataset, Split
 
     x = ["a great film", "a dull mess"] * 20
     dataset = Dataset("texts", "text", Split(x, ["pos", "neg"] * 20))
     path = tmp_path_factory.mktemp("runs") / "run"
-    train("rnn", dataset, config=TINY, epochs=2, output=path, command="zoo train", progress=False)
+    options = {"epochs": 2, "command": "zoo train", "progress": False}
+    with eagerly():
+        train("rnn", dataset, config=TINY, output=path, **options)
     return path
 
 

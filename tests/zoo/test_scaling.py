@@ -142,6 +142,7 @@ def test_two_outputs_of_very_different_scale_are_both_learnt():
     assert run.metrics["test_mean_absolute_error"] == pytest.approx(errors.mean())
 
 
+@pytest.mark.usefixtures("eager")
 def test_constant_targets_are_answered_and_not_divided_by():
     data = Dataset("r", "features", Split(SIGNAL, np.full(240, 37.5)))
     run = train("rnn", data, config=TINY, epochs=2, progress=False)
@@ -149,6 +150,7 @@ def test_constant_targets_are_answered_and_not_divided_by():
     assert run.beats_baseline is False, "the mean is right, and nothing beats that"
 
 
+@pytest.mark.usefixtures("eager")
 def test_targets_beyond_float32_are_refused_and_leave_nothing(tmp_path):
     y = np.full(240, 3.3e38) * np.where(np.arange(240) % 2, 1, -1)
     data = Dataset("w", "features", Split(SIGNAL, y))
@@ -163,6 +165,7 @@ def big_head():
     return model
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_saved_run_has_no_custom_objects(tmp_path):
     data = Dataset("r", "features", Split(SIGNAL, LAST * 9 + 100))
     train("rnn", data, config=TINY, epochs=1, output=tmp_path / "run", progress=False)
@@ -190,6 +193,7 @@ def test_few_targets_can_be_split_as_well(rows):
     assert len(split_indices(np.full(rows, 3.5), 0.1)[1]) == max(1, round(rows / 10))
 
 
+@pytest.mark.usefixtures("eager")
 def test_whole_numbers_and_texts_of_numbers_are_split_as_targets_where_the_task_says_so():
     whole = Dataset("d", "features", Split(SIGNAL, np.arange(240)), task="regression")
     assert len(hold_out(whole, 0.2).test) == 48

@@ -45,6 +45,7 @@ def test_the_last_batch_of_an_epoch_is_a_step_however_small():
     assert steps_of(rows=65, batch_size=32, epochs=4) == 12
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_training_follows_the_schedule_and_records_it(tmp_path):
     seen = []
 
