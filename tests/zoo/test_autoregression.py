@@ -173,7 +173,7 @@ def test_where_nothing_beats_the_last_value_a_model_is_hardly_worse_and_was_much
     small = {"units": 4, "layers": 1}
     found = {}
     for name, off in (("with", {}), ("without", {"autoregression": None})):
-        run = train("rnn", data, config={**small, **off}, epochs=4, progress=False)
+        run = train("rnn", data, config={**small, **off}, epochs=2, progress=False)
         found[name] = run.metrics["test_mean_absolute_error"]
     (naive,) = (one for one in run.info["data"]["baselines"] if one["name"] == "last value")
     naive = naive["test"]["mean_absolute_error"]
