@@ -36,7 +36,7 @@ def test_an_int8_file_follows_a_series_beyond_what_it_was_calibrated_on(tmp_path
     path = tmp_path / "model.tflite"
     export_tflite(model, path, quantization="int8", representative_data=ROWS, **options)
     grown = ROWS + 40
-    (answers,) = TFLiteModel(path).predict({"features": grown}).values()
+    answers = TFLiteModel(path).predict(grown)
     expected = np.asarray(model(grown))
     # Changes of up to 5 in 255 steps, of six time steps; cut off, the values would miss by 35.
     assert np.abs(answers - expected).mean() < 0.1
