@@ -211,7 +211,7 @@ class _Check:
             same,
             f"{self.who}: without training a forecast is the last value, and this one is another. "
             "Build with self.inputs, self.head and self.forecast, or have no field "
-            '\'autoregression\': common_fields(without=("autoregression",)).',
+            "'autoregression': common_fields(without=(\"autoregression\",)).",
         )
 
     def padding(self, kind: str, **config: str) -> None:

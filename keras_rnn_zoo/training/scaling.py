@@ -68,7 +68,7 @@ class LastValues:
         """Returns the last values of encoded rows, float64 `[n, columns]`."""
         step = np.full(len(x), x.shape[1] - 1)
         if self.masked:
-            real = x.any(axis=2)
+            real: np.ndarray = np.any(x != 0, axis=2)
             step = np.where(real.any(axis=1), step - real[:, ::-1].argmax(axis=1), step)
         last = x[np.arange(len(x)), step][:, list(self.columns)]
         return np.asarray(last.astype(np.float64) * self.scale + self.mean)
