@@ -135,6 +135,15 @@ def common_fields(*, without: Sequence[str] = (), **defaults: Any) -> tuple[Fiel
         ),
         Field("unknown_id", int, 1, "id of unknown words; data with a vocabulary say it", least=1),
         Field("mask", bool, True, "padding (0, at either side) is skipped"),
+        Field(
+            "autoregression",
+            str,
+            None,
+            "features that are forecast, such as 0+2: what is answered are their last values, "
+            "changed by a linear path and by the recurrence, which reads changes; data for a "
+            "forecast say it; none: what the recurrence answers",
+            optional=True,
+        ),
         Field("task", str, "binary", "what is answered", choices=tuple(TASKS)),
         Field("outputs", int, 1, "units of the head: labels, or values of a regression", least=1),
     )
@@ -146,6 +155,24 @@ def common_fields(*, without: Sequence[str] = (), **defaults: Any) -> tuple[Fiel
         for field in fields
         if field.name not in without
     )
+
+
+def forecast_columns(config: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Returns the features that a config's `autoregression` goes on from; None without.
+
+    Raises:
+        ConfigError: It is not numbers with a plus between.
+    """
+    text = config.get("autoregression")
+    if text is None:
+        return None
+    parts = text.split("+")
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise ConfigError(
+            "autoregression is none, or numbers of features with a plus between, such as 0+2, "
+            f"which data for a forecast say. Received: {text!r}"
+        )
+    return tuple(map(int, parts))
 
 
 class ModelBuilder(ABC):
@@ -232,11 +259,29 @@ class ModelBuilder(ABC):
                 "word_dropout replaces token ids, and the input is features. Leave word_dropout "
                 f"out; spatial_dropout drops features. Received: word_dropout={rate!r}"
             )
+        self._check_autoregression()
         size, unknown = config.get("vocabulary_size", math.inf), config.get("unknown_id", 1)
         if rate and unknown >= size:
             raise ConfigError(
                 f"word_dropout puts unknown_id in the place of other ids, and ids are below "
                 f"vocabulary_size={size}. Received: unknown_id={unknown}"
+            )
+
+    def _check_autoregression(self) -> None:
+        columns, config = forecast_columns(self.config), self.config
+        if columns is None:
+            return
+        received = f"Received: autoregression={config['autoregression']!r}"
+        if config["features"] is None or config["task"] != "regression":
+            raise ConfigError(
+                "autoregression goes on from the last values of features, in a regression. Leave "
+                f"it out. {received}, task={config['task']!r}, features={config['features']!r}"
+            )
+        if max(columns) >= config["features"] or config["outputs"] % len(columns):
+            raise ConfigError(
+                f"autoregression names features, counting from 0 to {config['features'] - 1}, "
+                f"each forecast as far ahead as the others. Leave it out: data for a forecast say "
+                f"it. {received}, outputs={config['outputs']}"
             )
 
     # ------------------------------------------------------------------ building
@@ -262,7 +307,7 @@ class ModelBuilder(ABC):
         """
         import keras
 
-        from keras_rnn_zoo.layers import WordDropout
+        from keras_rnn_zoo.layers import Changes, WordDropout
 
         config = self.config
         if config["features"] is None:
@@ -278,6 +323,8 @@ class ModelBuilder(ABC):
         else:
             inputs = keras.Input((config["timesteps"], config["features"]), name="features")
             x = keras.layers.Masking()(inputs) if config.get("mask") else inputs
+            if forecast_columns(config) is not None:
+                x = Changes(name="changes")(x)
         if config.get("spatial_dropout"):
             x = keras.layers.SpatialDropout1D(config["spatial_dropout"])(x)
         return inputs, x
@@ -303,14 +350,29 @@ class ModelBuilder(ABC):
         import keras
 
         activation = get_task(self.config["task"]).activation
-        return keras.layers.Dense(self.config["outputs"], activation, name="answer")(x)
+        # A forecast starts from the last values, and not beside them.
+        start = "glorot_uniform" if forecast_columns(self.config) is None else "zeros"
+        return keras.layers.Dense(
+            self.config["outputs"], activation, kernel_initializer=start, name="answer"
+        )(x)
+
+    def forecast(self, answer: keras.KerasTensor, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the answer with what the last steps say of it; without `autoregression` as is."""
+        from keras_rnn_zoo.layers import Autoregression
+
+        columns = forecast_columns(self.config)
+        if columns is None:
+            return answer
+        masked = self.config.get("mask", False)
+        return Autoregression(columns, masked, name="forecast")(answer, inputs)
 
     def build(self) -> keras.Model:
         """Returns a new model: built, with fresh weights, not compiled."""
         import keras
 
         inputs, x = self.inputs()
-        return keras.Model(inputs, self.head(self.pooled(self.recurrence(x))), name=self.name)
+        answer = self.head(self.pooled(self.recurrence(x)))
+        return keras.Model(inputs, self.forecast(answer, inputs), name=self.name)
 
     # ------------------------------------------------------------------ searching
 

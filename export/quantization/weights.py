@@ -279,7 +279,8 @@ def answers_of(model: fb.Model) -> set[int]:
     """Returns the tensors of the main subgraph that the file answers, but for what comes last.
 
     Between the product that makes one and the answer lies no other product, so its result would
-    be rounded for nothing: to 1/256 of the range of all answers.
+    be rounded for nothing: to 1/256 of the range of all answers. Of a sum, that is true of each
+    part.
     """
     graph = model.subgraphs[0]
     makers = {int(out): operator for operator in graph.operators for out in operator.outputs}
@@ -287,13 +288,14 @@ def answers_of(model: fb.Model) -> set[int]:
     while pending:
         index = pending.pop()
         found.add(index)
-        if index in makers and fb.op_name(model, makers[index]) in LAST:
+        name = fb.op_name(model, makers[index]) if index in makers else None
+        if name in LAST:
             computed = [
                 int(source)
                 for source in makers[index].inputs
                 if source >= 0 and fb.constant(model, graph.tensors[source]) is None
             ]
-            pending += computed if len(computed) == 1 else []
+            pending += computed if len(computed) == 1 or name == "ADD" else []
     return found
 
 

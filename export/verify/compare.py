@@ -244,7 +244,7 @@ def compare_values(
         tolerance: The differences to accept.
         invokes: For each invoke, output name -> answers to all samples.
         logits: Output name -> logits, for those that the file shows.
-        repeat_tolerance: The difference between invokes to accept.
+        repeat_tolerance: The difference between invokes to accept, as a part of the largest answer.
         mode: Name of the quantization mode.
         steps: Output name -> real value of one step, of those that are stored as int8.
 
@@ -341,19 +341,24 @@ def integer_answers(parity: Parity) -> list[str]:
 def _check_repeats(name: str, invokes: list[Arrays], allowed: float) -> float:
     """Returns the largest difference between invokes of the same sample.
 
+    Args:
+        name: What answered, for the message.
+        invokes: Their answers.
+        allowed: How much it may be, as a part of the largest answer, or of 1.
+
     Raises:
         ValuesError: It is more than what is allowed.
     """
-    repeat = max(
-        _largest(np.nan_to_num(values), np.nan_to_num(invokes[0][output]))
-        for invoke in invokes
-        for output, values in invoke.items()
-    )
-    if repeat > allowed:
-        raise ValuesError(
-            f"{name} keeps state between calls: the same sample is answered differently by up to "
-            f"{repeat:.2g} from one invoke to the next. Choose another lowering."
-        )
+    repeat = 0.0
+    for output, first in invokes[0].items():
+        first = np.nan_to_num(first)
+        moved = max(_largest(np.nan_to_num(invoke[output]), first) for invoke in invokes)
+        if moved > allowed * _size(first):
+            raise ValuesError(
+                f"{name} keeps state between calls: the same sample is answered differently by up "
+                f"to {moved:.2g} from one invoke to the next. Choose another lowering."
+            )
+        repeat = max(repeat, moved)
     return repeat
 
 

@@ -52,6 +52,8 @@ def check_model(model: str | type[ModelBuilder], **config: Any) -> None:
         check.training(kind)
         if "mask" in fields:
             check.padding(kind)
+    if {"features", "autoregression"} <= fields:
+        check.forecast("mask" in fields)
     if "pooling" in fields:
         check.pooling(KINDS[0])
         if "mask" in fields:
@@ -192,6 +194,24 @@ class _Check:
         claim(
             not np.allclose(one, other, atol=1e-4),
             f"{self.who} on {kind} answers the same with pooling='max' as with 'last'.",
+        )
+
+    def forecast(self, masks: bool) -> None:
+        """A fresh model of a forecast answers the last values, of padded rows as well."""
+        setting = {**self.setting("features", TASKS["regression"]), "autoregression": "1"}
+        with working(f"{self.who} with {setting}"):
+            model = self.model(**{**self.config, **setting}).build()
+        x, steps = self.rows("features", TIMESTEPS), np.full(ROWS, TIMESTEPS)
+        if masks:
+            steps[::2] = TIMESTEPS // 2
+            x[np.arange(TIMESTEPS) >= steps[:, np.newaxis]] = 0
+        last = x[np.arange(ROWS), steps - 1, 1]
+        same = np.allclose(np.asarray(model(x)), last[:, np.newaxis], atol=1e-6)
+        claim(
+            same,
+            f"{self.who}: without training a forecast is the last value, and this one is another. "
+            "Build with self.inputs, self.head and self.forecast, or have no field "
+            "'autoregression': common_fields(without=(\"autoregression\",)).",
         )
 
     def padding(self, kind: str, **config: str) -> None:

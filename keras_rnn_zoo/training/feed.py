@@ -10,7 +10,7 @@ import numpy as np
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.training.metrics import real_answers
-from keras_rnn_zoo.training.scaling import TargetScaling
+from keras_rnn_zoo.training.scaling import LastValues, TargetScaling
 
 if TYPE_CHECKING:
     import keras
@@ -44,6 +44,7 @@ class Feed:
         train: Pair,
         validation: Pair | None = None,
         class_weight: str | None = None,
+        last: LastValues | None = None,
     ) -> Feed:
         """Returns what rows are fed as.
 
@@ -54,11 +55,13 @@ class Feed:
             validation: The same, or None.
             class_weight: `"balanced"` gives each label the same weight in all, whatever its
                 number of rows; None each row.
+            last: What a forecast goes on from.
 
         Raises:
             ConfigError: The task has no labels to balance.
         """
-        scaling = TargetScaling.fit(train[1]) if task == "regression" else None
+        x, y = train
+        scaling = TargetScaling.fit(y, x, last) if task == "regression" else None
         weights = None
         if class_weight is not None:
             if get_task(task).activation not in ("sigmoid", "softmax"):
@@ -81,7 +84,10 @@ class Feed:
     ) -> None:
         """Compiles a model to be trained: its losses are of scaled targets, its error in units."""
         task = get_task(self.task)
-        metric = None if self.scaling is None else self.scaling.metric(task.metric)
+        metric = None
+        if self.scaling is not None:
+            self.scaling.begun(model)
+            metric = self.scaling.metric(task.metric)
         task.compile(model, learning_rate, metric, optimizer)
 
     def arrays(self) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def fit_and_evaluate(
         print(f"{builder.name}: {course}", file=sys.stderr, flush=True)
         hooks.append(_progress(builder.name, course.epochs))
     keras.utils.set_random_seed(options.seed)
-    feed = prepared.feed(options.class_weight)
+    feed = prepared.feed(builder.config, options.class_weight)
     steps = steps_of(len(prepared.x_train), course.batch_size, course.epochs)
     rate = scheduled(options.schedule, course.learning_rate, steps)
     if earlier is None:

@@ -23,7 +23,7 @@ from keras_rnn_zoo.preprocessing.text_needs import needed_tokenizer
 from keras_rnn_zoo.training.baseline import Raw, baseline, baselines
 from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.options import DataOptions
-from keras_rnn_zoo.training.scaling import TargetScaling
+from keras_rnn_zoo.training.scaling import LastValues, TargetScaling
 from keras_rnn_zoo.training.understanding import told, understanding
 
 if TYPE_CHECKING:
@@ -73,11 +73,23 @@ class Prepared:
             return None
         return self.x_test, self.y_test
 
-    def feed(self, class_weight: str | None = None) -> Feed:
-        """Returns the rows as `keras.Model.fit` gets them; see `Feed.of`."""
+    def feed(self, config: Mapping[str, Any], class_weight: str | None = None) -> Feed:
+        """Returns the rows as `keras.Model.fit` gets them; see `Feed.of`.
+
+        Args:
+            config: Of the model's builder.
+            class_weight: How much each label counts.
+        """
         train = self.x_train, self.y_train
         about = self.preprocessor
-        return Feed.of(about.task, about.outputs, train, self.validation, class_weight)
+        last = LastValues.of(config, self.scaling)
+        return Feed.of(about.task, about.outputs, train, self.validation, class_weight, last)
+
+    @property
+    def scaling(self) -> np.ndarray | None:
+        """Mean and scale of each feature, float64 `[2, features]`; None of token ids."""
+        found = self.preprocessor.scaling
+        return None if found is None else np.asarray([found["mean"], found["scale"]], np.float64)
 
     def builder(self, model: str, config: Mapping[str, Any] | None = None) -> ModelBuilder:
         """Returns a model's builder, with the config that the data dictate.
@@ -87,14 +99,30 @@ class Prepared:
         """
         from keras_rnn_zoo.builder import get_builder
 
-        dictated = dictated_config(self.preprocessor, model)
-        for key in ("features", "outputs"):
-            if config and key in config and config[key] != dictated[key]:
+        dictated, given = self.dictated(model, config), config or {}
+        for key in ("features", "outputs", "autoregression"):
+            if key in given and given[key] != dictated.get(key):
                 raise ConfigError(
-                    f"{key}={config[key]!r} contradicts the data, which need {key}="
-                    f"{dictated[key]!r}. Leave it out."
+                    f"{key}={given[key]!r} contradicts the data, which need {key}="
+                    f"{dictated.get(key)!r}. Leave it out."
                 )
-        return get_builder(model, **{**(config or {}), **dictated})
+        return get_builder(model, **{**given, **dictated})
+
+    def dictated(self, model: str, config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Returns the config keys of a model that the data dictate.
+
+        Args:
+            model: Name of the model.
+            config: What the user sets: `autoregression` may be switched off.
+        """
+        from keras_rnn_zoo.builder import MODELS
+
+        dictated = dictated_config(self.preprocessor, model)
+        columns = _forecast_columns(self.data)
+        takes = any(field.name == "autoregression" for field in MODELS.get(model).fields)
+        if columns and takes and (config or {}).get("autoregression", columns) is not None:
+            dictated["autoregression"] = columns
+        return dictated
 
     def samples(self, seed: int = 0) -> dict[str, np.ndarray]:
         """Returns rows to keep with a run, each with the labels in proportion.
@@ -138,6 +166,21 @@ def dictated_config(preprocessor: Preprocessor, model: str) -> dict[str, Any]:
     ):
         config["unknown_id"] = vocabulary.unknown_id
     return config
+
+
+def _forecast_columns(data: Mapping[str, Any]) -> str | None:
+    """Returns the features that windows of a table are asked the future of, as `0+2`.
+
+    Args:
+        data: Of `Prepared`.
+
+    Returns:
+        None where it is no forecast, and where one of what is forecast is not among the values.
+    """
+    values, asked = data.get("value_columns") or (), data.get("label_column") or ()
+    if not data.get("horizon") or not all(name in values for name in asked):
+        return None
+    return "+".join(str(list(values).index(name)) for name in asked)
 
 
 @contextmanager

@@ -8,22 +8,70 @@ afterwards scale and offset are folded into the linear head, exactly but for flo
     (x W + b) * scale + mean  =  x (W * scale) + (b * scale + mean)
 
 The model that is kept, and every file made of it, answers in the user's units without further ops.
+
+A forecast goes on from the last values (`layers.Autoregression`), and what it learns are changes,
+which may be a hundredth of the values: the closing price of tomorrow. So its scale is that of the
+changes, and the layer's gain brings the last values, scaled as features, to that scale.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_rnn_zoo.builder import forecast_columns
 from keras_rnn_zoo.errors import DataError
 
 if TYPE_CHECKING:
     import keras
 
+    from keras_rnn_zoo.layers import Autoregression
+
 # What deviates less from its mean than this, as a share of it, is constant: float64 rounding.
 _CONSTANT = 1e-9
+
+
+@dataclass(frozen=True)
+class LastValues:
+    """What a forecast goes on from: the last values of features, in the user's units.
+
+    Attributes:
+        columns: Which features.
+        mean: Of each, which was subtracted when it was encoded.
+        scale: Of each, by which it was divided.
+        masked: A step of zeros is padding.
+    """
+
+    columns: tuple[int, ...]
+    mean: np.ndarray
+    scale: np.ndarray
+    masked: bool
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], scaling: np.ndarray | None) -> LastValues | None:
+        """Returns what a model goes on from; None if it does not.
+
+        Args:
+            config: Of its builder.
+            scaling: Mean and scale of each feature, float64 `[2, features]`; None for token ids.
+        """
+        columns = forecast_columns(config)
+        if columns is None or scaling is None:
+            return None
+        mean, scale = scaling[:, list(columns)]
+        return cls(columns, mean, scale, bool(config.get("mask")))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Returns the last values of encoded rows, float64 `[n, columns]`."""
+        step = np.full(len(x), x.shape[1] - 1)
+        if self.masked:
+            real: np.ndarray = np.any(x != 0, axis=2)
+            step = np.where(real.any(axis=1), step - real[:, ::-1].argmax(axis=1), step)
+        last = x[np.arange(len(x)), step][:, list(self.columns)]
+        return np.asarray(last.astype(np.float64) * self.scale + self.mean)
 
 
 @dataclass(frozen=True)
@@ -31,26 +79,40 @@ class TargetScaling:
     """Mean and scale of each output's targets.
 
     Attributes:
-        mean: Of the training targets, in the user's units.
-        scale: Their standard deviation; of constant targets, a thousandth of the constant.
+        mean: Of the training targets, in the user's units; of a forecast, of the features.
+        scale: Their standard deviation; of constant targets, a thousandth of the constant. Of a
+            forecast, the root of the mean square of how far they are from the last values.
+        gain: Of a forecast, what one unit of an encoded feature is in units of the scaled targets;
+            else empty.
     """
 
     mean: tuple[float, ...]
     scale: tuple[float, ...]
+    gain: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, y: np.ndarray) -> TargetScaling:
+    def fit(
+        cls, y: np.ndarray, x: np.ndarray | None = None, last: LastValues | None = None
+    ) -> TargetScaling:
         """Returns the scaling of training targets.
 
         Args:
             y: float `[n, outputs]`.
+            x: The encoded rows; needed with `last` alone.
+            last: What a forecast goes on from.
         """
-        mean = y.mean(axis=0, dtype=np.float64)
-        scale = y.std(axis=0, dtype=np.float64)
+        if last is not None and x is not None:
+            ahead = y.shape[1] // len(last.columns)
+            mean, unit = np.tile(last.mean, ahead), np.tile(last.scale, ahead)
+            scale = np.sqrt(np.square(y - np.tile(last(x), ahead)).mean(axis=0))
+        else:
+            mean = y.mean(axis=0, dtype=np.float64)
+            scale = y.std(axis=0, dtype=np.float64)
         constant = scale <= _CONSTANT * np.abs(mean)
         # Small against the constant, so that a model that is not quite sure still answers it.
         scale[constant] = np.where(mean == 0, 1.0, 1e-3 * np.abs(mean))[constant]
-        return cls(tuple(mean.tolist()), tuple(scale.tolist()))
+        gain = () if last is None else tuple((unit / scale).tolist())
+        return cls(tuple(mean.tolist()), tuple(scale.tolist()), gain)
 
     def to_dict(self) -> dict[str, list[float]]:
         """Returns `mean` and `scale`, JSON-able."""
@@ -69,7 +131,9 @@ class TargetScaling:
     @property
     def rounding(self) -> float:
         """How far float32 may round an answer."""
-        sizes = np.abs(self.mean) + np.abs(self.scale)
+        # Last values are a few deviations of a feature from its mean.
+        gain = 1.0 + 4 * np.asarray(self.gain or 0.0)
+        sizes = np.abs(self.mean) + np.abs(self.scale) * gain
         return float(np.finfo(np.float32).eps * sizes.max())
 
     def scaled(self, y: np.ndarray) -> np.ndarray:
@@ -123,41 +187,50 @@ class TargetScaling:
 
     # ------------------------------------------------------------------ the model
 
+    def begun(self, model: keras.Model) -> None:
+        """Has a model go on from last values as the targets that it is trained on are scaled."""
+        path = _autoregression(model)
+        if path is not None and self.gain:
+            path.gain.assign(self.gain)
+
     def folded(self, model: keras.Model) -> keras.Model:
         """Returns a model of scaled targets as one that answers in the user's units.
 
         Args:
-            model: Ends in a linear `Dense` layer, whose weights are changed; any other one gets a
-                `Rescaling` layer.
+            model: Ends in a linear `Dense` layer, whose weights are changed, maybe with
+                `layers.Autoregression` behind it; any other one gets a `Rescaling` layer.
 
         Raises:
             DataError: Its answers would be beyond float32.
         """
-        head = _linear_head(model)
+        head, path = _linear_head(model), _autoregression(model)
         if head is None:
             return self._rescaled(model)
-        kernel, bias = (np.asarray(value, np.float64) for value in head.get_weights())
+        values = [_weights(layer) for layer in (head, path) if layer is not None]
+        values = [[value * self.scale for value in one] for one in values]
+        values[0][1] = values[0][1] + self.mean
         with np.errstate(over="ignore"):
-            values = [
-                np.asarray(kernel * self.scale, np.float32),
-                np.asarray(bias * self.scale + self.mean, np.float32),
-            ]
-        if not all(np.isfinite(value).all() for value in values):
+            stored = [[np.asarray(value, np.float32) for value in one] for one in values]
+        if not all(np.isfinite(value).all() for one in stored for value in one):
             raise DataError(
                 "The targets are so large that the model's answers would be beyond float32. Give "
                 "them in a larger unit."
             )
-        head.set_weights(values)
+        head.set_weights(stored[0])
+        if path is not None:
+            path.set_weights(stored[1])
         return model
 
     def unfolded(self, model: keras.Model) -> keras.Model:
         """Returns the model that `folded` was given: one of scaled targets, to train it further."""
         import keras
 
-        head = _linear_head(model)
+        head, path = _linear_head(model), _autoregression(model)
         if head is not None:
-            kernel, bias = (np.asarray(value, np.float64) for value in head.get_weights())
+            kernel, bias = _weights(head)
             head.set_weights([kernel / self.scale, (bias - self.mean) / self.scale])
+            if path is not None:
+                path.set_weights([value / self.scale for value in _weights(path)])
             return model
         last = model.layers[-1]
         assert isinstance(last, keras.layers.Rescaling)
@@ -172,15 +245,34 @@ class TargetScaling:
         return keras.Model(model.input, layer(model.output), name=model.name)
 
 
+def _weights(layer: keras.layers.Layer) -> list[np.ndarray]:
+    return [np.asarray(value, np.float64) for value in layer.get_weights()]
+
+
+def _answers(layer: keras.layers.Layer, tensor: keras.KerasTensor) -> bool:
+    """Whether a layer makes a tensor, and is called for that alone."""
+    try:
+        return layer.output is tensor
+    except AttributeError:  # it is called several times
+        return False
+
+
+def _autoregression(model: keras.Model) -> Autoregression | None:
+    """Returns the layer that adds last values to the answer; None without one."""
+    from keras_rnn_zoo.layers import Autoregression
+
+    last = model.layers[-1]
+    ends = isinstance(last, Autoregression) and _answers(last, model.outputs[0])
+    return last if ends else None
+
+
 def _linear_head(model: keras.Model) -> keras.layers.Dense | None:
     """Returns the layer that makes the answer, if scale and offset can go into its weights."""
     import keras
 
-    last = model.layers[-1]
-    try:
-        makes_the_answer = last.output is model.outputs[0]
-    except AttributeError:  # it is called several times
-        return None
-    if not (makes_the_answer and type(last) is keras.layers.Dense and last.use_bias):
-        return None
-    return last if last.activation is keras.activations.linear else None
+    path = _autoregression(model)
+    answer = model.outputs[0] if path is None else path.input[0]
+    for layer in model.layers:
+        if type(layer) is keras.layers.Dense and layer.use_bias and _answers(layer, answer):
+            return layer if layer.activation is keras.activations.linear else None
+    return None

@@ -31,6 +31,7 @@ from keras_rnn_zoo.export.verify.compare import (
     NamesError,
     ShapesError,
     ValuesError,
+    _check_repeats,
     compare_tflite,
     verify_tflite,
 )
@@ -388,6 +389,14 @@ def regression(offset: float, spread: float = 1.0):
     model = keras.Model(inputs, head(inputs))
     head.kernel.assign(spread * np.array([[1.0], [-0.5], [0.3], [0.2]]))
     return model, head.kernel.numpy(), head.bias.numpy()
+
+
+def test_the_last_digit_of_large_answers_is_no_state():
+    answers = {"answer": np.full((2, 1), 400, np.float32)}
+    close = {"answer": np.nextafter(answers["answer"], np.float32(500))}
+    assert 0 < _check_repeats("a file", [answers, close], 1e-6) < 1e-4
+    with pytest.raises(ValuesError, match="keeps state between calls"):
+        _check_repeats("a file", [answers, {"answer": answers["answer"] + 0.01}], 1e-6)
 
 
 def answers_of(path, function):

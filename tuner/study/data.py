@@ -40,6 +40,7 @@ class Encodings(Mapping[str, Arrays]):
     Args:
         dataset: All of it; test rows are held out here where it has none.
         request: Says the models, and how to encode.
+        autoregression: Models of a forecast go on from the last values.
 
     Attributes:
         first: Model -> the data as its first trials may see them; rows, labels and task are the
@@ -52,7 +53,7 @@ class Encodings(Mapping[str, Arrays]):
         ConfigError: The config contradicts the data.
     """
 
-    def __init__(self, dataset: Dataset, request: Request):
+    def __init__(self, dataset: Dataset, request: Request, autoregression: bool = True):
         given = request.options.config
         choices = {key: value for key, value in given.items() if several(value)}
         self._settled = {key: value for key, value in given.items() if key not in choices}
@@ -81,7 +82,8 @@ class Encodings(Mapping[str, Arrays]):
                 by_size[size] = self._prepare(dataset, config, name)
             prepared = self.first[name] = by_size[size]
             prepared.builder(name, config)
-            dictated = dictated_config(prepared.preprocessor, name)
+            off = {} if autoregression else {"autoregression": None}
+            dictated = prepared.dictated(name, {**config, **off})
             # Texts may have fewer words than ids were asked for.
             for sizes in (dictated, {**dictated, **config}):
                 self._made[self.key(sizes)] = prepared
@@ -131,12 +133,13 @@ class Encodings(Mapping[str, Arrays]):
     def __getitem__(self, key: str) -> Arrays:
         data = self._at(key)
         assert data.x_validation is not None and data.y_validation is not None
-        return {
+        arrays = {
             "x_train": data.x_train,
             "y_train": data.y_train,
             "x_validation": data.x_validation,
             "y_validation": data.y_validation,
         }
+        return arrays if data.scaling is None else {**arrays, "scaling": data.scaling}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sizes)

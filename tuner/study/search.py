@@ -167,11 +167,13 @@ def _search(
     from keras_rnn_zoo.tuner.study.study import Study
 
     options = request.options
-    data = Encodings(dataset, request)
+    # What an older version began without goes on without: its trials have other weights.
+    begun = directory.info.get("autoregression", False) if directory.info else True
+    data = Encodings(dataset, request, autoregression=begun)
     first = data.first[request.models[0]]
     if progress and not directory.info:
         tell(first)
-    first.feed(options.class_weight)  # refuses what trials could not do
+    first.feed({}, options.class_weight)  # refuses what trials could not do
     check_words(options.word_vectors, first.x_train)
     hypermodel = ZooHyperModel(
         request.models,
@@ -203,6 +205,7 @@ def _search(
                 "settings": settings,
                 "objective": {"name": objective.name, "direction": objective.direction},
                 "scaled_targets": task == "regression",
+                "autoregression": True,
                 "data": {name: prepared.data for name, prepared in data.first.items()},
                 "best": None,
                 "front": [],

@@ -40,8 +40,9 @@ def over_budget(tuner: ZooTuner, trial: TrialRecord) -> str | None:
     prepared = tuner.prepared(trial.trial_id)
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
         path = Path(scratch) / "model.tflite"
-        model = tuner.load_model(tuner.oracle.trials[trial.trial_id])
-        model = prepared.feed().finished(model)
+        tried = tuner.oracle.trials[trial.trial_id]
+        model = tuner.load_model(tried)
+        model = prepared.feed(tuner.builder(tried).config).finished(model)
         write_file(model, path, budget, prepared.x_train)
         samples = as_samples(model, prepared.x_train[:LATENCY_ROWS])
         latency = median_latency(path, samples, seconds=1.0, limit_ms=budget.max_latency)
@@ -64,7 +65,8 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord) -> Run:
         return Run.load(directory)
     oracle, options = tuner.oracle, tuner.request.options
     tried, prepared = oracle.trials[trial.trial_id], tuner.prepared(trial.trial_id)
-    feed = prepared.feed(options.class_weight)
+    builder = tuner.builder(tried)
+    feed = prepared.feed(builder.config, options.class_weight)
     model = feed.finished(tuner.load_model(tried))
     evaluation = evaluate(prepared, model, feed)
     metrics = evaluation.metrics
@@ -96,7 +98,6 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord) -> Run:
         "tuner": options.tuner,
         "trial_id": trial.trial_id,
     }
-    builder = tuner.builder(tried)
     fitted = Fitted(model, builder, history, metrics, hyperparameters, evaluation.parts)
     with new_directory(directory) as temporary:
         save_run(temporary, prepared, fitted, seed=options.seed, command=tuner.request.command)

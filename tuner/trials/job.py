@@ -19,7 +19,8 @@ CHECKPOINT = "checkpoint.weights.h5"
 """The weights of a trial's best epoch, in its directory, as KerasTuner calls them."""
 
 Arrays = Mapping[str, np.ndarray]
-"""`x_train`, `y_train`, `x_validation`, `y_validation`: see `training.Prepared`."""
+"""`x_train`, `y_train`, `x_validation`, `y_validation`, of features `scaling`: see
+`training.Prepared`."""
 
 
 @dataclass(frozen=True)

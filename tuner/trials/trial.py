@@ -23,6 +23,7 @@ from keras_rnn_zoo.errors import OutputError, ZooError
 from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverged
 from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.metrics import OF_LABELS, validation_scores
+from keras_rnn_zoo.training.scaling import LastValues
 from keras_rnn_zoo.training.schedules import scheduled, steps_of
 from keras_rnn_zoo.training.word_vectors import start_from_words
 from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
@@ -83,6 +84,7 @@ class Trial:
             (arrays["x_train"], arrays["y_train"]),
             (arrays["x_validation"], arrays["y_validation"]),
             self.job.class_weight,
+            LastValues.of(config, arrays.get("scaling")),
         )
 
     def run(self) -> Outcome:
