@@ -10,13 +10,10 @@ from keras_rnn_zoo.export.bundle.records import BundleReport, FileRecord
 from keras_rnn_zoo.export.tflite.micro import NOTE
 from keras_rnn_zoo.pages import plain, render, text_of
 from keras_rnn_zoo.quantities import score, size
-from keras_rnn_zoo.training.baseline import PARTS
-from keras_rnn_zoo.training.metrics import DIRECTIONS, SHARES
+from keras_rnn_zoo.training.answers import answers
+from keras_rnn_zoo.training.page import data_facts, training_facts
 
 PAGE_FILE = "report.html"
-NAMES = {"f1": "F1", "auc": "AUC"}
-# A confusion matrix of more labels is in report.json: nobody can read it on a page.
-MOST_LABELS = 20
 
 
 def page(report: BundleReport) -> str:
@@ -47,9 +44,9 @@ def page(report: BundleReport) -> str:
         legend=_legend(report),
         model=_model_facts(report),
         preprocessing=_preprocessing_facts(preprocessing) if preprocessing else [],
-        metrics=_metrics(report),
-        labels=_labels(training.get("evaluation") or {}),
-        training=_training_facts(training) if training else [],
+        found=answers(report.training),
+        data=data_facts({**training, "preprocessing": preprocessing}) if training else [],
+        training=training_facts(training) if training else [],
         provenance=plain(report.provenance),
     )
 
@@ -299,74 +296,39 @@ def _model_facts(report: BundleReport) -> list[tuple[str, str]]:
     return facts
 
 
-def _preprocessing_facts(preprocessing: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _preprocessing_facts(known: Mapping[str, Any]) -> list[tuple[str, str]]:
     sides = {"post": "on the right", "pre": "on the left"}
     cut = {"pre": "the end is kept", "post": "the beginning is kept"}
-    facts = []
-    for name, value in preprocessing.items():
-        if value is None:
-            continue
-        if name == "padding":
-            value = sides.get(value, value)
-        elif name == "truncating":
-            value = f"{cut.get(value, value)} of longer inputs"
-        elif name == "labels":
-            value = ", ".join(value)
-        facts.append((name.replace("_", " "), text_of(value)))
-    return facts
-
-
-def _metrics(report: BundleReport) -> list[list[str]]:
-    """A table, its head first: each figure of the model beside that of each baseline."""
-    data, found = report.training.get("data") or {}, report.training.get("metrics") or {}
-    baselines = data.get("baselines") or []
-    rows = [
-        [
-            f"{part}, {NAMES.get(measure, measure.replace('_', ' '))}",
-            score(found[key], percent=measure in SHARES),
-            *(_beside(one, part, measure) for one in baselines),
-        ]
-        for part in PARTS
-        for measure in DIRECTIONS
-        if found.get(key := f"{part}_{measure}") is not None
-    ]
-    return [["Rows", "Model", *(one["name"] for one in baselines)], *rows] if rows else []
-
-
-def _beside(one: Mapping[str, Any], part: str, measure: str) -> str:
-    value = (one.get(part) or {}).get(measure)
-    return "–" if value is None else score(value, percent=measure in SHARES)
-
-
-def _labels(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What becomes of each label of the test rows, or else of those for validation."""
-    part = next((part for part in ("test", "validation") if part in evaluation), None)
-    found = evaluation[part].get("labels") if part else None
-    if not part or not found:
-        return None
-    names = list(found)
-    confused = evaluation[part].get("confusion")  # none where several labels may apply
-    shares = ("precision", "recall", "f1")
-    return {
-        "part": part,
-        "rows": [
-            [name, f"{one['rows']:,}", *(score(one[key], percent=True) for key in shares)]
-            for name, one in found.items()
-        ],
-        "names": names if len(names) <= MOST_LABELS and confused else [],
-        "confusion": list(zip(names, confused, strict=True)) if confused else [],
+    said = {
+        "padding": sides.get(known.get("padding", ""), known.get("padding")),
+        "truncating": f"{cut[known['truncating']]} of longer inputs"
+        if known.get("truncating") in cut
+        else known.get("truncating"),
+        "scaling": _scaling(known.get("scaling")),
+        "tokenizer": _tokenizer(known.get("tokenizer")),
     }
+    return plain({**known, **said})
 
 
-def _training_facts(training: Mapping[str, Any]) -> list[tuple[str, str]]:
-    facts = []
-    for name in ("hyperparameters", "data", "metrics"):
-        values = training.get(name) or {}
-        facts += plain({k: v for k, v in values.items() if k not in ("baseline", "baselines")})
-    command = (training.get("provenance") or {}).get("command")
-    if command:
-        facts.append(("command", text_of(command)))
-    return facts
+def _scaling(scaling: Mapping[str, Any] | None, most: int = 6) -> str | None:
+    if not scaling:
+        return None
+    pairs = [
+        f"(value − {mean:.6g}) / {scale:.6g}"
+        for mean, scale in zip(scaling["mean"], scaling["scale"], strict=True)
+    ]
+    more = f"; and {len(pairs) - most} more, in report.json" if len(pairs) > most else ""
+    named = [f"feature {i}: {text}" if len(pairs) > 1 else text for i, text in enumerate(pairs, 1)]
+    return "; ".join(named[:most]) + more
+
+
+def _tokenizer(tokenizer: Any) -> Any:
+    """The settings of a tokenizer after its name."""
+    if not isinstance(tokenizer, Mapping):
+        return tokenizer
+    name = tokenizer.get("name")
+    others = {key: value for key, value in tokenizer.items() if key != "name"}
+    return "; ".join(filter(None, [name, text_of(others) if others else ""]))
 
 
 def _capital(name: str) -> str:

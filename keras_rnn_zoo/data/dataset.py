@@ -22,6 +22,7 @@ class Spans:
         asked: int `[n]`: first row of what it is asked: of a forecast, behind what it reads.
         stop: int `[n]`: the row behind the last.
         names: Of the recordings.
+        times: Of every row of the table, datetime64, or float where it has numbers; None without.
     """
 
     recording: np.ndarray
@@ -29,14 +30,19 @@ class Spans:
     asked: np.ndarray
     stop: np.ndarray
     names: tuple[str, ...]
+    times: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.start)
 
     def take(self, rows: np.ndarray) -> Spans:
         """Returns the spans of these rows."""
-        return Spans(
-            self.recording[rows], self.start[rows], self.asked[rows], self.stop[rows], self.names
+        return replace(
+            self,
+            recording=self.recording[rows],
+            start=self.start[rows],
+            asked=self.asked[rows],
+            stop=self.stop[rows],
         )
 
 

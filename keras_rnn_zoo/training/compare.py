@@ -21,8 +21,11 @@ from keras_rnn_zoo.files import (
     write_text,
 )
 from keras_rnn_zoo.options import takes
+from keras_rnn_zoo.pages import write_page
 from keras_rnn_zoo.training.fit import fit_and_evaluate
+from keras_rnn_zoo.training.metrics import SHARES
 from keras_rnn_zoo.training.options import DataOptions, TrainOptions
+from keras_rnn_zoo.training.page import PAGE_FILE, comparison_page
 from keras_rnn_zoo.training.prepare import (
     Prepared,
     as_dataset,
@@ -56,8 +59,8 @@ def compare(
         models: Names of `list_models()`; None takes all but the cell loops, which compute the
             same as their layer twins, slowly.
         data: As in `train`.
-        output: The directory to write: `compare.json`, `compare.csv`, `compare.png` (with the
-            extra `plot`), and a run for each model.
+        output: The directory to write: `report.html`, `compare.json`, `compare.csv`,
+            `compare.png` (with matplotlib), and a run for each model.
         config: Config keys of the models, such as `{"units": 32}`.
         test_data: Rows to test on; see `load_data`.
         progress: Write a line per epoch to stderr.
@@ -83,6 +86,7 @@ def compare(
     encoding = DataOptions.part_of(chosen).keywords()
     prepared_for: dict[tuple[Any, ...], Prepared] = {}
     rows: list[dict[str, Any]] = []
+    infos: dict[str, dict[str, Any]] = {}
     with new_directory(output) as directory:
         for model in models:
             key = encoding_sizes([model], config or {})
@@ -95,6 +99,7 @@ def compare(
             fitted = fit_and_evaluate(prepared, builder, chosen, progress=progress)
             (directory / model).mkdir()
             info = save_run(directory / model, prepared, fitted, seed=chosen.seed, command=command)
+            infos[model] = info
             size = (directory / model / MODEL_FILE).stat().st_size
             judged = info.get("verdict") or {}
             beside = {name: judged.get(name) for name in ("baseline", "beats_baseline")}
@@ -111,8 +116,10 @@ def compare(
             },
         )
         write_text(directory / "compare.csv", _table(rows))
+        sizes = {row["model"]: row["bytes"] for row in rows}
+        write_page(directory / PAGE_FILE, comparison_page(infos, sizes))
         try:
-            _plot(rows, directory / "compare.png")
+            _plot(rows, prepared.data.get("baselines") or (), directory / "compare.png")
         except MissingExtraError as error:
             print(f"No compare.png: {error}", file=sys.stderr)
     return rows
@@ -126,11 +133,14 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def _plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draws four panels: loss, accuracy (or error), seconds, size."""
+def _plot(
+    rows: Sequence[Mapping[str, Any]], baselines: Sequence[Mapping[str, Any]], path: Path
+) -> None:
+    """Draws four panels: loss, accuracy (or error) beside that of baselines, seconds, size."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import PercentFormatter
     except ImportError as error:
         raise MissingExtraError("matplotlib", "plot", "The plot of a comparison") from error
 
@@ -155,10 +165,19 @@ def _plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             places = [place + (i - (len(keys) - 1) / 2) * width for place in range(len(names))]
             values = [(row[key] or 0) / unit for row in rows]
             axes.bar(places, values, width, label=key.split("_")[0])
+        known = []
+        if keys[0].endswith(measure):
+            part = keys[-1].removesuffix(f"_{measure}")
+            known = [(one["name"], (one.get(part) or {}).get(measure)) for one in baselines]
+        for (name, value), dashes in zip(known, ("--", ":", "-.", (0, (1, 3))), strict=False):
+            if value is not None:
+                axes.axhline(value, color="black", linestyle=dashes, linewidth=1, label=name)
+        if keys[0].endswith(measure) and measure in SHARES:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         axes.set_title(title)
         axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
-        if len(keys) > 1:
-            axes.margins(y=0.18)  # room for the legend above the bars
-            axes.legend(ncols=2, loc="upper right")
+        if len(axes.get_legend_handles_labels()[1]) > 1:
+            axes.margins(y=0.3)  # room for the legend above the bars
+            axes.legend(ncols=2, loc="upper right", fontsize="small")
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

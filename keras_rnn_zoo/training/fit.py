@@ -16,6 +16,7 @@ from keras_rnn_zoo.training.course import Course, course_of
 from keras_rnn_zoo.training.divergence import check_converged
 from keras_rnn_zoo.training.feed import Feed
 from keras_rnn_zoo.training.interrupts import between_batches
+from keras_rnn_zoo.training.kept import kept
 from keras_rnn_zoo.training.metrics import (
     OF_LABELS,
     by_label,
@@ -73,7 +74,8 @@ class Evaluation:
         metrics: See `Fitted`.
         parts: `"validation"` and `"test"`, where there are such rows -> for labels what becomes of
             each (see `metrics.by_label`), and `always`, the one that every row is answered with,
-            or None; for several outputs of a regression `mean_absolute_errors`, one for each.
+            or None; for a regression rows to look at (see `kept.kept`), and for several outputs
+            `mean_absolute_errors`, one for each.
     """
 
     metrics: dict[str, Any]
@@ -199,8 +201,10 @@ def evaluate(prepared: Prepared, model: keras.Model, feed: Feed) -> Evaluation:
             errors = np.abs(outputs.astype(np.float64) - y).mean(axis=0)
             metrics[f"{name}_loss"] = feed.scaling.loss(outputs, y)
             metrics[f"{name}_{task.metric}"] = float(errors.mean())
-            if len(errors) > 1 and name != "train":
-                found[name] = {"mean_absolute_errors": errors.tolist()}
+            if name != "train":
+                several = {"mean_absolute_errors": errors.tolist()} if len(errors) > 1 else {}
+                windows, apart = prepared.windows.get(name), "window" not in prepared.data
+                found[name] = several | kept(y, outputs, windows, apart=apart)
             continue
         values = model.evaluate(
             x,

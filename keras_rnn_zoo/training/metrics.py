@@ -208,14 +208,21 @@ def by_label_of_several(
         labels: In the order of the outputs.
 
     Returns:
-        `labels` alone; `rows` are those to which a label applies.
+        `labels` alone; `rows` are those to which a label applies, `answered` those in which it was
+        the answer.
     """
     found = {}
     for i, label in enumerate(labels):
         matrix = confusion((outputs[:, i] > 0.5).astype(np.int64), y[:, i], 2)
         precision, recall, f1 = (float(each[1]) for each in _precision_recall_f1(matrix))
-        rows = int(matrix[1].sum())
-        found[label] = {"rows": rows, "precision": precision, "recall": recall, "f1": f1}
+        rows, answered = int(matrix[1].sum()), int(matrix[:, 1].sum())
+        found[label] = {
+            "rows": rows,
+            "answered": answered,
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
+        }
     return {"labels": found}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from keras_rnn_zoo.preprocessing.splitting import sample_indices
 from keras_rnn_zoo.preprocessing.text_needs import needed_tokenizer
 from keras_rnn_zoo.training.baseline import Raw, baseline, baselines
 from keras_rnn_zoo.training.feed import Feed
+from keras_rnn_zoo.training.kept import Windows
 from keras_rnn_zoo.training.options import DataOptions
 from keras_rnn_zoo.training.scaling import LastValues, TargetScaling
 from keras_rnn_zoo.training.understanding import told, understanding
@@ -48,6 +49,7 @@ class Prepared:
         y_test: Like `y_train`, or None.
         data: JSON-able: where the data came from, how many rows each part has, and what answers
             without a model are worth: see `baseline` and `baselines`.
+        windows: `"train"`, `"validation"` and `"test"` -> those of a forecast to look at.
     """
 
     preprocessor: Preprocessor
@@ -58,6 +60,7 @@ class Prepared:
     x_test: np.ndarray | None
     y_test: np.ndarray | None
     data: dict[str, Any]
+    windows: Mapping[str, Windows | None] = field(default_factory=dict)
 
     @property
     def validation(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -278,6 +281,11 @@ def prepare(
             x_test, y_test = _encode(preprocessor, dataset.test)
     rows = {"train": len(kept), "validation": len(held), "test": len(dataset.test or ())}
     validates = len(held) > 0
+    read = {
+        "train": dataset.train.take(kept),
+        "validation": dataset.train.take(held) if validates else None,
+        "test": dataset.test,
+    }
     data = {
         **dataset.description,
         "name": dataset.name,
@@ -294,6 +302,10 @@ def prepare(
         x_test=x_test,
         y_test=y_test,
         data=data,
+        windows={
+            name: None if part is None else Windows.of(part, dataset.description)
+            for name, part in read.items()
+        },
     )
     if dataset.kind == "text" and chosen.tokenizer is None:
         _, why = needed_tokenizer(dataset.train.x)
@@ -302,24 +314,19 @@ def prepare(
     train = prepared.x_train, prepared.y_train
     parts = {"train": train, "validation": prepared.validation, "test": prepared.test}
     data["baseline"] = baseline(preprocessor, parts)
-    raw = _raw(dataset, kept, held, chosen.seed)
+    raw = _raw(dataset.kind, read, chosen.seed)
     if preprocessor.task == "regression":
         data["targets"] = TargetScaling.fit(prepared.y_train).to_dict()
     data["baselines"] = baselines(preprocessor, parts, raw, words=chosen.baseline)
     return prepared
 
 
-def _raw(dataset: Dataset, kept: np.ndarray, held: np.ndarray, seed: int) -> Raw:
+def _raw(kind: str, read: Mapping[str, Split | None], seed: int) -> Raw:
     """Returns the rows as they were read, where a baseline looks at them."""
-    parts = {
-        "train": dataset.train.take(kept),
-        "validation": dataset.train.take(held) if len(held) else None,
-        "test": dataset.test,
-    }
-    naive = {name: {} if part is None else part.naive for name, part in parts.items()}
-    features = dataset.kind == "features"
-    x = {name: None if part is None or features else part.x for name, part in parts.items()}
-    return Raw(dataset.kind, x, naive, seed)
+    naive = {name: {} if part is None else part.naive for name, part in read.items()}
+    features = kind == "features"
+    x = {name: None if part is None or features else part.x for name, part in read.items()}
+    return Raw(kind, x, naive, seed)
 
 
 def _encode(preprocessor: Preprocessor, split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ run.json      model config, hyperparameters, data, preprocessing, metrics, prove
 history.csv   a line per epoch
 vocab.txt     `token index` lines, for texts
 labels.txt    a label per line, in the order of the outputs
+report.html   a page to read
 samples.npz   encoded rows: x, y of the training data, x_test, y_test of the held-out data
 ```
 """
@@ -30,9 +31,11 @@ import numpy as np
 from keras_rnn_zoo.artifacts import RUN, RUN_FILE, require
 from keras_rnn_zoo.errors import ConfigError, RunError, listed, nearest
 from keras_rnn_zoo.files import PathLike, atomic_file, write_json, write_text
+from keras_rnn_zoo.pages import write_page
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.training.baseline import verdict
+from keras_rnn_zoo.training.page import PAGE_FILE, run_page
 
 if TYPE_CHECKING:
     import keras
@@ -374,6 +377,8 @@ class RunContents:
         arrays: dict[str, Any] = dict(self.samples)
         with atomic_file(directory / SAMPLES_FILE) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, **arrays)
+        count = (directory / MODEL_FILE).stat().st_size
+        write_page(directory / PAGE_FILE, run_page(info, self.history, count))
         write_json(directory / RUN_FILE, info)
         return info
 

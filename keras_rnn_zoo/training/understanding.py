@@ -103,12 +103,12 @@ def told(data: Mapping[str, Any], truncating: str) -> list[tuple[str, str]]:
     steps = f"{found['timesteps']} a row"
     if found["cut"]:
         end = "beginning" if truncating == "pre" else "end"
-        steps += f"; {_percent(found['cut'])} of the rows are longer and lose their {end}"
+        steps += f"; {percent(found['cut'])} of the rows are longer and lose their {end}"
     lines.append(("Time steps", steps))
     if found["tokenizer"] is not None:
         words = f"{found['vocabulary_size']:,} known, by the tokenizer {found['tokenizer']}"
         if found["unknown"] is not None:
-            words += f"; {_percent(found['unknown'])} of the words are unknown"
+            words += f"; {percent(found['unknown'])} of the words are unknown"
         lines.append(("Words", words))
     rows = data["rows"]
     parts = {"train": "to train on", "validation": "to validate", "test": "to test"}
@@ -134,5 +134,6 @@ def _columns(data: Mapping[str, Any]) -> str:
     return f" in {shown}{window}; {asked} {labels}"
 
 
-def _percent(part: float) -> str:
+def percent(part: float) -> str:
+    """Returns a part of a whole as people say it."""
     return "less than 1 %" if 0 < part < 0.01 else f"{100 * part:.0f} %"

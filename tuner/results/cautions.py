@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from keras_rnn_zoo.quantities import score as written
 from keras_rnn_zoo.tasks import METRICS
+from keras_rnn_zoo.training.intervals import wilson
 from keras_rnn_zoo.training.metrics import SHARES
 from keras_rnn_zoo.tuner.results.records import TrialRecord
 
 # Objectives that are the share of the rows that are answered rightly.
 _SHARES = ("val_accuracy", "quantized_accuracy")
-# Of the normal distribution: 95 % lie within so many deviations.
-_Z = 1.959963984540054
 # An interval that is wider says little of a score, even if no other trial is near.
 _WIDE = 0.1
 
@@ -91,14 +89,6 @@ def interval(
         if trial.score is not None and trial.hyperparameters != winner.hyperparameters
     )
     return Interval(rows, winner.score, low, high, within)
-
-
-def wilson(share: float, rows: int) -> tuple[float, float]:
-    """Returns Wilson's 95 % interval of a share that was seen in so many rows."""
-    shrunk = 1 + _Z**2 / rows
-    middle = (share + _Z**2 / (2 * rows)) / shrunk
-    reach = _Z / shrunk * math.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ report.js puts the colour in. `customdata` of a point is the id of its trial.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from keras_rnn_zoo.quantities import size
+from keras_rnn_zoo.quantities import score, size
+from keras_rnn_zoo.training.metrics import SHARES
 from keras_rnn_zoo.tuner.results.front import front
 from keras_rnn_zoo.tuner.results.records import INFEASIBLE, TrialRecord
 
@@ -23,9 +23,6 @@ COLORS = 8
 """Colours `--c0`, `--c1`, ... in the style sheet; then they come again with other symbols."""
 
 SYMBOLS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲"}
-
-# A sum that ends in an accuracy is none.
-_SHARE = re.compile(r"[a-z_]*accuracy")
 
 MANY_POINTS = 600
 """Points of learning curves above which only the lines are drawn."""
@@ -46,7 +43,8 @@ def color_and_symbol(models: Sequence[str], model: str | None) -> tuple[str, str
 
 def is_share(measure: str) -> bool:
     """Whether a measure is shown in percent."""
-    return _SHARE.fullmatch(measure) is not None
+    # Of validation rows, or of the file; a sum that ends in an accuracy is none.
+    return measure.removeprefix("val_").removeprefix("quantized_") in SHARES
 
 
 def measure_label(measure: str) -> str:
@@ -314,9 +312,7 @@ def _model_curves(
 
 def format_measure(measure: str, value: float | None) -> str:
     """Returns a value of a measure for a person."""
-    if value is None:
-        return "–"
-    return f"{100 * value:.2f} %" if is_share(measure) else f"{value:.4g}"
+    return "–" if value is None else score(value, percent=is_share(measure))
 
 
 def _axis(title: str) -> Figure:

@@ -7,16 +7,19 @@ in the page, and `templates/report.js` does the rest.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from keras_rnn_zoo.artifacts import RUN_FILE, WINNER
 from keras_rnn_zoo.errors import MissingExtraError
-from keras_rnn_zoo.files import PathLike, write_bytes
-from keras_rnn_zoo.pages import STYLE
+from keras_rnn_zoo.files import PathLike
+from keras_rnn_zoo.pages import STYLE, environment, write_page
 from keras_rnn_zoo.quantities import duration
+from keras_rnn_zoo.training.answers import answers
 from keras_rnn_zoo.tuner.results import charts, records, wording
 from keras_rnn_zoo.tuner.results.charts import format_measure, measure_label
 from keras_rnn_zoo.tuner.results.findings import Findings
@@ -43,9 +46,19 @@ def write_report(path: PathLike, info: Mapping[str, Any], trials: Sequence[Trial
         MissingExtraError: Plotly is not installed.
         OutputError: The place cannot be written.
     """
-    text = page(info, trials, Path(path).parent, _plotly())
-    # A command line may hold bytes that are no UTF-8.
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    directory = Path(path).parent
+    write_page(path, page(info, trials, directory, _plotly(), _winner(directory, info)))
+
+
+def _winner(directory: Path, info: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns what `run.json` of the winner holds; None while there is none."""
+    named = (info.get("best") or {}).get("trial_id")
+    try:
+        found: dict[str, Any] = json.loads((directory / WINNER / RUN_FILE).read_text("utf-8"))
+        same = found["hyperparameters"]["trial_id"] == named
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # the table of trials is worth a page without it
+    return found if same else None
 
 
 @functools.lru_cache(maxsize=1)
@@ -64,7 +77,11 @@ def _plotly() -> str:
 
 
 def page(
-    info: Mapping[str, Any], trials: Sequence[TrialRecord], directory: Path, plotly: str
+    info: Mapping[str, Any],
+    trials: Sequence[TrialRecord],
+    directory: Path,
+    plotly: str,
+    winner: Mapping[str, Any] | None = None,
 ) -> str:
     """Returns the page of a search.
 
@@ -73,6 +90,7 @@ def page(
         trials: See `write_report`.
         directory: Of the search.
         plotly: The script of plotly.js.
+        winner: What `run.json` of the winner holds, where there is one.
 
     Returns:
         HTML that needs nothing else.
@@ -92,6 +110,7 @@ def page(
         outcome=outcome,
         warnings=wording.warnings(found),
         summary=wording.summary(found),
+        answers=answers(winner or {}),
         best_trial=wording.best_trial(found),
         quality=measure_label(found.quality[0]),
         models=[_look(found, model) for model in found.models],
@@ -107,17 +126,10 @@ def page(
 
 @functools.lru_cache(maxsize=1)
 def _template() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["measure_label"] = measure_label
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    return environment.get_template("report.html")
+    found = environment(_TEMPLATES)
+    found.filters["measure_label"] = measure_label
+    found.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return found.get_template("report.html")
 
 
 @functools.lru_cache

@@ -107,13 +107,14 @@ def summary(found: Findings) -> str:
     seconds = sum(trial.seconds or 0.0 for trial in found.trials)
     if seconds:
         text += f" Training took {duration(seconds)} in all."
-    for name, value in (found.info.get("best") or {}).items():
-        if name.startswith("test_") and name != "test_loss" and finite(value) is not None:
-            measure = name.removeprefix("test_")
-            text += (
-                f" On test rows that no trial saw, the winner's {measure_label(measure)} is "
-                f"{format_measure(measure, value)}."
-            )
+    tested = [
+        f"{measure_label(measure)} is {format_measure(measure, value)}"
+        for name, value in (found.info.get("best") or {}).items()
+        if name.startswith("test_") and name != "test_loss" and finite(value) is not None
+        for measure in [name.removeprefix("test_")]
+    ]
+    if tested:
+        text += f" On test rows that no trial saw, the winner's {_and(tested)}."
     if found.baseline is not None and found.baseline.beaten:
         text += f" {found.baseline}"
     return text
@@ -178,9 +179,9 @@ def made_with(found: Findings) -> Facts:
         "target": budget and budget.target,
         "limits": ", ".join(_limits(found)) or None,
         **provenance,
-        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+        "versions": versions,
     }
-    return plain({key: _joined(value) for key, value in made.items()})
+    return plain(made)
 
 
 def short(value: Any) -> str:
@@ -201,15 +202,6 @@ def _data(found: Findings) -> str | None:
     known: Mapping[str, Any] = next(iter((found.info.get("data") or {}).values()), {})
     rows = rows_in_words(known.get("rows") or {})
     return f"{name}: {rows}" if name and rows else name
-
-
-def _joined(value: Any) -> Any:
-    if isinstance(value, Mapping) and value:
-        said = {name: "none" if item is None else _joined(item) for name, item in value.items()}
-        return ", ".join(f"{name} {text_of(item)}" for name, item in said.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(text_of(item) for item in value)
-    return value
 
 
 def _and(words: Sequence[str]) -> str:

@@ -35,6 +35,7 @@ class _Log:
         targets: What is forecast, float32 `[rows, columns]`; None where windows have labels.
         labels: Of each row; None for a forecast, and to predict from.
         times: Seconds, float64 `[rows]`; None where there is no time column.
+        dated: They are since 1970, and not since some start.
         pieces: Where an unbroken piece of a recording starts and stops, and which recording it is.
         recordings: Names.
         notes: What was seen.
@@ -44,6 +45,7 @@ class _Log:
     targets: np.ndarray | None
     labels: list[Any] | None
     times: np.ndarray | None
+    dated: bool
     pieces: list[tuple[int, int, int]]
     recordings: list[str]
     notes: list[str]
@@ -261,6 +263,7 @@ def _read(
         targets=array_[:, [numeric.index(name) for name in targets]] if targets else None,
         labels=found,
         times=times,
+        dated=times is not None and (bool(options.time_format) or is_time(others[-1][:50])),
         pieces=pieces,
         recordings=recordings,
         notes=[*notes, *more],
@@ -376,7 +379,11 @@ def _cut(log: _Log, window: int, stride: int, ahead: int) -> tuple[Spans, Any]:
     first = np.concatenate(starts) if starts else np.arange(0)
     which = np.concatenate(numbers) if numbers else np.arange(0, dtype=np.int32)
     asked = first + window if ahead else first
-    spans = Spans(which, first, asked, first + window + ahead, tuple(log.recordings))
+    names, stop = tuple(log.recordings), first + window + ahead
+    times = log.times
+    if times is not None and log.dated:
+        times = (1e6 * times).round().astype(np.int64).astype("M8[us]")
+    spans = Spans(which, first, asked, stop, names, times)
     if len(log.pieces) == 1 and len(first):
         views = np.lib.stride_tricks.sliding_window_view(log.values, window, axis=0)
         x: Any = views[first[0] : first[-1] + 1 : stride].transpose(0, 2, 1)
