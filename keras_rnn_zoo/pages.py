@@ -61,7 +61,7 @@ pre { background: var(--tint); padding: .7rem .9rem; overflow-x: auto; white-spa
 table.bars { max-width: 56rem; }
 table.bars th, table.bars td { border: 0; padding: .3rem .6rem; vertical-align: middle; }
 table.bars th { text-align: left; padding-left: 0; color: var(--ink); font-size: inherit;
-  font-weight: 400; white-space: normal; overflow-wrap: anywhere; min-width: 6rem;
+  font-weight: 400; white-space: normal; overflow-wrap: anywhere; min-width: min(11rem, 24vw);
   max-width: 16rem; width: 1%; }
 table.bars tr.best th, table.bars tr.best .figure { font-weight: 600; }
 table.bars td.track { min-width: 7rem; width: 60%; }

@@ -14,6 +14,7 @@ from keras_rnn_zoo.cli._options import (
     output_option,
     training_options,
 )
+from keras_rnn_zoo.training.page import PAGE_FILE
 
 
 @click.command("compare", short_help="Train several models on the same data, side by side.")
@@ -31,10 +32,10 @@ def command(
     as_json: bool,
     **arguments: Any,
 ) -> None:
-    """Train each MODEL on the same rows and set their figures side by side, with a plot.
+    """Train each MODEL on the same rows and set their figures side by side, on a page.
 
     Without MODEL: all but the cell loops, which compute the same as their twins, slowly. The
-    directory holds compare.csv, compare.json, compare.png and a run for each model.
+    directory holds report.html, compare.csv, compare.json, compare.png and a run for each model.
 
     \b
     keras-rnn-zoo compare lstm gru bilstm --data reviews.csv -o comparison
@@ -81,6 +82,7 @@ def command(
     click.echo()
     plot = Path(output) / "compare.png"
     written = [Path(output) / "compare.csv"] + [plot] * plot.is_file()
+    click.echo(f"Report: {Path(output) / PAGE_FILE}")
     click.echo(f"Written: {', '.join(map(str, written))}, and a run for each model")
     key = f"{parts[-1]}_{measure}"
     ranked = sorted(

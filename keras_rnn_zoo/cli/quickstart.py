@@ -51,12 +51,19 @@ def command(line: str | None, /, seed: int, as_json: bool, output: str) -> None:
         out.facts(
             [
                 ("Verified:", checked["text"]),
-                ("Report:", str(Path(output) / "bundle" / "report.html")),
                 ("Bundle:", str(Path(output) / "bundle")),
                 ("Search:", str(Path(output) / "search")),
             ]
         )
         out.next_command("train", "MODEL", "--data", "FILE", "-o", "RUN")
+        click.echo("\nTwo pages to open in a browser:")
+        pages = {"search": "what was tried, and what won", "bundle": "the files, and their cost"}
+        out.facts(
+            [
+                (str((Path(output) / name / "report.html").resolve()), text)
+                for name, text in pages.items()
+            ]
+        )
     if not checked["passed"]:
         raise VerificationError(checked["text"])
 

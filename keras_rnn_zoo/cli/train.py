@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from keras_rnn_zoo.cli._options import (
     training_options,
 )
 from keras_rnn_zoo.training.options import RunOptions
+from keras_rnn_zoo.training.page import PAGE_FILE
 
 
 @click.command("train", short_help="Train one model.")
@@ -61,7 +63,8 @@ def command(
     out.metrics_table(metrics, data["baselines"])
     out.labels_table(run.evaluation)
     out.errors_table(run.evaluation, data.get("targets"))
-    click.echo(f"\nRun: {output}")
+    click.echo()
+    out.facts([("Report:", str(Path(output) / PAGE_FILE)), ("Run:", output)])
     client = ["--target", arguments["target"]] if arguments["target"] else []
     out.next_command("export", output, *client, "-o", "BUNDLE")
 

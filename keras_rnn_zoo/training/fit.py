@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+from keras_rnn_zoo.quantities import score
 from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.training.course import Course, course_of
 from keras_rnn_zoo.training.divergence import check_converged
@@ -19,6 +20,7 @@ from keras_rnn_zoo.training.interrupts import between_batches
 from keras_rnn_zoo.training.kept import kept
 from keras_rnn_zoo.training.metrics import (
     OF_LABELS,
+    SHARES,
     by_label,
     by_label_of_several,
     real_answers,
@@ -280,7 +282,9 @@ def _progress(name: str, epochs: int) -> keras.callbacks.Callback:
                 print(f"\r{name}: batch {batch + 1}/{steps} ", end="", file=sys.stderr, flush=True)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            values = "  ".join(f"{key} {value:.4f}" for key, value in (logs or {}).items())
+            values = "  ".join(
+                f"{key} {_figure(key, value)}" for key, value in (logs or {}).items()
+            )
             seconds = time.perf_counter() - self.started
             print(
                 f"{chr(13) if live else ''}{name}: epoch {epoch + 1}/{epochs}  {values}  "
@@ -290,3 +294,8 @@ def _progress(name: str, epochs: int) -> keras.callbacks.Callback:
             )
 
     return Progress()
+
+
+def _figure(name: str, value: float) -> str:
+    share = name.removeprefix("val_") in SHARES
+    return score(value, percent=True) if share else f"{value:.4f}"

@@ -54,10 +54,11 @@ def test_a_line_for_each_trial_and_one_for_the_search(shown):
     ]
     chosen = "gru  units=8  learning_rate=0.00123"
     assert lines == [
-        f"trial 1/12  {chosen}  val_accuracy 0.7500  12.3 kB  0.123 ms  best 0.7500 (gru)  10.0 s",
-        f"trial 2/12  {chosen}  failed: what went wrong  best 0.7500 (gru)  10.0 s",
-        f"trial 3/12  {chosen}  what went wrong  best 0.7500 (gru)",
-        "3/12 done; 1 over budget; 1 failed; best 0.7500 (gru); about 2 min 15 s left; "
+        f"trial 1/12  {chosen}  val_accuracy 75.00 %  12.3 kB  0.123 ms  best 75.00 % (gru)"
+        "  10.0 s",
+        f"trial 2/12  {chosen}  failed: what went wrong  best 75.00 % (gru)  10.0 s",
+        f"trial 3/12  {chosen}  what went wrong  best 75.00 % (gru)",
+        "3/12 done; 1 over budget; 1 failed; best 75.00 % (gru); about 2 min 15 s left; "
         "7 lstm: epoch 2/4, batch 10/352",
     ]
 
@@ -79,5 +80,5 @@ def test_a_time_that_is_over_sooner_is_what_is_left(shown):
 def test_a_search_that_a_time_ends_has_no_number_of_trials(shown):
     lines = shown(make_trial("completed", 0.5), seconds=10, total=None, deadline=40.0)
     assert lines[0].startswith("trial 1  gru")
-    assert lines[-1].startswith("1 done; best 0.5000 (gru); about 30.0 s left; ")
+    assert lines[-1].startswith("1 done; best 50.00 % (gru); about 30.0 s left; ")
     assert "about 0.0 s left" in shown(seconds=99, total=None, deadline=1.0)[-1]

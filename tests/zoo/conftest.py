@@ -1,9 +1,13 @@
 import gzip
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keras_rnn_zoo.data import Dataset, Split
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 POSITIVE = ["a wonderful moving film", "great fun", "i loved it", "wonderful acting, great story"]
 NEGATIVE = ["a dull boring mess", "terrible plot", "i hated it", "boring acting, awful story"]

@@ -30,6 +30,9 @@ def test_models_are_set_side_by_side_in_json_csv_and_a_plot(texts, tmp_path):
     with (output / "compare.csv").open() as stream:
         assert [row["model"] for row in csv.DictReader(stream)] == ["rnn", "rnn_cell"]
     assert (output / "compare.png").read_bytes().startswith(b"\x89PNG")
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "Which is best?" in page and "majority" in page and "rnn_cell" in page
+    assert "Where does it fail?" in (output / "rnn" / "report.html").read_text(encoding="utf-8")
 
 
 def test_without_matplotlib_all_else_is_written_and_each_model_keeps_its_own_timesteps(
@@ -52,7 +55,12 @@ def test_without_matplotlib_all_else_is_written_and_each_model_keeps_its_own_tim
 
     def save(directory, prepared, fitted, *, seed, command):
         (directory / "model.keras").touch()
-        return {"metrics": {"train_loss": 0.5, "train_accuracy": 0.5}, "provenance": {}}
+        metrics = {"train_loss": 0.5, "train_accuracy": 0.5, "seconds": 1, "epochs": 1}
+        return {
+            "metrics": {**metrics, "parameters": 1},
+            "data": prepared.data,
+            "provenance": {},
+        }
 
     # How they train is seen above.
     monkeypatch.setattr("keras_rnn_zoo.training.compare.fit_and_evaluate", fit)
@@ -64,6 +72,7 @@ def test_without_matplotlib_all_else_is_written_and_each_model_keeps_its_own_tim
         "bigru",
         "compare.json",
         "compare.csv",
+        "report.html",
     }
     captured = capsys.readouterr()
     assert "pip install 'keras-rnn-zoo[plot]'" in captured.err

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_rnn_zoo.quantities import duration, size
+from keras_rnn_zoo.tuner.results.charts import format_measure
 from keras_rnn_zoo.tuner.results.importance import common_names
 from keras_rnn_zoo.tuner.results.records import FAILED, INFEASIBLE, TrialRecord
 
@@ -67,7 +68,7 @@ class ProgressDisplay:
         elif trial.score is None:
             line += f"failed: {trial.message}"
         else:
-            line += f"{self.objective} {trial.score:.4f}"
+            line += f"{self.objective} {format_measure(self.objective, trial.score)}"
             if trial.bytes is not None:
                 line += f"  {size(trial.bytes)}"
             if trial.arena is not None:
@@ -75,7 +76,7 @@ class ProgressDisplay:
             if trial.latency_ms is not None:
                 line += f"  {trial.latency_ms:.3g} ms"
         if best is not None:
-            line += f"  best {best.score:.4f} ({best.model})"
+            line += f"  best {format_measure(self.objective, best.score)} ({best.model})"
         if trial.seconds is not None:
             line += f"  {trial.seconds:.1f} s"
         self.say(line)
@@ -102,7 +103,7 @@ class ProgressDisplay:
         if counts[FAILED]:
             parts.append(f"{counts[FAILED]} failed")
         if best is not None:
-            parts.append(f"best {best.score:.4f} ({best.model})")
+            parts.append(f"best {format_measure(self.objective, best.score)} ({best.model})")
         now = time.monotonic()
         left = max(0.0, self.deadline - now)
         if self._trained and self.total is not None:
