@@ -114,6 +114,7 @@ table.heat.tall thead tr + tr th:not(:first-child) span { writing-mode: vertical
   white-space: nowrap; display: inline-block; }
 .beside { display: flex; flex-wrap: wrap; gap: .6rem 3rem; align-items: start; }
 .beside > * { max-width: 100%; }
+.beside > .whole { width: 100%; }
 .plots { display: grid; gap: .6rem 1.6rem; margin-top: .8rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }
 figure.plot { margin: 0; min-width: 0; }
