@@ -185,9 +185,9 @@ def hits(labels: Mapping[str, Mapping[str, Any]]) -> list[Hits]:
         answered = one.get("answered")
         if answered is None:  # an older run says it where anything was found
             answered = round(found / one["precision"]) if one["precision"] else found
-        counted.append((name, found, one["rows"] - found, answered - found))
-    whole = max((sum(counts) for _, *counts in counted), default=1)
-    return [Hits(name, *counts, whole=whole) for name, *counts in counted]
+        counted.append((name, (found, one["rows"] - found, answered - found)))
+    whole = max((sum(counts) for _, counts in counted), default=1)
+    return [Hits(name, *counts, whole) for name, counts in counted]
 
 
 # ------------------------------------------------------------------------------- plots

@@ -327,7 +327,7 @@ def _errors(found: Mapping[str, Any], data: Mapping[str, Any]) -> Table:
     errors = found.get("mean_absolute_errors")
     if not errors:
         return []
-    scale = (data.get("targets") or {}).get("scale") or [None] * len(errors)
+    scale = (data.get("targets") or {}).get("scale") or []
     ahead, columns = data.get("horizon"), found.get("columns") or []
     names = _outputs(data, len(errors))
     if ahead and len(columns) * ahead == len(errors):
@@ -336,9 +336,11 @@ def _errors(found: Mapping[str, Any], data: Mapping[str, Any]) -> Table:
             for step in range(1, ahead + 1)
             for column in columns
         ]
-    return [["", "Mean absolute error", "Deviation of the targets"]] + [
-        [name, score(error, percent=False), written("loss", deviation)]
-        for name, error, deviation in zip(names, errors, scale, strict=True)
+    columns_of = {"Mean absolute error": errors, "Deviation of the targets": scale}
+    known = {head: values for head, values in columns_of.items() if len(values) == len(names)}
+    return [["", *known]] + [
+        [name, *(score(values[i], percent=False) for values in known.values())]
+        for i, name in enumerate(names)
     ]
 
 

@@ -225,6 +225,81 @@ def test_everything_that_was_measured_is_on_the_page():
         assert expected in text
 
 
+def learnt():
+    """What a run knows, as a report has it."""
+    majority = {"name": "majority", "text": "always '<neg>'", "test": {"accuracy": 0.6}}
+    return {
+        "hyperparameters": {"epochs": 4, "patience": None},
+        "metrics": {"test_accuracy": 0.86, "test_loss": 0.4, "epochs": 4, "best_epoch": 3},
+        "data": {
+            "name": "reviews.csv",
+            "rows": {"train": 80, "validation": 0, "test": 50},
+            "columns": ["text", "label"],
+            "baseline": {"label": "<neg>", "test_accuracy": 0.6},
+            "baselines": [majority],
+            "understood": {
+                "kind": "text",
+                "task": "binary",
+                "labels": {"<neg>": 48, "pos": 32},
+                "timesteps": 8,
+                "cut": 0.25,
+                "vocabulary_size": 100,
+                "unknown": 0.1,
+                "tokenizer": "words",
+                "split": "random",
+                "notes": ["Something was seen."],
+            },
+        },
+        "provenance": {"command": "train <bilstm>"},
+        "evaluation": {
+            "test": {
+                "labels": {
+                    name: {"rows": rows, "precision": 0.9, "recall": 0.9, "f1": 0.9}
+                    for name, rows in (("<neg>", 30), ("pos", 20))
+                },
+                "confusion": [[27, 3], [4, 16]],
+                "always": None,
+            }
+        },
+        "verdict": {
+            "beats_baseline": True,
+            "part": "test",
+            "measure": "accuracy",
+            "model": 0.86,
+            "baseline": 0.6,
+            "name": "majority",
+            "text": "always '<neg>'",
+            "always": None,
+        },
+    }
+
+
+def test_the_page_shows_whether_the_model_is_good_and_where_it_fails_and_says_it_in_words():
+    known = {
+        **report().preprocessing,
+        "scaling": {"mean": [1.0, 20.0], "scale": [0.5, 4.0]},
+        "tokenizer": {"name": "words", "lower_case": True},
+        "reading": {},
+    }
+    made = {"versions": {"keras": "3.12", "numpy": "2.0"}, "command": None}
+    html = page(report(training=learnt(), preprocessing=known, provenance=made))
+    text = text_of(html)
+    for expected in (
+        "Accuracy on 50 test rows; more is better.",
+        "86.00 %",
+        "7 of 50 test rows are answered wrongly.",
+        "pos for <neg> (4 times, 20 %); <neg> for pos (3 times, 10 %)",
+        "25 % of the rows are longer and lose their beginning",
+        "feature 1: (value − 1) / 0.5; feature 2: (value − 20) / 4",
+        "words; lower case yes",
+        "keras 3.12, numpy 2.0",
+        "Something was seen.",
+    ):
+        assert expected in text
+    assert html.count('class="heat') == 1
+    assert not re.search(r"[{}\[\]]|None|understood|\b0\.86\b", text.split("}")[-1])
+
+
 def test_nothing_is_loaded_and_nothing_runs():
     html = page(report())
     assert not re.search(r"<script|<link|<img|src=|href=|url\(|https?:", html)

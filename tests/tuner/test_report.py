@@ -16,6 +16,7 @@ import pytest
 from made_up import DEVICE, made_up_info, made_up_trials
 
 from keras_rnn_zoo.errors import MissingExtraError
+from keras_rnn_zoo.tuner.results.charts import format_measure
 from keras_rnn_zoo.tuner.results.front import front
 from keras_rnn_zoo.tuner.results.page import page, write_report
 from keras_rnn_zoo.tuner.results.records import TrialRecord
@@ -143,6 +144,7 @@ def test_a_search_that_failed_says_why():
     page = read(trials, message="All 3 trials failed. The first: it crashed.")
     assert heading(page) == "All 3 trials failed. The first: it crashed."
     assert page.data["charts"] == {}
+    assert "is exported by" not in page.text
 
 
 def test_the_counts_are_in_the_summary_and_beside_the_filters(trials, shown):
@@ -317,6 +319,49 @@ def test_shares_are_percentages_in_the_table_and_in_the_charts(trials, shown):
     assert shown.trials[winner]["quantized accuracy"] == f"{in_chart:.2f} %"
     for figure in shown.data["charts"].values():
         assert figure["layout"]["yaxis"]["title"]["text"].endswith(", %")
+
+
+@pytest.mark.parametrize(
+    ("measure", "text"),
+    [
+        ("val_f1", "91.23 %"),
+        ("val_balanced_accuracy", "91.23 %"),
+        ("quantized_accuracy", "91.23 %"),
+        ("val_auc", "0.9123"),
+        ("0.1*latency - val_accuracy", "0.9123"),
+    ],
+)
+def test_a_measure_is_in_percent_wherever_it_is_said_if_it_is_a_share(measure, text):
+    assert format_measure(measure, 0.9123) == text
+
+
+def test_the_page_shows_where_the_winner_fails_once_it_is_there(trials, tmp_path, monkeypatch):
+    info = made_up_info(trials)
+    named = info["best"]["trial_id"]
+    labels = {name: {"rows": 9, "precision": 1, "recall": 1, "f1": 1} for name in ("neg", EVIL)}
+    run = {
+        "hyperparameters": {"trial_id": named},
+        "data": {"rows": {"test": 18}},
+        "evaluation": {"test": {"labels": labels, "confusion": [[8, 1], [0, 9]]}},
+    }
+    monkeypatch.setattr("keras_rnn_zoo.tuner.results.page._plotly", str)
+
+    def shown():
+        write_report(tmp_path / "report.html", info, records(trials))
+        return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+    assert "Where does it fail?" not in shown().text
+    file = tmp_path / "best" / "run.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(run), encoding="utf-8")
+    page = shown()
+    assert "1 of 18 test rows are answered wrongly" in page.text and EVIL in page.text
+    # While a search that had finished goes on, the run is that of an earlier winner.
+    run["hyperparameters"]["trial_id"] = "another"
+    file.write_text(json.dumps(run), encoding="utf-8")
+    assert "Where does it fail?" not in shown().text
+    file.write_text("{", encoding="utf-8")
+    assert "Where does it fail?" not in shown().text
 
 
 def test_settings_are_said_in_words(trials):

@@ -111,6 +111,7 @@ def page(
         warnings=wording.warnings(found),
         summary=wording.summary(found),
         answers=answers(winner or {}),
+        has_winner=found.winner is not None,
         best_trial=wording.best_trial(found),
         quality=measure_label(found.quality[0]),
         models=[_look(found, model) for model in found.models],
