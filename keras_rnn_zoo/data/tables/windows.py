@@ -379,11 +379,11 @@ def _cut(log: _Log, window: int, stride: int, ahead: int) -> tuple[Spans, Any]:
     first = np.concatenate(starts) if starts else np.arange(0)
     which = np.concatenate(numbers) if numbers else np.arange(0, dtype=np.int32)
     asked = first + window if ahead else first
-    names, stop = tuple(log.recordings), first + window + ahead
+    names, ends = tuple(log.recordings), first + window + ahead
     times = log.times
     if times is not None and log.dated:
         times = (1e6 * times).round().astype(np.int64).astype("M8[us]")
-    spans = Spans(which, first, asked, stop, names, times)
+    spans = Spans(which, first, asked, ends, names, times)
     if len(log.pieces) == 1 and len(first):
         views = np.lib.stride_tricks.sliding_window_view(log.values, window, axis=0)
         x: Any = views[first[0] : first[-1] + 1 : stride].transpose(0, 2, 1)
