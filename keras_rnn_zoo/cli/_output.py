@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from keras_rnn_zoo import quantities
-from keras_rnn_zoo.training.baseline import best_of, sentences
+from keras_rnn_zoo.training.baseline import HELD_OUT, best_of, sentences
 from keras_rnn_zoo.training.metrics import OF_LABELS, SHARES
 
 NOTHING = "-"
@@ -141,9 +141,10 @@ def labels_table(evaluation: Mapping[str, Any]) -> None:
     """Prints what becomes of each label, where labels are few or some are rare.
 
     Args:
-        evaluation: Of a run: see `keras_rnn_zoo.training.fit.Evaluation`.
+        evaluation: Of a run: see `keras_rnn_zoo.training.fit.Evaluation`; and of its folds.
     """
-    part = next((part for part in ("test", "validation") if part in evaluation), None)
+    order = (HELD_OUT, "test", "validation")
+    part = next((part for part in order if part in evaluation), None)
     found = evaluation[part].get("labels") if part else None
     if not found:
         return

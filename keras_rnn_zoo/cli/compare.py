@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def command(
 
     \b
     keras-rnn-zoo compare lstm gru bilstm --data reviews.csv -o comparison
+    keras-rnn-zoo compare lstm gru --data digits --folds 5 -o comparison
     """
     values = config(models, settings)
     with out.working():
@@ -57,10 +59,14 @@ def command(
     head = ["model"]
     head += [f"{part} {name}" for name in ("loss", measure.replace("_", " ")) for part in parts]
     judged_by = "balanced_accuracy" if arguments["class_weight"] else measure
+    ranked = _ranked(rows, f"{parts[-1]}_{measure}")
     for row in rows:
         if row["beats_baseline"] is False:
             text = f"✗ {row['model']} is no better than the best answers without a model."
             click.secho(text, fg="red")
+    folds = rows[0].get("folds")
+    if folds:
+        head.append(f"{folds['count']} folds, {folds['measure'].replace('_', ' ')}")
     out.table(
         [*head, "baseline", "training", "parameters", "size"],
         [
@@ -71,6 +77,7 @@ def command(
                     for name in ("loss", measure)
                     for part in parts
                 ),
+                *([_in_folds(row["folds"])] if folds else []),
                 out.figure(judged_by, row["baseline"]),
                 out.seconds(row["seconds"]),
                 f"{row['parameters']:,}",
@@ -80,13 +87,43 @@ def command(
         ],
     )
     click.echo()
+    if folds and len(rows) > 1:
+        click.echo(_first_and_second(ranked))
     plot = Path(output) / "compare.png"
     written = [Path(output) / "compare.csv"] + [plot] * plot.is_file()
     click.echo(f"Report: {Path(output) / PAGE_FILE}")
     click.echo(f"Written: {', '.join(map(str, written))}, and a run for each model")
-    key = f"{parts[-1]}_{measure}"
-    ranked = sorted(
-        rows, key=lambda row: row[key] if measure == "mean_absolute_error" else -row[key]
-    )
     client = ["--target", arguments["target"]] if arguments["target"] else []
     out.next_command("export", str(Path(output) / ranked[0]["model"]), *client, "-o", "BUNDLE")
+
+
+def _ranked(rows: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    """Returns the models, the best first: by their folds, or by a figure of rows held out."""
+    measure = rows[0]["folds"]["measure"] if "folds" in rows[0] else name.partition("_")[2]
+    sign = 1 if measure == "mean_absolute_error" else -1
+    return sorted(
+        rows, key=lambda row: sign * (row["folds"]["value"] if "folds" in row else row[name])
+    )
+
+
+def _in_folds(folds: Mapping[str, Any]) -> str:
+    """Returns a figure and how far it varies between folds."""
+    text, deviation = out.figure(folds["measure"], folds["value"]), folds["deviation"]
+    return text if deviation is None else f"{text} ± {_difference(folds['measure'], deviation)}"
+
+
+def _difference(measure: str, value: float) -> str:
+    return f"{value:.4g}" if measure == "mean_absolute_error" else f"{100 * value:.2f}"
+
+
+def _first_and_second(ranked: Sequence[Mapping[str, Any]]) -> str:
+    """Returns whether the best model is better than the next one, or had luck."""
+    first, second = ranked[:2]
+    folds, chance = first["folds"], second["chance"]
+    apart = _difference(folds["measure"], abs(folds["value"] - second["folds"]["value"]))
+    unit = "" if folds["measure"] == "mean_absolute_error" else " points"
+    said = "is not chance" if chance < 0.05 else "cannot be told from chance"
+    return (
+        f"{first['model']} is ahead of {second['model']} by {apart}{unit}, which over "
+        f"{folds['rows']:,} rows {said} (p = {chance:.2g})."
+    )

@@ -15,6 +15,7 @@ from keras_rnn_zoo.cli._options import (
     output_option,
     training_options,
 )
+from keras_rnn_zoo.training.baseline import HELD_OUT
 from keras_rnn_zoo.training.options import RunOptions
 from keras_rnn_zoo.training.page import PAGE_FILE
 
@@ -40,20 +41,23 @@ def command(
     \b
     keras-rnn-zoo train bilstm --data reviews.csv -o runs/bilstm
     keras-rnn-zoo train gru --data digits --set units=32 --epochs 20 -o runs/digits
+    keras-rnn-zoo train gru --data digits --set units=32 --folds 5 -o runs/digits-in-folds
     keras-rnn-zoo train gru --data digits --set units=32 --epochs 40 --resume -o runs/digits
     """
     values = config([model], settings)
     with out.working():
+        from keras_rnn_zoo.training.cross_validation import sentence
         from keras_rnn_zoo.training.train import train
 
         run = train(model, config=values, output=output, command=line, **arguments)
     if as_json:
         out.emit({"path": output, **run.info})
         return
-    metrics, data = run.metrics, run.info["data"]
+    metrics, data, folds = run.metrics, run.info["data"], run.folds
     out.verdict(run.info["verdict"])
     out.facts(
         [
+            *([("Folds", sentence(folds))] if folds else []),
             ("Model", f"{run.model_name}, {metrics['parameters']:,} parameters"),
             ("Data", out.rows_of(data)),
             ("Training", f"{_epochs(metrics['epochs'])} in {out.seconds(metrics['seconds'])}"),
@@ -61,7 +65,7 @@ def command(
     )
     click.echo()
     out.metrics_table(metrics, data["baselines"])
-    out.labels_table(run.evaluation)
+    out.labels_table({HELD_OUT: folds["evaluation"], **run.evaluation} if folds else run.evaluation)
     out.errors_table(run.evaluation, data.get("targets"))
     click.echo()
     out.facts([("Report:", str(Path(output) / PAGE_FILE)), ("Run:", output)])

@@ -10,6 +10,7 @@ the day, what was known before.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,29 +73,38 @@ def rows_held_out(
         ConfigError: `fraction` or `split` cannot be used with these rows.
         DataError: There are too few rows.
     """
-    if split not in WAYS:
-        raise ConfigError(f"split is one of {', '.join(WAYS)}. Received: {split!r}")
+    check_way(split, rows.spans)
     if fraction == 0 or (rows.spans is None and split == "random"):
         return split_indices(to_split_by(rows.y, task) if task else rows.y, fraction, seed)
     if not 0 <= fraction < 1:
         raise ConfigError(f"The part to hold out is at least 0 and below 1. Received: {fraction}")
     if rows.spans is None:
-        if split == "group":
-            raise ConfigError(
-                "split='group' holds out other recordings, and these data have none. Name the "
-                "column that tells them apart (id_column, --id-column) of a table with a row for "
-                "each time step, or take split='random'."
-            )
         count = max(1, round(fraction * len(rows)))
         if count >= len(rows):
             raise _too_few(len(rows))
         return np.arange(len(rows) - count), np.arange(len(rows) - count, len(rows))
     ways: dict[str, Any] = {"random": _blocks, "time": _last, "group": _recordings}
     held = ways[split](rows.spans, fraction, seed)
-    kept = _apart(rows.spans, held)
+    kept = apart(rows.spans, held)
     if not len(held) or not len(kept):
         raise _too_few(len(rows))
     return kept, held
+
+
+def check_way(split: str, spans: Spans | None) -> None:
+    """Refuses a way to hold rows out that does not exist, or that these rows do not have.
+
+    Raises:
+        ConfigError: The message says what to take instead.
+    """
+    if split not in WAYS:
+        raise ConfigError(f"split is one of {', '.join(WAYS)}. Received: {split!r}")
+    if split == "group" and spans is None:
+        raise ConfigError(
+            "split='group' holds out other recordings, and these data have none. Name the "
+            "column that tells them apart (id_column, --id-column) of a table with a row for "
+            "each time step, or take split='random'."
+        )
 
 
 def _too_few(count: int) -> DataError:
@@ -142,19 +152,30 @@ def _blocks(spans: Spans, fraction: float, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     held = []
     for number in np.unique(spans.recording):
-        mine = np.flatnonzero(spans.recording == number)
-        first, last = int(spans.start[mine].min()), int(spans.stop[mine].max())
-        width = int((spans.stop - spans.start)[mine].max())
-        count = max(1, min(_BLOCKS, (last - first) // (4 * width)))
-        edges = np.linspace(first, last, count + 1)
-        some = max(round(fraction * count), int(generator.random() < fraction * count))
-        for block in generator.permutation(count)[:some]:
-            after, before = edges[block] <= spans.start[mine], spans.start[mine] < edges[block + 1]
-            held.append(mine[after & before])
+        blocks = blocks_of(spans, np.flatnonzero(spans.recording == number))
+        wanted = fraction * len(blocks)
+        some = max(round(wanted), int(generator.random() < wanted))
+        held += [blocks[block] for block in generator.permutation(len(blocks))[:some]]
     return np.sort(np.concatenate(held)) if held else np.arange(0)
 
 
-def _apart(spans: Spans, held: np.ndarray) -> np.ndarray:
+def blocks_of(spans: Spans, mine: np.ndarray, least: int = 1) -> list[np.ndarray]:
+    """Returns the windows that begin within each of some blocks of time.
+
+    Args:
+        spans: Of all windows.
+        mine: Those of one recording.
+        least: How many blocks there are, even if each takes few windows.
+    """
+    starts = spans.start[mine]
+    first, last = int(starts.min()), int(spans.stop[mine].max())
+    width = int((spans.stop - spans.start)[mine].max())
+    count = max(least, min(_BLOCKS, (last - first) // (4 * width)))
+    edges = np.linspace(first, last, count + 1)
+    return [mine[(after <= starts) & (starts < before)] for after, before in pairwise(edges)]
+
+
+def apart(spans: Spans, held: np.ndarray) -> np.ndarray:
     """Returns the windows that do not touch what is held out."""
     mask = np.ones(len(spans), bool)
     mask[held] = False

@@ -25,6 +25,8 @@ MOST_ROWS, MOST_WORDS = 30_000, 20_000
 # A label with so large a share of the rows is answered for want of anything better.
 MOSTLY = 2 / 3
 PARTS = ("train", "validation", "test")
+HELD_OUT = "held-out"
+"""The rows that each fold of a cross-validation held out, all together."""
 _FORECASTS = {
     "last value": "the last value again",
     "seasonal": "the value one period before",
@@ -351,12 +353,12 @@ def verdict(
         always: The label that the model answers to every held-out row, if it does.
 
     Returns:
-        `beats_baseline`, `part` (the test rows, or else those for validation, or the training
-        rows), `measure`, `model` and `baseline` (the figures), `name` and `text` of the best
-        baseline, `always`, and `rare`: whether that is the label of most rows by far; None where
-        there is nothing to compare.
+        `beats_baseline`, `part` (what folds held out, or else the test rows, those for
+        validation, or the training rows), `measure`, `model` and `baseline` (the figures), `name`
+        and `text` of the best baseline, `always`, and `rare`: whether that is the label of most
+        rows by far; None where there is nothing to compare.
     """
-    for part in ("test", "validation", "train"):
+    for part in (HELD_OUT, "test", "validation", "train"):
         value = metrics.get(f"{part}_{measure}")
         beside = best_of(found, part, measure)
         if value is not None and beside is not None:

@@ -22,7 +22,13 @@ from keras_rnn_zoo.files import (
 )
 from keras_rnn_zoo.options import takes
 from keras_rnn_zoo.pages import write_page
+from keras_rnn_zoo.training.cross_validation import (
+    CrossValidation,
+    best_of_folds,
+    cross_validate,
+)
 from keras_rnn_zoo.training.fit import fit_and_evaluate
+from keras_rnn_zoo.training.intervals import chance_of_difference
 from keras_rnn_zoo.training.metrics import SHARES
 from keras_rnn_zoo.training.options import DataOptions, TrainOptions
 from keras_rnn_zoo.training.page import PAGE_FILE, comparison_page
@@ -37,6 +43,9 @@ from keras_rnn_zoo.training.prepare import (
 )
 from keras_rnn_zoo.training.run import MODEL_FILE
 from keras_rnn_zoo.training.train import save_run
+
+# Of what a run says of its folds, what the models of a comparison are set side by side by.
+_OF_FOLDS = ("count", "split", "rows", "units", "measure", "value", "mean", "deviation", "interval")
 
 
 @takes(TrainOptions)
@@ -69,7 +78,10 @@ def compare(
     Returns:
         For each model `{"model", "train_loss", "train_accuracy", ..., "seconds", "parameters",
         "bytes", "baseline", "beats_baseline"}`; `bytes` is the size of its `.keras` file, which
-        holds the optimizer's state too.
+        holds the optimizer's state too. With `folds` also `"folds"`, which are those of its run
+        (see `cross_validate`) without the single ones, and `"chance"`: how likely the best model
+        and this one would differ so much over the same rows if they were equally good, None of
+        the best one (see `intervals.chance_of_difference`).
 
     Raises:
         ZooError: Of the type that says what is wrong: name, config, data or output.
@@ -87,6 +99,7 @@ def compare(
     prepared_for: dict[tuple[Any, ...], Prepared] = {}
     rows: list[dict[str, Any]] = []
     infos: dict[str, dict[str, Any]] = {}
+    validated: dict[str, CrossValidation] = {}
     with new_directory(output) as directory:
         for model in models:
             key = encoding_sizes([model], config or {})
@@ -96,14 +109,22 @@ def compare(
                     tell(prepared_for[key])
             prepared = prepared_for[key]
             builder = prepared.builder(model, config)
+            more: dict[str, Any] = {}
+            if chosen.folds is not None:
+                validated[model] = cross_validate(model, dataset, config, chosen, progress=progress)
+                more["folds"] = validated[model].record
             fitted = fit_and_evaluate(prepared, builder, chosen, progress=progress)
             (directory / model).mkdir()
-            info = save_run(directory / model, prepared, fitted, seed=chosen.seed, command=command)
+            info = save_run(
+                directory / model, prepared, fitted, seed=chosen.seed, command=command, **more
+            )
             infos[model] = info
             size = (directory / model / MODEL_FILE).stat().st_size
             judged = info.get("verdict") or {}
             beside = {name: judged.get(name) for name in ("baseline", "beats_baseline")}
             rows.append({"model": model, **info["metrics"], "bytes": size, **beside})
+        if validated:
+            _set_side_by_side(rows, validated)
         write_json(
             directory / "compare.json",
             {
@@ -125,11 +146,34 @@ def compare(
     return rows
 
 
+def _set_side_by_side(
+    rows: Sequence[dict[str, Any]], validated: Mapping[str, CrossValidation]
+) -> None:
+    """Adds to the row of each model what its folds say, and how likely chance alone does."""
+    first = best_of_folds(validated.values())
+    for row in rows:
+        mine = validated[row["model"]]
+        row["folds"] = {name: value for name, value in mine.record.items() if name in _OF_FOLDS}
+        row["chance"] = None
+        if mine is not first:
+            row["chance"] = chance_of_difference(first.rows, mine.rows, mine.units)
+
+
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    flat = []
+    for row in rows:
+        folds = row.get("folds", {})
+        low, high = folds.get("interval") or (None, None)
+        figures = {"value": folds.get("value"), "deviation": folds.get("deviation")}
+        figures |= {"low": low, "high": high}
+        flat.append(
+            {name: value for name, value in row.items() if name != "folds"}
+            | ({f"folds_{name}": value for name, value in figures.items()} if folds else {})
+        )
+    writer = csv.DictWriter(stream, list(flat[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(flat)
     return stream.getvalue()
 
 

@@ -93,6 +93,7 @@ def fit_and_evaluate(
     progress: bool = True,
     keep_interrupted: bool = False,
     earlier: Earlier | None = None,
+    title: str | None = None,
 ) -> Fitted:
     """Builds, trains and evaluates a model.
 
@@ -108,6 +109,7 @@ def fit_and_evaluate(
         keep_interrupted: Ctrl-C ends training and not the work: what was learnt by then, in the
             best epoch, is evaluated and returned. In the first epoch it is raised in any case.
         earlier: A training to go on with, from its best weights.
+        title: How the lines of progress begin; None for the model's name.
 
     Raises:
         ConfigError: Options contradict the data, or the training diverged.
@@ -121,8 +123,9 @@ def fit_and_evaluate(
     if validates:
         hooks.append(best)
     if progress:
-        print(f"{builder.name}: {course}", file=sys.stderr, flush=True)
-        hooks.append(_progress(builder.name, course.epochs))
+        title = title or builder.name
+        print(f"{title}: {course}", file=sys.stderr, flush=True)
+        hooks.append(_progress(title, course.epochs))
     keras.utils.set_random_seed(options.seed)
     feed = prepared.feed(builder.config, options.class_weight)
     steps = steps_of(len(prepared.x_train), course.batch_size, course.epochs)
@@ -221,15 +224,21 @@ def evaluate(prepared: Prepared, model: keras.Model, feed: Feed) -> Evaluation:
         for name, pair in parts.items():
             if pair is not None and name != "train":
                 outputs = model.predict(pair[0], batch_size=BATCH_SIZE, verbose=0)
-                figures, found[name] = _of_labels(prepared.preprocessor, pair, outputs)
+                figures, found[name] = of_labels(prepared.preprocessor, pair, outputs)
                 metrics |= {f"{name}_{measure}": value for measure, value in figures.items()}
     return Evaluation(metrics, found)
 
 
-def _of_labels(
+def of_labels(
     preprocessor: Preprocessor, pair: tuple[np.ndarray, np.ndarray], outputs: np.ndarray
 ) -> tuple[dict[str, float | None], dict[str, Any]]:
-    """Returns the figures in which labels count alike, and what becomes of each label."""
+    """Returns the figures in which labels count alike, and what becomes of each label.
+
+    Args:
+        preprocessor: Of the rows.
+        pair: Encoded inputs and labels.
+        outputs: Of a model.
+    """
     real = real_answers(*pair, preprocessor.task)
     figures = scores(outputs, pair[1], preprocessor.task, real)
     labels = preprocessor.labels or ()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.options import Options, choice, flag, number, option, optional, whole
 from keras_rnn_zoo.preprocessing.options import EncodingOptions
 from keras_rnn_zoo.preprocessing.reading import WAYS, ReadOptions
@@ -58,6 +60,26 @@ def class_weight_option() -> str | None:
     return balanced
 
 
+def _folds(name: str, value: Any) -> int:
+    try:
+        return int(whole(least=2)(name, value))
+    except ConfigError:
+        raise ConfigError(
+            f"{name} is how many parts the rows are cut into, each held out once: 2 or more, "
+            f"usually 5. Received: {value!r}"
+        ) from None
+
+
+def folds_option(text: str) -> int | None:
+    """Returns the option of whoever cross-validates.
+
+    Args:
+        text: What the help says of it.
+    """
+    count: int | None = option(None, text, optional(_folds), metavar="K", shown_default="no folds")
+    return count
+
+
 @dataclass(frozen=True, kw_only=True)
 class LearningOptions(Options):
     """How a model learns, in `train` and in the trials of a search alike."""
@@ -110,6 +132,10 @@ class TrainOptions(LearningOptions, DataOptions):
         shown_default="a sixth of the epochs, at least 2, or never if --epochs is given",
     )
     class_weight: str | None = class_weight_option()
+    folds: int | None = folds_option(
+        "Before the model is trained, train it K times, each time without one of K parts of the "
+        "rows, which is asked then: a figure over all rows, with an interval. K + 1 trainings."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

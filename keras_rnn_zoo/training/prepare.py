@@ -36,6 +36,21 @@ TEST_SPLIT = 0.2
 
 
 @dataclass(frozen=True)
+class Parts:
+    """Which of the training rows of a data set are for what.
+
+    Attributes:
+        train: int `[n]`: rows to learn from.
+        validation: int `[n]`: rows that say when to stop; may be empty.
+        test: int `[n]`: rows to test on instead of those of the data set; None for these.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Prepared:
     """Encoded data, split for training, and the preprocessor that encoded them.
 
@@ -239,6 +254,7 @@ def prepare(
     config: Mapping[str, Any] | None = None,
     *,
     models: Sequence[str] = (),
+    parts: Parts | None = None,
     **options: Any,
 ) -> Prepared:
     """Splits and encodes a data set.
@@ -248,6 +264,8 @@ def prepare(
         config: Of it, `timesteps`, `vocabulary_size` and `task` matter here.
         models: Names of the models to prepare for; their defaults fill in what `config` leaves
             out (the largest, where they differ).
+        parts: Which rows are for what; None has some held out for validation, as the options say.
+            In either case labels, and the time steps of features, are those of all rows.
 
     Raises:
         ConfigError: An argument is out of range.
@@ -266,7 +284,9 @@ def prepare(
     with _located("training data"):
         task = infer_task(dataset, chosen.task)
         way = chosen.split or dataset.split
-        kept, held = rows_held_out(dataset.train, chosen.validation_split, chosen.seed, way, task)
+        if parts is None:
+            parts = parts_of(dataset.train, chosen, way, task)
+        kept, held = parts.train, parts.validation
         preprocessor = Preprocessor.fit(
             dataset,
             timesteps=timesteps,
@@ -276,7 +296,10 @@ def prepare(
         )
         x, y = _encode(preprocessor, dataset.train)
     x_test = y_test = None
-    if dataset.test is not None:
+    if parts.test is not None:
+        x_test, y_test = x[parts.test], y[parts.test]
+        dataset = replace(dataset, test=dataset.train.take(parts.test))
+    elif dataset.test is not None:
         with _located("test data"):
             x_test, y_test = _encode(preprocessor, dataset.test)
     rows = {"train": len(kept), "validation": len(held), "test": len(dataset.test or ())}
@@ -312,13 +335,30 @@ def prepare(
         dataset = replace(dataset, notes=(*dataset.notes, *([why] if why else ())))
     data["understood"] = understanding(dataset, preprocessor, prepared.x_train, way)
     train = prepared.x_train, prepared.y_train
-    parts = {"train": train, "validation": prepared.validation, "test": prepared.test}
-    data["baseline"] = baseline(preprocessor, parts)
+    pairs = {"train": train, "validation": prepared.validation, "test": prepared.test}
+    data["baseline"] = baseline(preprocessor, pairs)
     raw = _raw(dataset.kind, read, chosen.seed)
     if preprocessor.task == "regression":
         data["targets"] = TargetScaling.fit(prepared.y_train).to_dict()
-    data["baselines"] = baselines(preprocessor, parts, raw, words=chosen.baseline)
+    data["baselines"] = baselines(preprocessor, pairs, raw, words=chosen.baseline)
     return prepared
+
+
+def parts_of(
+    rows: Split, options: DataOptions, way: str, task: str, among: np.ndarray | None = None
+) -> Parts:
+    """Returns parts with rows held out for validation, as the options say.
+
+    Args:
+        rows: The training rows of a data set.
+        options: Say how many, and the seed.
+        way: How rows are held out.
+        task: What is asked.
+        among: int `[n]`: rows to choose from; None for all.
+    """
+    some = rows if among is None else rows.take(among)
+    kept, held = rows_held_out(some, options.validation_split, options.seed, way, task)
+    return Parts(kept, held) if among is None else Parts(among[kept], among[held])
 
 
 def _raw(kind: str, read: Mapping[str, Split | None], seed: int) -> Raw:

@@ -116,6 +116,12 @@ class Run:
         return dict(self.info.get("evaluation") or {})
 
     @property
+    def folds(self) -> dict[str, Any] | None:
+        """What folds say of the training: see `cross_validate`; None without."""
+        folds: dict[str, Any] | None = self.info.get("folds")
+        return folds
+
+    @property
     def beats_baseline(self) -> bool | None:
         """Whether the model is better than the best answers without one; None if not recorded."""
         beats: bool | None = self.info.get("beats_baseline")
@@ -313,6 +319,7 @@ class RunContents:
         samples: See `prepare.Prepared.samples`.
         evaluation: See `fit.Evaluation`.
         interrupted: The training was stopped before its last epoch.
+        folds: See `cross_validation.cross_validate`; None without folds.
     """
 
     model: keras.Model
@@ -326,6 +333,7 @@ class RunContents:
     samples: Mapping[str, np.ndarray]
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     interrupted: bool = False
+    folds: Mapping[str, Any] | None = None
 
     def info(self) -> dict[str, Any]:
         """Returns what `run.json` holds."""
@@ -342,6 +350,7 @@ class RunContents:
             "evaluation": dict(self.evaluation),
             "beats_baseline": None if judged is None else judged["beats_baseline"],
             "verdict": judged,
+            "folds": None if self.folds is None else dict(self.folds),
             "interrupted": self.interrupted,
             "provenance": dict(self.provenance),
         }
@@ -350,8 +359,12 @@ class RunContents:
         """Returns whether the model beats its best baseline; see `baseline.verdict`.
 
         Where training balanced the labels, they are balanced here as well: accuracy would praise
-        the most frequent answer.
+        the most frequent answer. Where there are folds, all rows that they held out say more than
+        the few that this one model did not see.
         """
+        if self.folds is not None:
+            judged: dict[str, Any] | None = self.folds["verdict"]
+            return judged
         balanced = self.hyperparameters.get("class_weight") is not None
         measure = "balanced_accuracy" if balanced else get_task(self.preprocessor.task).metric
         held_out = self.evaluation.get("test") or self.evaluation.get("validation") or {}

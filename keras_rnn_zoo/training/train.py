@@ -12,6 +12,7 @@ from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.files import PathLike, check_new_directory, new_directory
 from keras_rnn_zoo.options import takes
 from keras_rnn_zoo.training.course import course_of
+from keras_rnn_zoo.training.cross_validation import cross_validate
 from keras_rnn_zoo.training.fit import Fitted, fit_and_evaluate
 from keras_rnn_zoo.training.options import DataOptions, RunOptions
 from keras_rnn_zoo.training.prepare import (
@@ -44,6 +45,10 @@ def train(
 ) -> Run:
     """Trains a model and leaves it as a run.
 
+    With `folds` the training is repeated for each fold before: see `cross_validate`. The model of
+    the run is trained after that, on the same rows as without folds; the folds say what such a
+    training is worth.
+
     Args:
         model: A name of `list_models()`.
         data: A `Dataset`, a data set's name or a file; see `load_data`.
@@ -67,6 +72,11 @@ def train(
     if chosen.resume:
         if output is None:
             raise ConfigError("resume goes on with the run at the output. Name that directory.")
+        if chosen.folds is not None:
+            raise ConfigError(
+                "resume goes on with the one model of a run, and folds are models of their own. "
+                "Leave folds out, or train with them in a new directory."
+            )
         Run.load(output)  # before any data are read
     elif output is not None:
         check_new_directory(output)
@@ -82,6 +92,11 @@ def train(
         validates = prepared.validation is not None
         course = course_of(chosen, len(prepared.x_train), validates)
         earlier = earlier_of(output, prepared, builder, chosen, course)
+    folds = None
+    if chosen.folds is not None:
+        folds = cross_validate(
+            model, dataset, config, chosen, callbacks=callbacks, progress=progress
+        ).record
     fitted = fit_and_evaluate(
         prepared,
         builder,
@@ -92,10 +107,10 @@ def train(
         keep_interrupted=output is not None,
     )
     if output is None:
-        info = _contents(prepared, fitted, chosen.seed, command).info()
+        info = _contents(prepared, fitted, chosen.seed, command, folds).info()
         return Run(info, prepared.preprocessor, model=fitted.model)
     with new_directory(output, replace=chosen.resume) as directory:
-        info = save_run(directory, prepared, fitted, seed=chosen.seed, command=command)
+        info = save_run(directory, prepared, fitted, seed=chosen.seed, command=command, folds=folds)
     if fitted.interrupted:
         best, done = info["metrics"]["best_epoch"], info["metrics"]["epochs"]
         raise KeyboardInterrupt(f"{output} keeps epoch {best}, the best of the {done} that ended.")
@@ -109,17 +124,22 @@ def save_run(
     *,
     seed: int | None = 0,
     command: str | None = None,
+    folds: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes a trained model as a run into a directory that exists; returns its `run.json`.
 
     Raises:
         OSError: The place cannot be written; `files.new_directory` makes it an `OutputError`.
     """
-    return _contents(prepared, fitted, seed, command).write(directory)
+    return _contents(prepared, fitted, seed, command, folds).write(directory)
 
 
 def _contents(
-    prepared: Prepared, fitted: Fitted, seed: int | None, command: str | None
+    prepared: Prepared,
+    fitted: Fitted,
+    seed: int | None,
+    command: str | None,
+    folds: dict[str, Any] | None,
 ) -> RunContents:
     from keras_rnn_zoo.provenance import provenance
 
@@ -135,4 +155,5 @@ def _contents(
         samples=prepared.samples(seed or 0),
         evaluation=fitted.evaluation,
         interrupted=fitted.interrupted,
+        folds=folds,
     )

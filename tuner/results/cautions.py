@@ -63,10 +63,9 @@ def interval(
 ) -> Interval | None:
     """Returns how sure the score of a winner is; None where that is not known.
 
-    It is known of accuracies: by Wilson's interval (Journal of the American Statistical Association
-    22, 1927), which holds for few rows and near 0 and 1. The time steps of a row are not
-    independent, so where each has a label the rows are counted, and not the steps. That the best
-    of several trials is likely to have had luck is not in it.
+    It is known of accuracies: see `intervals.wilson`. The time steps of a row are not independent,
+    so where each has a label the rows are counted, and not the steps. That the best of several
+    trials is likely to have had luck is not in it.
 
     Args:
         info: What `search.json` says.
