@@ -9,7 +9,12 @@ from typing import Any, ClassVar
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.options import number, one_of, option, optional, text, whole
 from keras_rnn_zoo.quantities import parse_seconds
-from keras_rnn_zoo.training.options import DataOptions, LearningOptions, class_weight_option
+from keras_rnn_zoo.training.options import (
+    DataOptions,
+    LearningOptions,
+    class_weight_option,
+    folds_option,
+)
 from keras_rnn_zoo.tuner.engines import ENGINES
 from keras_rnn_zoo.tuner.space import (
     BatchSize,
@@ -119,27 +124,39 @@ class SearchOptions(LearningOptions, DataOptions):
     spaces: Mapping[str, Space] | None = option(
         None, "Search spaces to use instead of the models' own; see `ZooHyperModel`.", flag=""
     )
-    learning_rate: LearningRate = option(
-        (1e-4, 1e-2),
+    learning_rate: LearningRate | None = option(
+        None,
         "The least and the greatest rate of Adam to search between, or one to fix it.",
-        lambda _, value: check_learning_rate(value),
+        optional(lambda _, value: check_learning_rate(value)),
         metavar="RATES",
         parse=_rates,
-        shown_default="1e-4,1e-2",
+        shown_default="a tenth to ten times that of `train`",
     )
-    epochs: int = option(4, "The most epochs of a trial.", whole(least=1), metavar="N")
-    batch_size: BatchSize = option(
-        64,
-        "Rows per step; several, such as 32,64,128, are searched among.",
-        check_batch_size,
-        metavar="N",
-        parse=_sizes,
-    )
-    patience: int | None = option(
-        2,
-        "Stop a trial after this many epochs without a better validation loss.",
+    epochs: int | None = option(
+        None,
+        "The most epochs of a trial.",
         optional(whole(least=1)),
         metavar="N",
+        shown_default="as `train`: what makes 2,000 steps, 4 to 500",
+    )
+    batch_size: BatchSize | None = option(
+        None,
+        "Rows per step; several, such as 32,64,128, are searched among.",
+        optional(check_batch_size),
+        metavar="N",
+        parse=_sizes,
+        shown_default="as `train`: 32 of fewer than 5,000 rows, or 64",
+    )
+    patience: int | None = option(
+        None,
+        "Stop a trial after this many epochs without a better validation loss; 0 never.",
+        optional(whole(least=0)),
+        metavar="N",
+        shown_default="as `train`: a sixth of the epochs, or never if --epochs is given",
+    )
+    folds: int | None = folds_option(
+        "Train each trial K times, each time without one of K parts of the rows, and score it by "
+        "its mean on these; its file is that of the first. Takes the place of --validation-split."
     )
     class_weight: str | None = class_weight_option()
     validation_split: float = option(
@@ -168,6 +185,16 @@ class SearchOptions(LearningOptions, DataOptions):
     )
     keep: int = option(5, "Checkpoints to keep, of the best trials.", whole(least=1), metavar="K")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        split = type(self).validation_split
+        if self.folds is not None and self.validation_split != split:
+            raise ConfigError(
+                f"{self.folds} folds validate on a part of the rows each, one after the other, and "
+                f"leave nothing to validation_split. Leave one out. Received: folds={self.folds}, "
+                f"validation_split={self.validation_split}"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the options as a JSON object; `spaces`, which are code, are left out."""
         values = {**super().to_dict()}
@@ -178,4 +205,6 @@ class SearchOptions(LearningOptions, DataOptions):
         """Returns what decides which trials a search makes and how they are compared."""
         # The target is one of the budget, which is kept beside these.
         others = (*self.RUNNING, "schema", "target")
-        return {name: value for name, value in self.to_dict().items() if name not in others}
+        found = {name: value for name, value in self.to_dict().items() if name not in others}
+        # Once, None was to be said for no patience.
+        return {**found, "patience": self.patience or None}

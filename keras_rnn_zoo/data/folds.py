@@ -82,7 +82,7 @@ def folds_of(
         if not len(mine) or not len(kept):
             raise DataError(
                 f"There are too few rows ({len(rows):,}) for {count} folds that share nothing. "
-                f"{_fewer(count)}, or give more data."
+                "Choose fewer folds or a shorter window, or give more data."
             )
         found.append(Fold(number, count, kept, mine))
     return found

@@ -160,9 +160,14 @@ class Prepared:
         return {**result, "x_test": x[chosen], "y_test": y[chosen]}
 
 
-def tell(prepared: Prepared) -> None:
-    """Says on stderr what was understood of the data."""
-    lines = told(prepared.data, prepared.preprocessor.truncating)
+def tell(prepared: Prepared, more: Sequence[tuple[str, str]] = ()) -> None:
+    """Says on stderr what was understood of the data.
+
+    Args:
+        prepared: The data.
+        more: Names and sentences that follow.
+    """
+    lines = [*told(prepared.data, prepared.preprocessor.truncating), *more]
     width = max(len(name) for name, _ in lines)
     for name, words in lines:
         print(f"{name:<{width}}  {words}", file=sys.stderr)

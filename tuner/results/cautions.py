@@ -23,11 +23,12 @@ class Interval:
     """How sure the score of the winner is.
 
     Attributes:
-        rows: Validation rows that it was chosen on.
+        rows: Validation rows that it was chosen on, those of all folds together.
         score: Of the winner.
         low: Below this the share of right answers is not likely to be.
         high: Above this it is not likely to be.
         within: How many trials of other hyperparameters have a score in between.
+        folds: That the score is the average of; None without folds.
     """
 
     rows: int
@@ -35,6 +36,7 @@ class Interval:
     low: float
     high: float
     within: int
+    folds: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content as a JSON object."""
@@ -47,8 +49,9 @@ class Interval:
 
     def __str__(self) -> str:
         digits = 0 if self.high - self.low > _WIDE / 10 else 2
+        in_folds = f" in {self.folds} folds" if self.folds else ""
         text = (
-            f"Chosen on {self.rows:,} validation rows: its accuracy of "
+            f"Chosen on {self.rows:,} validation rows{in_folds}: its accuracy of "
             f"{written(self.score, percent=True)} there means anything from "
             f"{100 * self.low:.{digits}f} to {100 * self.high:.{digits}f} % (95 % interval)"
         )
@@ -77,17 +80,19 @@ def interval(
         return None
     if not 0 <= winner.score <= 1:  # a damaged file, and no reason to go without a page
         return None
-    rows = _data(info, winner.model).get("rows", {}).get("validation")
+    data = _data(info, winner.model)
+    folds = data.get("folds") or {}
+    rows = folds.get("rows") or data.get("rows", {}).get("validation")
     if not rows:
         return None
-    low, high = wilson(winner.score, rows)
+    low, high = wilson(winner.score, folds.get("units") or rows)
     within = sum(
         low <= trial.score <= high
         for trial in trials
         # Hyperband's winner is a trial that was trained on: what it was before is no other.
         if trial.score is not None and trial.hyperparameters != winner.hyperparameters
     )
-    return Interval(rows, winner.score, low, high, within)
+    return Interval(rows, winner.score, low, high, within, folds.get("count"))
 
 
 @dataclass(frozen=True)

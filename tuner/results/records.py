@@ -43,6 +43,8 @@ class TrialRecord(Record):
         epochs: Trained.
         history: Measure -> a value per epoch.
         message: Why it failed, or which limits it exceeds.
+        folds: The metrics of each fold, of which `metrics` are the averages over the rows; all
+            else is that of the first. Empty without folds.
     """
 
     trial_id: str
@@ -60,6 +62,7 @@ class TrialRecord(Record):
     epochs: int | None = None
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
     message: str | None = None
+    folds: Sequence[Mapping[str, float]] = ()
 
     @classmethod
     def of(cls, trial: Any, extra: Mapping[str, Any]) -> TrialRecord:
@@ -87,6 +90,7 @@ class TrialRecord(Record):
             excess=excess,
             history=extra.get("history", {}),
             message=extra.get("message") or trial.message,
+            folds=extra.get("folds", ()) if completed else (),
             **measured,
         )
 

@@ -12,14 +12,22 @@ import numpy as np
 
 from keras_rnn_zoo.builder import ModelBuilder, get_builder
 from keras_rnn_zoo.data import Dataset, Split, hold_out
+from keras_rnn_zoo.data.folds import folds_of, units_of
 from keras_rnn_zoo.errors import ConfigError, DataError
 from keras_rnn_zoo.preprocessing.labels import infer_task
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.training.options import DataOptions
-from keras_rnn_zoo.training.prepare import Prepared, dictated_config, encoding_sizes, prepare
+from keras_rnn_zoo.training.prepare import (
+    Parts,
+    Prepared,
+    dictated_config,
+    encoding_sizes,
+    prepare,
+)
+from keras_rnn_zoo.tuner.options import SearchOptions
 from keras_rnn_zoo.tuner.space import several
 from keras_rnn_zoo.tuner.study.request import Request
-from keras_rnn_zoo.tuner.trials.job import Arrays
+from keras_rnn_zoo.tuner.trials.job import ARRAYS, Arrays, fold_key
 
 TEST_FRACTION = 0.2
 """The part of the rows that is held out from the search where the data have no test split."""
@@ -61,11 +69,14 @@ class Encodings(Mapping[str, Arrays]):
         asked = self._options.task or self._settled.get("task")
         dataset = replace(dataset, task=infer_task(dataset, asked))
         self._rows = _held_out(dataset, self._options)
+        self._folds = _folds(self._rows, request.options)
         self._tokens = dataset.kind != "features"
         self._sizes: dict[str, dict[str, Any]] = {}
         self._made: dict[str, Prepared] = {}
         self._preprocessors: dict[str, Preprocessor] = {}
         self._encoded = functools.lru_cache(KEPT)(self._encode)
+        self._in_folds = functools.lru_cache(KEPT)(self._encode_in_folds)
+        self._dictated: dict[tuple[str, str], list[dict[str, Any]]] = {}
         if "vocabulary_size" in choices and not self._tokens:
             raise ConfigError(
                 "vocabulary_size is of texts and token ids, and these data are features. Leave it "
@@ -91,7 +102,13 @@ class Encodings(Mapping[str, Arrays]):
 
     def _prepare(self, dataset: Dataset, config: Mapping[str, Any], model: str) -> Prepared:
         try:
-            return prepare(self._rows, config, models=[model], **self._options.keywords())
+            first = self._folds[0] if self._folds else None
+            prepared = prepare(
+                self._rows, config, models=[model], parts=first, **self._options.keywords()
+            )
+            if self._folds:
+                prepared.data["folds"] = self._about_folds()
+            return prepared
         except DataError:
             if dataset.test is None:
                 # It counted the rows that are left; say the row's number in the data as given.
@@ -123,29 +140,71 @@ class Encodings(Mapping[str, Arrays]):
         dictated = dictated_config(self.preprocessor(builder.config), builder.name)
         return get_builder(builder.name, **{**builder.config, **dictated})
 
+    def configs_in_folds(
+        self, asked: ModelBuilder, fitted: ModelBuilder
+    ) -> tuple[dict[str, Any], ...]:
+        """Returns the configs of a model in the folds beside the first; none without folds.
+
+        Args:
+            asked: Builder of the model as the search has it.
+            fitted: The same for the data of the first fold: see `fitted`.
+        """
+        if not self._folds:
+            return ()
+        key = self.key(asked.config), asked.name
+        if key not in self._dictated:
+            self._dictated[key] = [
+                dictated_config(one.preprocessor, asked.name) for one in self._in_folds(key[0])
+            ]
+        return tuple({**fitted.config, **dictated} for dictated in self._dictated[key])
+
     def _at(self, key: str) -> Prepared:
         return self._made[key] if key in self._made else self._encoded(key)
 
     def _encode(self, key: str) -> Prepared:
         config = {**self._settled, **self._sizes[key]}
-        return prepare(self._rows, config, **self._options.keywords())
+        first = self._folds[0] if self._folds else None
+        return prepare(self._rows, config, parts=first, **self._options.keywords())
+
+    def _encode_in_folds(self, key: str) -> list[Prepared]:
+        """Encodes the data for the folds beside the first, whose baselines are enough."""
+        config = {**self._settled, **self._sizes[key]}
+        options = self._options.replace(baseline=False).keywords()
+        return [prepare(self._rows, config, parts=parts, **options) for parts in self._folds[1:]]
 
     def __getitem__(self, key: str) -> Arrays:
-        data = self._at(key)
-        assert data.x_validation is not None and data.y_validation is not None
-        arrays = {
-            "x_train": data.x_train,
-            "y_train": data.y_train,
-            "x_validation": data.x_validation,
-            "y_validation": data.y_validation,
-        }
-        return arrays if data.scaling is None else {**arrays, "scaling": data.scaling}
+        arrays = _arrays(self._at(key))
+        if self._folds:
+            for number, prepared in enumerate(self._in_folds(key), start=2):
+                named = _arrays(prepared).items()
+                arrays |= {fold_key(number, name): values for name, values in named}
+        return arrays
+
+    def _about_folds(self) -> dict[str, int]:
+        """Returns how many rows trials are compared on, and how many of them share little."""
+        rows = np.concatenate([parts.validation for parts in self._folds])
+        units = units_of(self._rows.train.spans, rows)
+        return {"count": len(self._folds), "rows": len(rows), "units": len(np.unique(units))}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sizes)
 
     def __len__(self) -> int:
         return len(self._sizes)
+
+
+def _arrays(data: Prepared) -> dict[str, np.ndarray]:
+    arrays = {name: getattr(data, name) for name in ARRAYS}
+    return arrays if data.scaling is None else {**arrays, "scaling": data.scaling}
+
+
+def _folds(dataset: Dataset, options: SearchOptions) -> list[Parts]:
+    """Returns which rows each fold learns from and validates on; none without folds."""
+    if options.folds is None:
+        return []
+    way, task = options.split or dataset.split, str(dataset.task)
+    folds = folds_of(dataset.train, options.folds, options.seed, way, task)
+    return [Parts(train=fold.kept, validation=fold.held) for fold in folds]
 
 
 def _held_out(dataset: Dataset, options: DataOptions) -> Dataset:

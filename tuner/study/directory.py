@@ -33,6 +33,10 @@ from keras_rnn_zoo.tuner.results.search import (
 )
 
 LOGS, STATE = "logs", "tuner"
+# What is left to the data where nobody says it.
+_OPEN = ("tokenizer", "padding_value", "epochs", "batch_size", "patience", "learning_rate")
+# What it was where a search of an older version does not say.
+_ONCE = {"epochs": 4, "batch_size": 64, "patience": 2, "learning_rate": [1e-4, 1e-2]}
 
 
 class SearchDirectory:
@@ -72,20 +76,23 @@ class SearchDirectory:
         """`"unfinished"`, which a new one is, too, `"finished"` or `"failed"`."""
         return str(self.info.get("status", "unfinished"))
 
-    @property
-    def tokenizer(self) -> str | None:
-        """The tokenizer of the search that lies there; None leaves it to the texts.
+    def begun(self, options: SearchOptions) -> SearchOptions:
+        """Returns the options with what the search that lies there was begun with, if nobody says.
 
-        An older search has the one that was the default, and goes on with it.
+        A search goes on as it began, whatever is the default by now: an older one has zeros for
+        padding, the tokenizer of its day, and a few epochs.
         """
-        found = self.info.get("settings", {}).get("tokenizer")
-        return None if found is None else str(found)
-
-    @property
-    def padding_value(self) -> float | None:
-        """The padding value of the search that lies there: for an older one zeros were padding."""
-        found = self.info.get("settings", {}).get("padding_value")
-        return None if found is None else float(found)
+        if not self.info:
+            return options
+        there: Mapping[str, Any] = {**_ONCE, **self.info.get("settings", {})}
+        there = {**there, "patience": there["patience"] or 0}
+        return options.replace(
+            **{
+                name: there[name]
+                for name in _OPEN
+                if getattr(options, name) is None and there.get(name) is not None
+            }
+        )
 
     def check_same(self, settings: Mapping[str, Any]) -> None:
         """Refuses to mix two searches.
@@ -99,7 +106,7 @@ class SearchDirectory:
         if not self.info:
             return
         # What an older version did not write had the value that is the default now.
-        there = {**SearchOptions().identity(), **self.info["settings"]}
+        there = {**SearchOptions().identity(), **_ONCE, **self.info["settings"]}
         different = [
             _difference(key, there.get(key), value)
             for key, value in settings.items()

@@ -191,7 +191,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             epochs=int(values.get("tuner/epochs", options.epochs)),
             initial_epoch=int(values.get("tuner/initial_epoch", 0)),
             batch_size=self.batch_size(trial),
-            patience=options.patience,
+            patience=options.patience or None,
             objective=self.objective.monitor,
             data=self.data.key(asked.config),
             parent=values.get("tuner/trial_id"),
@@ -203,6 +203,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             schedule=options.schedule,
             word_vectors=options.word_vectors,
             schedule_epochs=options.epochs,
+            folds=self.data.configs_in_folds(asked, builder),
         )
 
     def _end(self, trial_id: str, outcome: Outcome) -> None:
@@ -224,6 +225,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
                 "history": outcome.history,
                 "epochs": len(outcome.history["loss"]),
                 "metrics": outcome.metrics,
+                "folds": outcome.folds,
             }
         elif outcome.status == INFEASIBLE:
             # The oracle gives it a penalty for that, not a failure: it teaches where not to look.
@@ -247,6 +249,8 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
 
     def load_model(self, trial: Any) -> keras.Model:
         """Returns the model of a trial with the weights of its best epoch, as training had them.
+
+        With folds it is that of the first.
 
         A regression answers in scaled targets: see `feed.Feed.finished`.
 

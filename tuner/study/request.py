@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_rnn_zoo.builder import MODELS, list_models
-from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.errors import ConfigError, listed
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.tuner.engines import ENGINES, Engine
 from keras_rnn_zoo.tuner.options import SearchOptions
@@ -64,6 +64,7 @@ class Request:
         if models is None:
             models = [name for name in list_models() if not name.endswith("_cell")]
         names = check_models(models)
+        _check_folds(options)
         check_spaces(names, options.spaces)
         options = options.replace(config=check_values(names, options.config))
         budget = budget or DeviceBudget()
@@ -95,6 +96,21 @@ class Request:
             **self.options.identity(),
             "device": self.budget.to_dict(),
         }
+
+
+def _check_folds(options: SearchOptions) -> None:
+    """Refuses folds of a tuner whose trials go on from the weights of others.
+
+    Raises:
+        ConfigError: The message says which tuners take folds.
+    """
+    if options.folds is None or not TUNERS.get(options.tuner).continues:
+        return
+    able = [name for name in TUNERS.names() if not TUNERS.get(name).continues]
+    raise ConfigError(
+        f"The tuner {options.tuner!r} trains models on from the weights that they have, and with "
+        f"folds each has several. Choose the tuner {listed(able)}, or leave folds out."
+    )
 
 
 def _check_masks(models: Sequence[str], config: Mapping[str, Any], target: str) -> None:

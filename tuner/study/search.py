@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from keras_rnn_zoo.training.word_vectors import check_words
 from keras_rnn_zoo.tuner import objectives
 from keras_rnn_zoo.tuner.options import SearchOptions
 from keras_rnn_zoo.tuner.results.search import Search
+from keras_rnn_zoo.tuner.study.course import COURSE, told, with_course
 from keras_rnn_zoo.tuner.study.data import Encodings, fingerprint
 from keras_rnn_zoo.tuner.study.directory import SearchDirectory
 from keras_rnn_zoo.tuner.study.extent import Extent
@@ -81,10 +83,7 @@ def search(
     if models is None and directory.info:
         # Of the day on which it began: there may be more models now.
         models = directory.info["settings"]["models"]
-    if chosen.tokenizer is None:
-        chosen = chosen.replace(tokenizer=directory.tokenizer)
-    if chosen.padding_value is None:
-        chosen = chosen.replace(padding_value=directory.padding_value)
+    chosen = directory.begun(chosen)
     request = Request.of(models, chosen, budget, callbacks, command)
     extent = Extent.of(chosen, directory.path, directory.info)
     settings = {**request.settings(), "max_trials": extent.max_trials}
@@ -166,13 +165,15 @@ def _search(
     from keras_rnn_zoo.tuner.study.loop import ZooTuner
     from keras_rnn_zoo.tuner.study.study import Study
 
-    options = request.options
     # What an older version began without goes on without: its trials have other weights.
     begun = directory.info.get("autoregression", False) if directory.info else True
     data = Encodings(dataset, request, autoregression=begun)
     first = data.first[request.models[0]]
+    options = with_course(request.options, len(first.x_train))
+    request = replace(request, options=options)
+    settings |= {name: value for name, value in request.settings().items() if name in COURSE}
     if progress and not directory.info:
-        tell(first)
+        tell(first, [("Each trial", told(options))])
     first.feed({}, options.class_weight)  # refuses what trials could not do
     check_words(options.word_vectors, first.x_train)
     hypermodel = ZooHyperModel(

@@ -71,7 +71,7 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord) -> Run:
     evaluation = evaluate(prepared, model, feed)
     metrics = evaluation.metrics
     monitor = tuner.objective.monitor[0]
-    expected = trial.metrics[monitor]
+    expected = (trial.folds[0] if trial.folds else trial.metrics)[monitor]
     restored = metrics[f"validation_{monitor.removeprefix('val_')}"]
     if not abs(restored - expected) <= _tolerated(monitor, expected, feed):
         raise SearchError(
@@ -86,18 +86,20 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord) -> Run:
     metrics["epochs"] = sum(step["epochs"] for step in steps)
     metrics["seconds"] = round(sum(step["seconds"] for step in steps), 3)
     metrics["parameters"] = int(model.count_params())
-    hyperparameters = {
+    hyperparameters: dict[str, Any] = {
         "learning_rate": trial.hyperparameters["learning_rate"],
         "schedule": options.schedule,
         "word_vectors": options.word_vectors,
         "epochs": options.epochs,
         "batch_size": tuner.batch_size(tried),
-        "patience": options.patience,
+        "patience": options.patience or None,
         "class_weight": options.class_weight,
         "best_epoch": metrics["epochs"] - (trial.epochs or 0) + tried.best_step + 1,
         "tuner": options.tuner,
         "trial_id": trial.trial_id,
     }
+    if options.folds is not None:
+        hyperparameters["folds"] = options.folds
     fitted = Fitted(model, builder, history, metrics, hyperparameters, evaluation.parts)
     with new_directory(directory) as temporary:
         save_run(temporary, prepared, fitted, seed=options.seed, command=tuner.request.command)

@@ -18,9 +18,15 @@ COMPLETED, INFEASIBLE, FAILED, ABORTED = "completed", "infeasible", "failed", "a
 CHECKPOINT = "checkpoint.weights.h5"
 """The weights of a trial's best epoch, in its directory, as KerasTuner calls them."""
 
+ARRAYS = ("x_train", "y_train", "x_validation", "y_validation")
+
 Arrays = Mapping[str, np.ndarray]
-"""`x_train`, `y_train`, `x_validation`, `y_validation`, of features `scaling`: see
-`training.Prepared`."""
+"""Those of `ARRAYS`, of features `scaling`: see `training.Prepared`. Of folds, see `fold_key`."""
+
+
+def fold_key(number: int, name: str) -> str:
+    """Returns what an array of a further fold is called: they are numbered from 2."""
+    return f"fold{number}_{name}"
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,9 @@ class Job:
         word_vectors: What the embedding starts from; see `training.word_vectors`.
         schedule_epochs: Epochs until its end, from the first of a trial that goes on from another
             on; None for `epochs`.
+        folds: The configs of the model in further folds, each to be trained on arrays of its own
+            (see `fold_key`): words, and so their number, are of the training rows. Empty without
+            folds.
     """
 
     trial_id: str
@@ -71,6 +80,7 @@ class Job:
     schedule: str = "constant"
     word_vectors: str = "random"
     schedule_epochs: int | None = None
+    folds: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content as a JSON object."""
@@ -79,8 +89,8 @@ class Job:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Job:
         """Returns what `to_dict` returned, also after a trip through JSON."""
-        objective, modules = tuple(values["objective"]), tuple(values["modules"])
-        return cls(**{**values, "objective": objective, "modules": modules})
+        lists = ("objective", "modules", "folds")
+        return cls(**{**values, **{key: tuple(values[key]) for key in lists if key in values}})
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,8 @@ class Outcome:
         arena: Bytes of the least tensor arena of it; None where it was not measured.
         excess: Limit -> by what factor the model exceeds it, for those that it exceeds.
         seconds: What took how long: `"build"`, `"measure"`, `"train"`, `"score"`.
+        folds: The metrics of each fold, of which `metrics` are the averages over all rows, and of
+            whose first all else is; empty without folds.
     """
 
     status: str
@@ -113,6 +125,7 @@ class Outcome:
     arena: int | None = None
     excess: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    folds: list[dict[str, float]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content as a JSON object."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ from keras_rnn_zoo.tuner.trials.job import (
     Job,
     Outcome,
     Report,
+    fold_key,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +54,9 @@ CALIBRATION_ROWS = 256
 
 class Trial:
     """Runs one job.
+
+    With folds, what is measured and kept is the model of the first; the others are trained and
+    scored, and their figures are averaged.
 
     Args:
         job: What to do.
@@ -126,7 +132,39 @@ class Trial:
             self._score(model)
         # The trained file is a few bytes larger or smaller.
         excess = self._excess()
-        return self._over_budget(excess) if excess else self._ended(COMPLETED)
+        if excess:
+            return self._over_budget(excess)
+        return self._in_folds() if self.job.folds else self._ended(COMPLETED)
+
+    def _in_folds(self) -> Outcome:
+        """Does the same in the further folds, and averages over the rows of all."""
+        found: list[dict[str, float]] = [self.found["metrics"]]
+        rows = [len(self.arrays["x_validation"])]
+        count = 1 + len(self.job.folds)
+        limits = {name: None for name in self.job.device if name.startswith("max_")}
+        for number, config in enumerate(self.job.folds, start=2):
+            name = f"fold {number}/{count}"
+            job = replace(self.job, config=config, folds=(), device={**self.job.device, **limits})
+            prefix = fold_key(number, "")
+            arrays = {
+                each.removeprefix(prefix): values
+                for each, values in self.arrays.items()
+                if each.startswith(prefix)
+            }
+            # Named as what is swept away after a kill.
+            place = {"prefix": ".fold.", "suffix": ".part", "dir": self.directory}
+            with tempfile.TemporaryDirectory(**place) as scratch:
+                fold = Trial(job, arrays, Path(scratch), None, _within(self.report, name)).run()
+            if fold.status != COMPLETED:
+                return self._ended(fold.status, f"In {name}: {fold.message}")
+            found.append(fold.metrics)
+            rows.append(len(arrays["x_validation"]))
+            for step, seconds in fold.seconds.items():
+                self.seconds[step] = round(self.seconds.get(step, 0.0) + seconds, 3)
+        self.found["metrics"] = {
+            name: float(np.average([one[name] for one in found], weights=rows)) for name in found[0]
+        }
+        return self._ended(COMPLETED, folds=found)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -228,8 +266,9 @@ class Trial:
 
     def _best(self, history: dict[str, list[float]]) -> int:
         """Returns the index of the epoch whose weights the checkpoint has."""
-        name, direction = self.job.objective
-        return int(np.argmax(history[name]) if direction == "max" else np.argmin(history[name]))
+        rows = zip(*history.values(), strict=True)
+        places = [_place(self.job.objective, dict(zip(history, row, strict=True))) for row in rows]
+        return places.index(min(places))
 
     def _score(self, model: keras.Model) -> None:
         """Writes the file of the best epoch's weights, and has it answer the validation rows."""
@@ -257,6 +296,11 @@ class Trial:
                 self.found["latency_ms"] = median_latency(path, samples, seconds=0.2)
         finally:
             path.unlink(missing_ok=True)
+
+
+def _within(report: Report, name: str) -> Report:
+    """Returns a report of a part of a trial."""
+    return lambda text: report(f"{name}, {text}")
 
 
 def run_job(
@@ -302,20 +346,27 @@ def reason(error: BaseException) -> str:
     return text if len(text) <= 500 else text[:497] + "..."
 
 
+def _place(objective: tuple[str, str], logs: Mapping[str, float]) -> tuple[float, float]:
+    """Returns what epochs are compared by, the least is the best.
+
+    Few rows have few accuracies: of epochs that have the same, the one with the lower loss is
+    surer of its answers.
+    """
+    name, direction = objective
+    return -logs[name] if direction == "max" else logs[name], logs["val_loss"]
+
+
 def _best_weights(objective: tuple[str, str], path: Path) -> Any:
     """Returns a callback that keeps the weights of the best epoch; the file is always whole."""
     import keras
 
-    name, direction = objective
-
     class BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
-        best = math.inf
+        best = math.inf, math.inf
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            value = (logs or {})[name]
-            value = -value if direction == "max" else value
-            if value < self.best:
-                self.best = value
+            place = _place(objective, logs or {})
+            if place < self.best:
+                self.best = place
                 # Not through atomic_file: Keras looks at the name's end.
                 partial = path.with_name(f"partial.{path.name}")
                 with files.explained(path):

@@ -66,10 +66,12 @@ class Algorithm(ABC):
     Attributes:
         name: The name to choose it by.
         description: One line, for the command line's help.
+        continues: Whether its trials go on from the weights of others; folds have several.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
+    continues: ClassVar[bool] = False
 
     @abstractmethod
     def oracle(self, plan: Plan) -> keras_tuner.Oracle:

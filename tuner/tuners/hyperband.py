@@ -21,6 +21,7 @@ class Hyperband(Algorithm):
     """
 
     name = "hyperband"
+    continues = True
     description = "Trains many models for a few epochs and the best of them on."
 
     def oracle(self, plan: Plan) -> keras_tuner.Oracle:
