@@ -150,12 +150,17 @@ def _recordings(spans: Spans, fraction: float, seed: int) -> np.ndarray:
 def _blocks(spans: Spans, fraction: float, seed: int) -> np.ndarray:
     """Windows that begin within blocks of time that are chosen at random."""
     generator = np.random.default_rng(seed)
-    held = []
+    held: list[np.ndarray] = []
+    others: list[np.ndarray] = []
     for number in np.unique(spans.recording):
         blocks = blocks_of(spans, np.flatnonzero(spans.recording == number))
         wanted = fraction * len(blocks)
         some = max(round(wanted), int(generator.random() < wanted))
-        held += [blocks[block] for block in generator.permutation(len(blocks))[:some]]
+        order = generator.permutation(len(blocks))
+        held += [blocks[block] for block in order[:some]]
+        others += [blocks[block] for block in order[some:] if len(blocks[block])]
+    if others and not any(map(len, held)):  # all in a gap, such as the rows of a fold leave
+        held = others[:1]
     return np.sort(np.concatenate(held)) if held else np.arange(0)
 
 

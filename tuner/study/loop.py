@@ -188,7 +188,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             config=builder.config,
             learning_rate=float(trial.hyperparameters.get("learning_rate")),
             seed=self.seed_of(trial.trial_id),
-            epochs=int(values.get("tuner/epochs", options.epochs)),
+            epochs=int(values.get("tuner/epochs", self.request.epochs)),
             initial_epoch=int(values.get("tuner/initial_epoch", 0)),
             batch_size=self.batch_size(trial),
             patience=options.patience or None,
@@ -202,7 +202,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
             class_weight=options.class_weight,
             schedule=options.schedule,
             word_vectors=options.word_vectors,
-            schedule_epochs=options.epochs,
+            schedule_epochs=self.request.epochs,
             folds=self.data.configs_in_folds(asked, builder),
         )
 
@@ -264,7 +264,7 @@ class ZooTuner(keras_tuner.Tuner):  # type: ignore[misc]
         builder, options = self.builder(trial), self.request.options
         model = builder.build()
         rows = len(next(iter(self.data.first.values())).x_train)
-        steps = steps_of(rows, self.batch_size(trial), options.epochs)
+        steps = steps_of(rows, self.batch_size(trial), self.request.epochs)
         rate = float(trial.hyperparameters.get("learning_rate"))
         get_task(builder.config["task"]).compile(model, scheduled(options.schedule, rate, steps))
         try:

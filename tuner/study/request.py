@@ -88,6 +88,12 @@ class Request:
         """What runs the trials."""
         return ENGINES.get(self.options.engine)
 
+    @property
+    def epochs(self) -> int:
+        """The most epochs of a trial, once the data have said it: see `course.with_course`."""
+        assert self.options.epochs is not None
+        return self.options.epochs
+
     def settings(self) -> dict[str, Any]:
         """Returns what tells this search from others, as `search.json` has it."""
         return {

@@ -176,6 +176,7 @@ def _search(
         tell(first, [("Each trial", told(options))])
     first.feed({}, options.class_weight)  # refuses what trials could not do
     check_words(options.word_vectors, first.x_train)
+    assert options.learning_rate is not None
     hypermodel = ZooHyperModel(
         request.models,
         config=data.config,
@@ -191,7 +192,7 @@ def _search(
         Plan(
             keras_tuner.Objective(objective.name, objective.direction),
             extent.most,
-            options.epochs,
+            request.epochs,
             seed=options.seed + 1,
             likely=extent.max_trials or SearchOptions.TRIALS,
         )

@@ -152,8 +152,7 @@ class Trial:
                 if each.startswith(prefix)
             }
             # Named as what is swept away after a kill.
-            place = {"prefix": ".fold.", "suffix": ".part", "dir": self.directory}
-            with tempfile.TemporaryDirectory(**place) as scratch:
+            with tempfile.TemporaryDirectory(".part", ".fold.", self.directory) as scratch:
                 fold = Trial(job, arrays, Path(scratch), None, _within(self.report, name)).run()
             if fold.status != COMPLETED:
                 return self._ended(fold.status, f"In {name}: {fold.message}")
