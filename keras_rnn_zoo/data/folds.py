@@ -109,12 +109,12 @@ def units_of(spans: Spans | None, rows: np.ndarray) -> np.ndarray:
 def _of_rows(rows: Split, count: int, seed: int, task: str) -> list[np.ndarray]:
     from sklearn.model_selection import StratifiedKFold
 
+    if task in ("binary", "multiclass"):
+        _check_labels(rows, count)
     if count > len(rows):
         raise DataError(
             f"{count} folds of {len(rows):,} rows are too many. {_fewer(len(rows) + 1)}."
         )
-    if task in ("binary", "multiclass"):
-        _check_labels(rows, count)
     classes = strata(to_split_by(rows.y, task))
     if np.bincount(classes).max() < count:  # of targets, ranges of a few rows each
         classes = np.argsort(np.argsort(classes, kind="stable"), kind="stable") // count

@@ -472,7 +472,7 @@ def test_a_full_disk_ends_the_search_and_it_can_go_on(tiny_search, directory, mo
         ({"max_trials": 0}, ConfigError, "max_trials is a whole number.*Received: 0"),
         ({"max_trials": 2.5}, ConfigError, "max_trials is a whole number.*Received: 2.5"),
         ({"epochs": 0}, ConfigError, "epochs"),
-        ({"patience": 0}, ConfigError, "patience"),
+        ({"patience": -1}, ConfigError, "patience"),
         ({"batch_size": "x"}, ConfigError, "batch_size"),
         ({"seed": -1}, ConfigError, "seed.*Received: -1"),
         ({"validation_split": 0}, ConfigError, "validation_split is above 0"),

@@ -53,6 +53,7 @@ def run_search(**changes):
         "epochs": 3 if changes.get("tuner") == "hyperband" else 2,
         "patience": 3,
         "batch_size": 64,
+        "learning_rate": (1e-4, 1e-2),
         "validation_split": 0.2,
         "callbacks": "trial_hooks:eager",
         "progress": False,
