@@ -653,6 +653,6 @@ def test_options_say_the_same_as_keyword_arguments():
     assert SearchOptions.from_dict(json.loads(json.dumps(options.to_dict()))) == options
     shown = inspect.signature(search).parameters
     assert set(SearchOptions.about()) < set(shown)
-    assert shown["epochs"].default == SearchOptions().epochs == 4
+    assert shown["workers"].default == SearchOptions().workers == 1
     with pytest.raises(ConfigError, match="Did you mean 'max_trials'"):
         search(["gru"], "nothing.csv", output="nowhere", max_trial=3)

@@ -110,7 +110,9 @@ def ended(oracle: Any) -> list[TrialRecord]:
 def ranked(trials: Iterable[TrialRecord], direction: str) -> list[TrialRecord]:
     """Returns the trials that have a score, the best first.
 
-    Of equals, the one with the smaller file comes first, then the faster, then the older. Latencies
+    Few rows have few accuracies, so that good and middling models often have the same. Of equals,
+    the one with the lower validation loss comes first, where losses count to a tenth; then the one
+    with the smaller file, then the faster, then the older. Latencies
     count to two digits, and files of the same model and size are equally fast: what a clock makes
     of them must not decide, or the same search would have another winner when it is run again.
 
@@ -125,10 +127,11 @@ def ranked(trials: Iterable[TrialRecord], direction: str) -> list[TrialRecord]:
         latency = math.inf if trial.latency_ms is None else float(f"{trial.latency_ms:.2g}")
         latencies.setdefault(_file(trial), latency)
 
-    def key(trial: TrialRecord) -> tuple[float, float, float]:
+    def key(trial: TrialRecord) -> tuple[float, float, float, float]:
         assert trial.score is not None
         size = math.inf if trial.bytes is None else trial.bytes
-        return sign * trial.score, size, latencies[_file(trial)]
+        loss = round(trial.metrics.get("val_loss", math.inf), 1)
+        return sign * trial.score, loss, size, latencies[_file(trial)]
 
     return sorted(scored, key=key)
 
