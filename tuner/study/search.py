@@ -49,8 +49,9 @@ def search(
     loss, then the smaller file, is the better. The winner is restored from that epoch and evaluated
     once on test rows that no trial saw: those of the data, or else a fifth of the rows, held out
     before anything. With `folds` the score is the mean over folds, and all else is that of the
-    first: what is restored learnt from all rows but that fold. Each model sees its own default number of timesteps, unless `config` sets one, or several to search among:
-    `{"timesteps": [100, 200, 400], "vocabulary_size": [5000, 10000]}`.
+    first: what is restored learnt from all rows but that fold. Each model sees its own default
+    number of timesteps, unless `config` sets one, or several to search among: `{"timesteps":
+    [100, 200, 400], "vocabulary_size": [5000, 10000]}`.
 
     Each trial runs in a process of its own, and what happens to it there costs that trial only. A
     model is measured before it is trained: one over budget is not trained, is reported with its
