@@ -30,7 +30,7 @@ SHOWN = 10
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @source_options
 @options_of(DataOptions, without=("target", "seed", "validation_split"))
-@options_of(SearchOptions, only=("validation_split", "tuner", "max_trials", "max_time"))
+@options_of(SearchOptions, only=("validation_split", "folds", "tuner", "max_trials", "max_time"))
 @set_option_of(" Several values, such as timesteps=100,200,400, are searched among.")
 @options_of(
     SearchOptions,

@@ -167,3 +167,12 @@ def test_an_address_where_no_ray_is_is_refused_before_anything_is_read(zoo, tmp_
     assert answer.code == 1
     assert "'nowhere' is no address of a Ray cluster. Allowed: 'auto'" in answer.error
     assert not (tmp_path / "search").exists()
+
+
+def test_every_option_of_a_search_can_be_typed():
+    from keras_rnn_zoo.cli.search import command
+    from keras_rnn_zoo.tuner import SearchOptions
+
+    typed = {parameter.name for parameter in command.params}
+    known = {name for name, about in SearchOptions.about().items() if about.flag != ""}
+    assert "folds" in known and known <= typed
