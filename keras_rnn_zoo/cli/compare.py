@@ -15,6 +15,7 @@ from keras_rnn_zoo.cli._options import (
     output_option,
     training_options,
 )
+from keras_rnn_zoo.training.intervals import UNLIKELY
 from keras_rnn_zoo.training.page import PAGE_FILE
 
 
@@ -122,7 +123,7 @@ def _first_and_second(ranked: Sequence[Mapping[str, Any]]) -> str:
     folds, chance = first["folds"], second["chance"]
     apart = _difference(folds["measure"], abs(folds["value"] - second["folds"]["value"]))
     unit = "" if folds["measure"] == "mean_absolute_error" else " points"
-    said = "is not chance" if chance < 0.05 else "cannot be told from chance"
+    said = "is not chance" if chance < UNLIKELY else "cannot be told from chance"
     return (
         f"{first['model']} is ahead of {second['model']} by {apart}{unit}, which over "
         f"{folds['rows']:,} rows {said} (p = {chance:.2g})."

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_rnn_zoo import pictures
 from keras_rnn_zoo.quantities import score
-from keras_rnn_zoo.training.baseline import PARTS, best_of, sentences
+from keras_rnn_zoo.training.baseline import HELD_OUT, PARTS, best_of, sentences
 from keras_rnn_zoo.training.intervals import Z, wilson
 from keras_rnn_zoo.training.metrics import DIRECTIONS, SHARES
 from keras_rnn_zoo.training.understanding import percent
@@ -63,14 +63,18 @@ def answers(info: Mapping[str, Any]) -> Answers:
     """Returns what to show of a run.
 
     Args:
-        info: `metrics`, `data`, `evaluation` and `verdict` as `run.json` has them; what an older
-            version did not know may be None or missing.
+        info: `metrics`, `data`, `evaluation`, `verdict` and `folds` as `run.json` has them; what an
+            older version did not know may be None or missing.
     """
     metrics, data = info.get("metrics") or {}, info.get("data") or {}
     baselines = data.get("baselines") or []
     judged = info.get("verdict")
     part, found = held_out(info.get("evaluation") or {})
-    bars, note = _bars(metrics, data, judged, found)
+    bars, note = _bars(info, judged, found)
+    folds = info.get("folds")
+    if folds and folds["evaluation"].get("labels"):  # of all rows, and not of a few
+        part, found = HELD_OUT, folds["evaluation"]
+        data = {**data, "rows": {**data["rows"], HELD_OUT: folds["rows"]}}
     return Answers(
         verdict=None if judged is None else (bool(judged["beats_baseline"]), sentences(judged)),
         bars=bars,
@@ -162,18 +166,46 @@ def reach_in_words(measure: str, reach: tuple[float, float] | None) -> str:
     return f"{low} to {high}{' %' if measure in SHARES else ''}"
 
 
+def beside(info: Mapping[str, Any], part: str) -> tuple[int | None, Sequence[Mapping[str, Any]]]:
+    """Returns how many rows a part of the data has, and the baselines that were asked them.
+
+    Args:
+        info: What `run.json` holds.
+        part: Of the data, or what folds held out.
+    """
+    folds, data = info.get("folds"), info.get("data") or {}
+    if folds and part == HELD_OUT:
+        return folds["rows"], folds["baselines"]
+    return (data.get("rows") or {}).get(part), data.get("baselines") or []
+
+
+def reach_of(
+    info: Mapping[str, Any], part: str, measure: str, value: float, found: Mapping[str, Any]
+) -> tuple[float, float] | None:
+    """Returns the 95 % interval of a model's figure; None where it is not known.
+
+    Args:
+        info: What `run.json` holds.
+        part: Of the data, or what folds held out.
+        measure: What the figure is of.
+        value: The figure.
+        found: See `interval`.
+    """
+    folds = info.get("folds")
+    if folds and part == HELD_OUT:
+        return folds["interval"] and tuple(folds["interval"])
+    # Of the rows that it was trained on, no number of them makes a figure sure.
+    return None if part == "train" else interval(measure, value, beside(info, part)[0], found)
+
+
 def _bars(
-    metrics: Mapping[str, Any],
-    data: Mapping[str, Any],
-    judged: Mapping[str, Any] | None,
-    found: Mapping[str, Any],
+    info: Mapping[str, Any], judged: Mapping[str, Any] | None, found: Mapping[str, Any]
 ) -> tuple[pictures.Bars | None, str]:
     if judged is None:
         return None, ""
     measure, part, value = judged["measure"], judged["part"], judged["model"]
-    rows = (data.get("rows") or {}).get(part)
-    # Of the rows that it was trained on, no number of them makes a figure sure.
-    reach = None if part == "train" else interval(measure, value, rows, found)
+    rows, baselines = beside(info, part)
+    reach = reach_of(info, part, measure, value, found)
     bars = pictures.bars(
         [
             (
@@ -184,7 +216,7 @@ def _bars(
                 reach_in_words(measure, reach),
                 reach,
             ),
-            *baseline_bars(data.get("baselines") or [], part, measure),
+            *baseline_bars(baselines, part, measure),
         ],
         judged["baseline"],
         1.0 if measure in SHARES else None,

@@ -137,8 +137,9 @@ def compare(
             },
         )
         write_text(directory / "compare.csv", _table(rows))
+        chances = {row["model"]: row["chance"] for row in rows if "chance" in row}
         sizes = {row["model"]: row["bytes"] for row in rows}
-        write_page(directory / PAGE_FILE, comparison_page(infos, sizes))
+        write_page(directory / PAGE_FILE, comparison_page(infos, sizes, chances))
         try:
             _plot(rows, prepared.data.get("baselines") or (), directory / "compare.png")
         except MissingExtraError as error:

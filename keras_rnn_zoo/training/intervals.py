@@ -8,6 +8,8 @@ import numpy as np
 
 # Of the normal distribution: 95 % lie within so many deviations.
 Z = 1.959963984540054
+UNLIKELY = 0.05
+"""What is less likely is usually said not to be chance."""
 # Exchanges of a permutation test; so many at once, as memory is not endless.
 _EXCHANGES, _AT_ONCE = 10_000, 100
 
@@ -58,7 +60,7 @@ def chance_of_difference(
         seed: Of the exchanges.
 
     Returns:
-        The two-sided p-value: below 0.05 the models are usually said to differ.
+        The two-sided p-value: below `UNLIKELY` the models are usually said to differ.
     """
     sums = np.bincount(units, values - others)
     sums = sums[np.abs(sums) > 1e-12]

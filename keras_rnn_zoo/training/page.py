@@ -12,13 +12,16 @@ from keras_rnn_zoo.training.answers import (
     answers,
     bars_note,
     baseline_bars,
+    beside,
     held_out,
-    interval,
     reach_in_words,
+    reach_of,
     words,
     written,
 )
-from keras_rnn_zoo.training.baseline import PARTS, best_of
+from keras_rnn_zoo.training.baseline import HELD_OUT, PARTS, best_of
+from keras_rnn_zoo.training.cross_validation import sentence
+from keras_rnn_zoo.training.intervals import UNLIKELY
 from keras_rnn_zoo.training.metrics import DIRECTIONS, SHARES
 from keras_rnn_zoo.training.understanding import told
 
@@ -62,6 +65,8 @@ def _summary(info: Mapping[str, Any]) -> str:
     text = f"Model {info['model']} on {data['name']}: {rows_in_words(data['rows'])}."
     if info.get("interrupted"):
         text += " The training was stopped before its last epoch."
+    if info.get("folds"):
+        text += f" Cross-validated: {sentence(info['folds'])}."
     return text
 
 
@@ -159,6 +164,11 @@ def ranked(
     """
     first = next(iter(infos.values()))
     metrics, judged = first["metrics"], first.get("verdict") or {}
+    if folds := first.get("folds"):
+        measure = folds["measure"]
+        found = [(name, info, info["folds"]["value"]) for name, info in infos.items()]
+        found.sort(key=lambda one: one[2], reverse=DIRECTIONS[measure] == "max")
+        return measure, HELD_OUT, found
     usual = (name.removeprefix("train_") for name in metrics if name.startswith("train_"))
     measure = judged.get("measure") or next(name for name in usual if name != "loss")
     known_in = (part for part in reversed(PARTS) if metrics.get(f"{part}_{measure}") is not None)
@@ -172,12 +182,18 @@ def ranked(
     return measure, part, known
 
 
-def comparison_page(infos: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int]) -> str:
+def comparison_page(
+    infos: Mapping[str, Mapping[str, Any]],
+    counts: Mapping[str, int],
+    chances: Mapping[str, float | None] | None = None,
+) -> str:
     """Returns the page of a comparison.
 
     Args:
         infos: Model -> what `run.json` of its run holds.
         counts: Model -> bytes of its `.keras` file.
+        chances: Of folds, model -> how likely it would be so far behind the best if it were as
+            good; None of that one.
 
     Returns:
         HTML that needs nothing else.
@@ -185,11 +201,9 @@ def comparison_page(infos: Mapping[str, Mapping[str, Any]], counts: Mapping[str,
     measure, part, models = ranked(infos)
     best, info, _ = models[0]
     data = info["data"]
-    rows, baselines = (data.get("rows") or {}).get(part), data.get("baselines") or []
+    rows, baselines = beside(info, part)
     reaches = {
-        name: None
-        if part == "train"
-        else interval(measure, figure, rows, held_out(one.get("evaluation") or {})[1])
+        name: reach_of(one, part, measure, figure, held_out(one.get("evaluation") or {})[1])
         for name, one, figure in models
     }
     beaten = bool((info.get("verdict") or {}).get("beats_baseline"))
@@ -210,7 +224,7 @@ def comparison_page(infos: Mapping[str, Mapping[str, Any]], counts: Mapping[str,
         title=f"{data['name']}: comparison",
         beaten=beaten,
         outcome=_outcome(measure, part, models, least, beaten),
-        near=_near(measure, reaches[best], models),
+        near=_near_in_folds(chances, rows) if chances else _near(measure, reaches[best], models),
         summary=f"{_models(len(infos))} on {data['name']}: {rows_in_words(data['rows'])}.",
         bars=pictures.bars(
             [*figures, *baseline_bars(baselines, part, measure)],
@@ -266,6 +280,17 @@ def _near(
     )
 
 
+def _near_in_folds(chances: Mapping[str, float | None], rows: int | None) -> str:
+    """Says which models may be as good as the best, by the rows that all of them were asked."""
+    others = [name for name, chance in chances.items() if chance is not None and chance >= UNLIKELY]
+    if not others:
+        return ""
+    return (
+        f"Over {rows:,} rows, how far {', '.join(others)} "
+        f"{'is' if len(others) == 1 else 'are'} behind it cannot be told from chance."
+    )
+
+
 def _cost(
     measure: str,
     part: str,
@@ -275,8 +300,8 @@ def _cost(
     """Returns a table, its head first: what each model costs and reaches."""
     seen = [f"{each} {words(measure)}" for each in dict.fromkeys(("train", part))]
     rows = [["Model", *seen, "Training", "Epochs", "Parameters", "model.keras"]]
-    for name, info, _ in models:
-        metrics = info["metrics"]
+    for name, info, value in models:
+        metrics = {f"{part}_{measure}": value, **info["metrics"]}
         rows.append(
             [
                 name,

@@ -1,6 +1,7 @@
 """Folds: each row is held out once, from a model that saw nothing of it."""
 
 import csv
+import html
 import json
 from types import SimpleNamespace
 
@@ -397,6 +398,7 @@ def test_models_are_compared_on_the_same_folds_and_chance_is_said(
 
     monkeypatch.setattr(comparing, "save_run", save)
     monkeypatch.setattr(comparing, "_plot", lambda *_: None)
+    monkeypatch.setattr(comparing, "comparison_page", lambda *_: "")
     rows = comparing.compare(
         ["gru", "rnn", "lstm"],
         texts,
@@ -436,6 +438,8 @@ def test_a_run_keeps_what_its_folds_say_and_its_model_is_the_one_without_them(
     ] * 2
     assert run.info["verdict"] == record["verdict"]
     assert run.info["data"]["rows"] == {"train": 36, "validation": 4, "test": 0}
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert sentence(record) in html.unescape(page) and "40 held-out rows" in page
     alone = train("rnn", texts, **options, progress=False)
     assert alone.folds is None
     # 1e-6: float32 sums may be taken in another order.
