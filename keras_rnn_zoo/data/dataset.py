@@ -23,6 +23,8 @@ class Spans:
         stop: int `[n]`: the row behind the last.
         names: Of the recordings.
         times: Of every row of the table, datetime64, or float where it has numbers; None without.
+        groups: int `[n]`: number of what is held out together, such as a person with several
+            recordings; None where each recording is one.
     """
 
     recording: np.ndarray
@@ -31,6 +33,12 @@ class Spans:
     stop: np.ndarray
     names: tuple[str, ...]
     times: np.ndarray | None = None
+    groups: np.ndarray | None = None
+
+    @property
+    def group(self) -> np.ndarray:
+        """int `[n]`: number of what is held out together."""
+        return self.recording if self.groups is None else self.groups
 
     def __len__(self) -> int:
         return len(self.start)
@@ -43,6 +51,7 @@ class Spans:
             start=self.start[rows],
             asked=self.asked[rows],
             stop=self.stop[rows],
+            groups=None if self.groups is None else self.groups[rows],
         )
 
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnn_zoo.data.alike import alike
 from keras_rnn_zoo.data.dataset import Dataset, Spans, Split
 from keras_rnn_zoo.errors import ConfigError, DataError
 from keras_rnn_zoo.preprocessing.labels import infer_task, to_split_by
 from keras_rnn_zoo.preprocessing.reading import WAYS
-from keras_rnn_zoo.preprocessing.splitting import split_indices
+from keras_rnn_zoo.preprocessing.splitting import split_indices, strata
 
 # Of a recording that is cut at random: into so many blocks, if each takes a few windows.
 _BLOCKS = 40
@@ -64,9 +65,10 @@ def rows_held_out(
         rows: To choose from.
         fraction: The part to hold out, 0 <= fraction < 1.
         seed: Of the random choice.
-        split: `"random"`: labels in proportion; of windows, blocks of time. `"time"`: the last
-            part of each recording. `"group"`: other recordings. Windows that touch what is held
-            out are in neither.
+        split: `"random"`: labels in proportion, and rows that repeat each other on one side; of
+            windows, blocks of time. `"time"`: the last part of each recording. `"group"`: other
+            recordings, or other groups of them. Windows that touch what is held out are in
+            neither.
         task: What is asked: targets of a regression are held out over their whole range.
 
     Raises:
@@ -75,7 +77,7 @@ def rows_held_out(
     """
     check_way(split, rows.spans)
     if fraction == 0 or (rows.spans is None and split == "random"):
-        return split_indices(to_split_by(rows.y, task) if task else rows.y, fraction, seed)
+        return _at_random(rows, fraction, seed, task)
     if not 0 <= fraction < 1:
         raise ConfigError(f"The part to hold out is at least 0 and below 1. Received: {fraction}")
     if rows.spans is None:
@@ -114,6 +116,22 @@ def _too_few(count: int) -> DataError:
     )
 
 
+def _at_random(
+    rows: Split, fraction: float, seed: int, task: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels in proportion. What was trained on is not asked again: copies stand on one side."""
+    y = to_split_by(rows.y, task) if task else rows.y
+    same = alike(rows.x)
+    first = np.unique(same)
+    some = [y[row] for row in first] if isinstance(y, list) else y[first]
+    # Of a label with one row and its copies, one side would know nothing.
+    counts = np.bincount(strata(some))
+    if len(first) == len(rows) or counts[counts > 0].min() < 2:
+        return split_indices(y, fraction, seed)
+    held = np.isin(same, first[split_indices(some, fraction, seed)[1]])
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
 def _last(spans: Spans, fraction: float, seed: int) -> np.ndarray:
     """The last windows of each recording; of all recordings together, where these are short."""
     held = []
@@ -128,12 +146,12 @@ def _last(spans: Spans, fraction: float, seed: int) -> np.ndarray:
 
 
 def _recordings(spans: Spans, fraction: float, seed: int) -> np.ndarray:
-    """All windows of some recordings, about so many windows as are wanted."""
-    numbers, counts = np.unique(spans.recording, return_counts=True)
+    """All windows of some recordings (or groups), about so many windows as are wanted."""
+    numbers, counts = np.unique(spans.group, return_counts=True)
     if len(numbers) < 2:
         raise DataError(
-            "There is one recording only, so that none can be held out. Name the column that tells "
-            "recordings apart (id_column, --id-column), or take split='time'."
+            "There is one recording only, so that none can be held out. Name the column "
+            "that tells recordings apart (id_column, --id-column), or take split='time'."
         )
     order = np.random.default_rng(seed).permutation(len(numbers))
     wanted = fraction * len(spans)
@@ -144,7 +162,7 @@ def _recordings(spans: Spans, fraction: float, seed: int) -> np.ndarray:
         if (better or not chosen) and len(chosen) < len(numbers) - 1:
             chosen.append(int(numbers[place]))
             total += int(counts[place])
-    return np.flatnonzero(np.isin(spans.recording, chosen))
+    return np.flatnonzero(np.isin(spans.group, chosen))
 
 
 def _blocks(spans: Spans, fraction: float, seed: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.data.dataset import Dataset
+from keras_rnn_zoo.data.parts import of_part
 from keras_rnn_zoo.data.reader import DATASETS, Reader
 from keras_rnn_zoo.data.recognition import recognised
 from keras_rnn_zoo.data.tables.table import Columns
@@ -34,7 +35,8 @@ def load_data(data: Data, *, test_data: Data | None = None, **options: Any) -> D
 
     Args:
         data: `"digits"`, `"imdb"`, a file, a folder, a pattern such as `"recordings/*.csv"`, `"-"`
-            for standard input, or several of them.
+            for standard input, or several of them. A folder or a pattern with `X_TRAIN.ts` and
+            `X_TEST.ts` (or `train.csv` and `test.csv`) is trained and tested on these.
         test_data: The same for test rows; they replace the test split that `data` may have.
 
     Returns:
@@ -45,8 +47,13 @@ def load_data(data: Data, *, test_data: Data | None = None, **options: Any) -> D
     """
     chosen = ReadOptions.of(options)
     dataset = recognised(_read(data, chosen), chosen)
+    if test_data is None and (beside := _tests_beside(data)):
+        names = listed(one.name for one in beside)
+        note = f"Tests are those of {names}, as its name says (--test-data takes others)."
+        dataset = replace(dataset, notes=(*dataset.notes, note))
+        test_data = beside
     if test_data is not None:
-        test = recognised(_read(test_data, chosen), chosen.replace(task=dataset.task))
+        test = recognised(_read(test_data, chosen, "test"), chosen.replace(task=dataset.task))
         if test.kind != dataset.kind:
             raise DataError(
                 f"The test data {test_data} hold {test.kind} and the training data {data} hold "
@@ -142,15 +149,26 @@ def _unreadable(path: object, error: OSError) -> DataError:
     return DataError(f"Cannot read {path}: {error.strerror or error}.")
 
 
-def _read(data: Data, options: ReadOptions) -> Dataset:
+def _given(data: Data) -> list[PathLike]:
+    return [data] if isinstance(data, (str, os.PathLike)) else list(data)
+
+
+def _tests_beside(data: Data) -> list[Path]:
+    """Returns the files to test on that lie beside those to train on; see `of_part`."""
+    given = [one for one in _given(data) if one != STDIN]
+    found = [path for one in given for _, path in _expanded(one, "test") if path is not None]
+    return [path for path in found if path not in map(Path, given)]
+
+
+def _read(data: Data, options: ReadOptions, part: str = "train") -> Dataset:
     """Reads all that is named, as one data set."""
-    given = [data] if isinstance(data, (str, os.PathLike)) else list(data)
+    given = _given(data)
     if not given:
         raise DataError(f"No data are named. {_legal()}")
     found: list[tuple[Reader, Path | None]] = []
     with _all_whole(given) as whole:
         for one in whole:
-            found += _expanded(one)
+            found += _expanded(one, part) or _expanded(one, "train")
         readers = {reader.name: reader for reader, _ in found}
         if len(readers) > 1 or (len(found) > 1 and found[0][1] is None):
             raise DataError(
@@ -183,8 +201,13 @@ def _load(reader: Reader, paths: list[Path], options: ReadOptions) -> Dataset:
     return replace(dataset, description={**source, **dataset.description})
 
 
-def _expanded(data: PathLike) -> list[tuple[Reader, Path | None]]:
-    """Returns the files that a name, a folder or a pattern stands for, with their readers."""
+def _expanded(data: PathLike, part: str) -> list[tuple[Reader, Path | None]]:
+    """Returns the files that a name, a folder or a pattern stands for, with their readers.
+
+    Args:
+        data: What is named.
+        part: Of a folder or a pattern, which files: see `of_part`.
+    """
     path = Path(data)
     if isinstance(data, str) and (not data or any(data == r.name for r in _readers())):
         return [_find(data)]  # a data set's name wins over a directory of that name
@@ -192,7 +215,7 @@ def _expanded(data: PathLike) -> list[tuple[Reader, Path | None]]:
         names = sorted(glob.glob(data, recursive=True))  # noqa: PTH207  (takes whole patterns)
         if not names:
             raise DataError(f"No file is called like {data!r}. {_legal()}")
-        return [_find(Path(name)) for name in names]
+        return [_find(path) for path in of_part([Path(name) for name in names], part)]
     folders = [reader for reader in _readers() if reader.folders]
     if path.is_dir() and not any(reader.matches(path) for reader in folders):
         inside = sorted(one for one in path.iterdir() if one.is_file() and one.name[0] != ".")
@@ -203,7 +226,7 @@ def _expanded(data: PathLike) -> list[tuple[Reader, Path | None]]:
                 f"{data} is a directory without files that can be read: it holds {held}. "
                 f"{_legal()} Texts go into a folder for each label, a .txt file for each text."
             )
-        return [_find(one) for one in known]
+        return [_find(one) for one in of_part(known, part)]
     return [_find(data)]
 
 

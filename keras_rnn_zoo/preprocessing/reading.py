@@ -101,6 +101,14 @@ class ReadOptions(ColumnOptions):
         metavar="NAME",
         shown_default="a file is a recording",
     )
+    group_column: str | None = option(
+        None,
+        "Of a table with a row for each time step: the column with what --split group holds out "
+        "together, such as a person with several recordings.",
+        optional(text),
+        metavar="NAME",
+        shown_default="each recording alone",
+    )
     window: int | None = option(
         None,
         "The table has a row for each time step: cut it into sequences of so many.",

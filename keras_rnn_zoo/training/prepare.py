@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo.data import Dataset, ReadOptions, Split, hold_out, load_data
+from keras_rnn_zoo.data.alike import repeats_told
 from keras_rnn_zoo.data.holding_out import rows_held_out
 from keras_rnn_zoo.data.load import Data
 from keras_rnn_zoo.errors import ConfigError, DataError
@@ -338,6 +339,10 @@ def prepare(
     if dataset.kind == "text" and chosen.tokenizer is None:
         _, why = needed_tokenizer(dataset.train.x)
         dataset = replace(dataset, notes=(*dataset.notes, *([why] if why else ())))
+    if dataset.train.spans is None:  # windows of a silent sensor are alike, and no copies
+        test = None if dataset.test is None else dataset.test.x
+        told = repeats_told(dataset.train.x, kept, held, test)
+        dataset = replace(dataset, notes=(*dataset.notes, *told))
     data["understood"] = understanding(dataset, preprocessor, prepared.x_train, way)
     train = prepared.x_train, prepared.y_train
     pairs = {"train": train, "validation": prepared.validation, "test": prepared.test}

@@ -32,7 +32,8 @@ def understanding(
     Returns:
         `kind`, `task`, `labels` (name -> rows, or time steps) or `targets` (the least and the
         greatest), `timesteps`, `cut` (the part of the rows that are longer), `unknown` (the part
-        of the words that are not known; None of features), `tokenizer`, `split` and `notes`.
+        of the words that are not known; None of features), `tokenizer`, `split`, `tests_given`
+        (whether rows to test on came as such) and `notes`.
     """
     vocabulary = preprocessor.vocabulary
     words = x[x != 0] if preprocessor.features is None else None
@@ -49,6 +50,7 @@ def understanding(
         "unknown": unknown,
         "tokenizer": vocabulary.tokenizer_name if vocabulary is not None else None,
         "split": way,
+        "tests_given": dataset.test is not None and "held_out" not in dataset.description,
         "notes": list(dataset.notes),
     }
 
@@ -113,9 +115,14 @@ def told(data: Mapping[str, Any], truncating: str) -> list[tuple[str, str]]:
     rows = data["rows"]
     parts = {"train": "to train on", "validation": "to validate", "test": "to test"}
     held = {"random": "at random", "time": "the last in time", "group": "other recordings"}
-    counted = ", ".join(f"{rows[part]:,} {words}" for part, words in parts.items() if rows[part])
-    way = f" (held out: {held[found['split']]})" if rows["validation"] else ""
-    lines.append(("Rows", counted + way))
+    if data.get("group_column"):
+        held["group"] = f"by {data['group_column']}"
+    said = {part: f"{rows[part]:,} {words}" for part, words in parts.items() if rows[part]}
+    # A file with tests, or one of an archive, is held out by whoever made it.
+    last = "validation" if found.get("tests_given") else list(said)[-1]
+    if rows["validation"] and last in said:
+        said[last] += f" (held out: {held[found['split']]})"
+    lines.append(("Rows", ", ".join(said.values())))
     return lines + [("Note", note) for note in found["notes"]]
 
 

@@ -14,6 +14,8 @@ from keras_rnn_zoo.data import (
     load_inputs,
     split_indices,
 )
+from keras_rnn_zoo.data.alike import repeats_told
+from keras_rnn_zoo.data.holding_out import rows_held_out
 from keras_rnn_zoo.errors import ConfigError, DataError
 from keras_rnn_zoo.preprocessing.labels import infer_task
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
@@ -449,3 +451,72 @@ def test_a_kind_of_file_that_is_only_learnt_from_says_so(tmp_path):
         DATASETS.unregister("labelled")
     with pytest.raises(TypeError, match="abstract"):
         Reader()
+
+
+# ------------------------------------------------------------- files named for their part
+
+
+def series(path, *labels):
+    lines = "".join(f"{i},2,3:{label}\n" for i, label in enumerate(labels))
+    path.write_text(f"@classLabel true a b\n@data\n{lines}")
+
+
+def test_a_folder_with_an_archives_two_files_is_trained_and_tested_on_them(tmp_path):
+    series(tmp_path / "Steps_TRAIN.ts", *"abab")
+    series(tmp_path / "Steps_TEST.ts", *"ab")
+    for given in (tmp_path, str(tmp_path / "*.ts")):
+        data = load_data(given)
+        assert (len(data.train), len(data.test)) == (4, 2)
+        assert any("'Steps_TEST.ts', as its name says" in note for note in data.notes)
+    # What is said counts: other tests, or both files by name.
+    assert len(load_data(tmp_path, test_data=tmp_path / "Steps_TRAIN.ts").test) == 4
+    assert len(load_data(tmp_path, test_data=tmp_path).test) == 2
+    both = load_data([tmp_path / "Steps_TRAIN.ts", tmp_path / "Steps_TEST.ts"])
+    assert len(both.train) == 6 and both.test is None
+
+
+def test_other_names_are_files_to_train_on(tmp_path):
+    for name in ("monday.ts", "latest.ts", "trains.ts"):
+        series(tmp_path / name, *"ab")
+    data = load_data(tmp_path)
+    assert len(data.train) == 6 and data.test is None
+
+
+def test_several_pairs_in_a_folder_are_asked_about(tmp_path):
+    for name in ("A_TRAIN.ts", "A_TEST.ts", "A_eq_TRAIN.ts", "A_eq_TEST.ts"):
+        series(tmp_path / name, *"abab")
+    with pytest.raises(DataError, match=r"Say which are meant: --data \S+A_TRAIN.ts --test-data"):
+        load_data(tmp_path)
+
+
+# ------------------------------------------------------------------ rows that repeat others
+
+
+def test_copies_of_a_row_stand_on_one_side():
+    texts = [f"text {i // 2}" for i in range(80)]
+    labels = ["a" if i // 2 % 2 else "b" for i in range(80)]
+    kept, held = rows_held_out(Split(texts, labels), 0.25)
+    assert len(kept) == 60 and len(held) == 20
+    assert not {texts[i] for i in kept} & {texts[i] for i in held}
+    x = np.repeat(np.random.default_rng(0).normal(size=(40, 5, 2)), 2, axis=0)
+    kept, held = rows_held_out(Split(x, labels), 0.25)
+    assert not {x[i].tobytes() for i in kept} & {x[i].tobytes() for i in held}
+
+
+def test_rows_without_copies_are_held_out_as_ever():
+    texts, labels = [f"text {i}" for i in range(40)], ["a", "b"] * 20
+    expected = split_indices(labels, 0.2, 3)
+    for found, wanted in zip(rows_held_out(Split(texts, labels), 0.2, 3), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_copies_on_both_sides_are_told():
+    unique, twice = [f"text {i}" for i in range(8)], ["a", "a", "b", "c"]
+    assert repeats_told(unique, np.arange(6), np.arange(6, 8), None) == []
+    assert repeats_told(unique, np.arange(6), np.arange(6, 8), ["new"]) == []
+    (told,) = repeats_told(unique, np.arange(6), np.arange(6, 8), ["text 1", "new"])
+    assert told.startswith("1 of the 2 rows to test are also among those to train on")
+    (told,) = repeats_told(twice, np.array([0, 2]), np.array([1, 3]), None)
+    assert told.startswith("1 of the 2 rows to validate are also")
+    (told,) = repeats_told(twice, np.array([0, 1]), np.array([2, 3]), None)
+    assert told == "1 row repeats another one; copies are trained on or held out together."

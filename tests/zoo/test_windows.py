@@ -213,3 +213,71 @@ def test_what_is_predicted_from_is_read_as_what_was_trained_on(tmp_path):
     data = load_data(tmp_path / "log.csv", window=6, label_column="on")
     found = load_inputs(tmp_path / "log.csv", **data.description["reading"])
     assert {row.shape for row in found} == {(6, 1)}
+
+
+# ------------------------------------------------------------------- people with several recordings
+
+
+def people(count=4, sets=3, rows=20):
+    """Each person has several recordings, whose clocks all begin at 0."""
+    person = np.repeat(np.arange(count), sets * rows)
+    return {
+        "person": person.tolist(),
+        "recording": np.repeat(np.arange(count * sets), rows).tolist(),
+        "seconds": np.tile(np.arange(rows) / 50, count * sets).tolist(),
+        "value": np.arange(float(count * sets * rows)),
+        "label": np.where(np.arange(len(person)) // rows % 2, "a", "b").tolist(),
+    }
+
+
+def test_all_recordings_of_a_person_are_held_out_together():
+    said = {"window": 10, "id_column": "recording", "time_column": "seconds"}
+    data = windows(people(), **said, group_column="person")
+    kept, held = rows_held_out(data.train, 0.25, split=data.split)
+    person = data.train.spans.recording // 3
+    assert data.split == "group" and len(held) == 9
+    assert not set(person[kept]) & set(person[held])
+    # Recordings alone, which is what is held out without groups, leave no person out whole.
+    alone = windows(people(), **said)
+    kept, held = rows_held_out(alone.train, 0.25, split="group")
+    assert set(person[kept]) & set(person[held])
+
+
+def test_recordings_of_two_people_may_have_the_same_number():
+    table = people() | {"recording": np.tile(np.repeat(np.arange(3), 20), 4).tolist()}
+    data = windows(table, window=10, id_column="recording", group_column="person")
+    assert data.description["recordings"] == 12
+
+
+def test_times_that_begin_anew_are_of_several_recordings():
+    with pytest.raises(DataError, match=r"begin anew: they are several recordings.*--id-col"):
+        windows(people(), window=10, id_column="person", time_column="seconds")
+    # A coarse clock, and rows that were shuffled, are of one.
+    coarse = people(1, 1, 40) | {"seconds": np.repeat(np.arange(20), 2).tolist()}
+    assert len(windows(coarse, window=10, time_column="seconds").train)
+    shuffled = np.random.default_rng(0).permutation(40).tolist()
+    data = windows(people(1, 1, 40) | {"seconds": shuffled}, window=10, time_column="seconds")
+    assert len(data.train)
+
+
+def test_numbers_of_people_and_clocks_that_begin_anew_are_no_values():
+    data = windows(people(), window=10)
+    assert data.description["value_columns"] == ["value"]
+    assert any("'person', 'recording' tell recordings apart" in note for note in data.notes)
+    # A column of that name that changes all the time is a value; and what is named, is one.
+    noise = np.random.default_rng(0).integers(0, 9, 240).tolist()
+    data = windows(people() | {"device": noise}, window=10)
+    assert data.description["value_columns"] == ["value", "device"]
+    data = windows(people(), window=10, value_columns=["person", "value"])
+    assert data.description["value_columns"] == ["person", "value"]
+
+
+def test_groups_are_of_tables_with_a_row_for_each_time_step(tmp_path):
+    (tmp_path / "wide.csv").write_text("a,b,who,label\n1,2,x,p\n3,4,y,n\n")
+    with pytest.raises(DataError, match=r"group_column .--group-column. is for tables"):
+        load_data(tmp_path / "wide.csv", group_column="who")
+
+
+def test_a_new_recording_needs_no_group(tmp_path):
+    (tmp_path / "new.csv").write_text("value\n" + "1\n" * 10)
+    assert len(load_inputs(tmp_path / "new.csv", window=10, group_column="person")) == 1

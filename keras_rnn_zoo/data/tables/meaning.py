@@ -86,7 +86,8 @@ class TableReader(Reader):
 
 def wanted(options: ReadOptions) -> list[str]:
     """Returns the names of columns that a user says, or that have names by default."""
-    said = [options.text_column, *options.label_column, options.time_column, options.id_column]
+    said = [options.text_column, *options.label_column, options.time_column]
+    said += [options.id_column, options.group_column]
     return [name for name in (*said, *(options.value_columns or ())) if name]
 
 
@@ -98,7 +99,7 @@ def dataset_of(table: Table, options: ReadOptions) -> Dataset:
     """
     if options.window is not None:
         return windows_of(table, options)
-    for name in ("horizon", "stride", "label_at"):
+    for name in ("horizon", "stride", "label_at", "group_column"):
         if getattr(options, name) is not None:
             raise DataError(
                 f"{name} (--{name.replace('_', '-')}) is for tables with a row for each time step. "

@@ -8,6 +8,7 @@ steps, or what comes after it.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from keras_rnn_zoo.preprocessing.reading import ReadOptions
 _ADVICE = "Say which with --value-columns, --label-column, --time-column and --id-column."
 # From so many recordings on, some of them can be kept apart to validate on.
 ENOUGH_RECORDINGS = 5
+ENOUGH_GROUPS = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class _Log:
         dated: They are since 1970, and not since some start.
         pieces: Where an unbroken piece of a recording starts and stops, and which recording it is.
         recordings: Names.
+        groups: Of each recording, the number of what it is held out with; None without groups.
         notes: What was seen.
     """
 
@@ -48,6 +51,7 @@ class _Log:
     dated: bool
     pieces: list[tuple[int, int, int]]
     recordings: list[str]
+    groups: np.ndarray | None
     notes: list[str]
 
 
@@ -77,7 +81,10 @@ def windows_of(table: Table, options: ReadOptions) -> Dataset:
     else:
         assert log.labels is not None
         y = _labels(log.labels, spans, options)
-    many = len(log.recordings) >= ENOUGH_RECORDINGS and not forecast
+    if log.groups is None:
+        enough = len(log.recordings) >= ENOUGH_RECORDINGS
+    else:  # to train on, to validate on and to test on
+        enough = len(np.unique(log.groups)) >= ENOUGH_GROUPS
     description: dict[str, Any] = {
         "value_columns": values,
         "time_column": options.time_column,
@@ -85,6 +92,7 @@ def windows_of(table: Table, options: ReadOptions) -> Dataset:
         "window": options.window,
         "stride": stride,
         "recordings": len(log.recordings),
+        "group_column": options.group_column,
         "time_steps": len(log.values),
     }
     if forecast:
@@ -95,13 +103,15 @@ def windows_of(table: Table, options: ReadOptions) -> Dataset:
         Split(x, y, spans=spans, naive=naive),
         task="regression" if forecast else None,
         description=description,
-        split="group" if many else "time",
+        split="group" if enough and not forecast else "time",
         notes=(*notes, *log.notes),
     )
 
 
 def sequences_of(table: Table, options: ReadOptions) -> Sequence[Any]:
     """Returns the windows of a table to predict from; the last steps of each piece are in one."""
+    if options.group_column not in table.columns:  # which matters in training alone
+        options = options.replace(group_column=None)
     options, _ = _with_time(table, options)
     values, _, _ = _columns(table, options, [], labelled=False)
     log = _read(table, options, values, [], [])
@@ -128,14 +138,21 @@ def sequences_of(table: Table, options: ReadOptions) -> Sequence[Any]:
 
 # Names that people give to columns of times, and of row numbers.
 _TIMES = ("time", "date", "datetime", "timestamp", "month", "day", "year", "quarter", "hour")
-_COUNTERS = ("", "id", "no", "nr", "obs", "row", "index", "step", "unnamed: 0", *_TIMES)
+_TIMES += ("seconds", "sec", "milliseconds", "ms", "t")
+_COUNTERS = ("", "id", "no", "nr", "obs", "row", "index", "step", "unnamed: 0", "frame", *_TIMES)
+# And to columns that tell people, devices and recordings apart.
+_NAMED = re.compile(
+    r"(^|_|\b)(id|subject|person|people|participant|patient|user|volunteer|athlete|device"
+    r"|recording|session|trial|file)(_?(id|no|nr|number))?$",
+    re.IGNORECASE,
+)
 
 
 def _with_time(table: Table, options: ReadOptions) -> tuple[ReadOptions, list[str]]:
     """Returns the options with the column of times that a table shows, and says so."""
     if options.time_column is not None:
         return options, []
-    said = {*(options.value_columns or ()), *options.label_column, options.id_column}
+    said = {*(options.value_columns or ()), *options.label_column, *_marks(options)}
     found = [
         name
         for name in table.columns
@@ -147,20 +164,36 @@ def _with_time(table: Table, options: ReadOptions) -> tuple[ReadOptions, list[st
     return options.replace(time_column=found[0]), [note]
 
 
+def _marks(options: ReadOptions) -> list[str]:
+    """Returns the columns that tell recordings apart, and what is held out together."""
+    return [name for name in (options.id_column, options.group_column) if name]
+
+
 def _counts(table: Table, name: str) -> bool:
     """Whether a column numbers the rows, and says nothing else."""
     if name.lower().strip() not in _COUNTERS and not name.isdigit():
         return False
+    steps = np.diff([table.number(row[0]) for row in table.sample([name])])
+    if len(steps) < 2 or not steps[0] > 0:
+        return False
+    regular = np.isclose(steps, steps[0], rtol=1e-3)
+    return bool((regular | (steps < 0)).all())  # where a recording ends, they begin anew
+
+
+def _tells_apart(table: Table, name: str) -> bool:
+    """Whether a column holds the number of a person or a recording: the same for many rows."""
+    if not _NAMED.search(name.strip()):
+        return False
     values = np.asarray([table.number(row[0]) for row in table.sample([name])])
-    steps = np.diff(values)
-    return len(steps) > 1 and steps[0] != 0 and bool((steps == steps[0]).all())
+    changes = int((np.diff(values) != 0).sum())
+    return bool((values == np.round(values)).all()) and changes <= len(values) // 10
 
 
 def _columns(
     table: Table, options: ReadOptions, notes: list[str], labelled: bool = True
 ) -> tuple[list[str], list[str], list[str]]:
     """Returns the columns of values, of what is forecast, and of labels."""
-    said = [name for name in (options.time_column, options.id_column) if name]
+    said = [name for name in (options.time_column, *_marks(options)) if name]
     table.check(said, _ADVICE)
     default = options.label_column == ("label",) and "label" not in table.columns
     forecast = options.horizon is not None
@@ -183,6 +216,17 @@ def _columns(
                 else ("number the rows, and are no values")
             )
             notes.append(f"{listed(counters)} {which} (--value-columns may name what is).")
+        marks = [name for name in values if _tells_apart(table, name)]
+        if marks and len(marks) < len(values):
+            # The recording gives the label away, and a new one has a number never seen.
+            values = [name for name in values if name not in marks]
+            which = "tells" if len(marks) == 1 else "tell"
+            notes.append(
+                f"{listed(marks)} {which} recordings apart, by the name, and "
+                f"{'is no value' if len(marks) == 1 else 'are no values'}: --id-column says which "
+                "does, --group-column what is held out together (--value-columns may name what is "
+                "one)."
+            )
         if not values:
             raise DataError(
                 f"{table.name} has no columns with numbers beside {listed(left_out) or 'none'}. "
@@ -217,7 +261,7 @@ def _read(
 ) -> _Log:
     numeric = [*values, *(name for name in targets if name not in values)]
     table.settle_decimal(numeric)
-    marks = [name for name in (options.id_column, options.time_column) if name]
+    marks = [name for name in (*_marks(options), options.time_column) if name]
     numbers = array("d")
     others: list[list[Any]] = [[] for _ in (*labels, *marks)]
     known: dict[Any, Any] = {}
@@ -245,11 +289,17 @@ def _read(
     ids: list[Any] | None = others[len(labels)] if options.id_column else None
     if files:
         ids = files if ids is None else list(zip(files, ids, strict=True))
+    group = others[len(_marks(options)) + len(labels) - 1] if options.group_column else None
+    if group is not None:
+        # Nothing of one group is in a recording of another.
+        ids = group if ids is None else list(zip(group, ids, strict=True))
     times = None
     if options.time_column:
         name = f"column {options.time_column!r} of {table.name}"
         times = seconds_of(others[-1], name, options.time_format)
     order, bounds, recordings, notes = _order(ids, times)
+    if times is not None:
+        _check_times(table, times, order, bounds, recordings)
     if order is not None:
         array_ = array_[order]
         times = None if times is None else times[order]
@@ -266,6 +316,7 @@ def _read(
         dated=times is not None and (bool(options.time_format) or is_time(others[-1][:50])),
         pieces=pieces,
         recordings=recordings,
+        groups=None if group is None else _groups(group, order, bounds),
         notes=[*notes, *more],
     )
 
@@ -279,6 +330,9 @@ def _label(cell: Any) -> str | None:
 
 
 # ------------------------------------------------------------------------------- order and gaps
+
+# Of the rows of a recording, the most that may have the time of another one, out of order.
+_AGAIN = 0.1
 
 
 def _order(
@@ -308,6 +362,40 @@ def _order(
     bounds = np.searchsorted(which[order], np.arange(len(names) + 1))
     pairs = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
     return (None if (np.diff(order) == 1).all() else order), pairs, names, notes
+
+
+def _groups(
+    group: Sequence[Any], order: np.ndarray | None, bounds: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    """Returns the number of each recording's group."""
+    first = [start if order is None else int(order[start]) for start, _ in bounds]
+    names = {name: i for i, name in enumerate(dict.fromkeys(str(group[row]) for row in first))}
+    return np.asarray([names[str(group[row])] for row in first], np.int32)
+
+
+def _check_times(
+    table: Table,
+    times: np.ndarray,
+    order: np.ndarray | None,
+    bounds: Sequence[tuple[int, int]],
+    recordings: Sequence[str],
+) -> None:
+    """Refuses recordings that are several: sorted by time, their rows would be shuffled."""
+    if order is None:
+        return
+    for (start, stop), name in zip(bounds, recordings, strict=True):
+        sorted_ = times[order[start:stop]]
+        again = int((np.diff(sorted_) == 0).sum())
+        as_read = times[np.sort(order[start:stop])]
+        # A coarse clock says the same time several times, but never goes back.
+        if again > _AGAIN * (stop - start) and (np.diff(as_read) < 0).any():
+            which = f" of {name}" if len(recordings) > 1 else ""
+            raise DataError(
+                f"{table.name}: {again:,} of {stop - start:,} rows{which} have the time of another "
+                "one, and times begin anew: they are several recordings. Name the column that "
+                "tells them apart (--id-column; --group-column for the person or device that has "
+                "several)."
+            )
 
 
 def _pieces(
@@ -383,7 +471,8 @@ def _cut(log: _Log, window: int, stride: int, ahead: int) -> tuple[Spans, Any]:
     times = log.times
     if times is not None and log.dated:
         times = (1e6 * times).round().astype(np.int64).astype("M8[us]")
-    spans = Spans(which, first, asked, ends, names, times)
+    groups = None if log.groups is None else log.groups[which]
+    spans = Spans(which, first, asked, ends, names, times, groups)
     if len(log.pieces) == 1 and len(first):
         views = np.lib.stride_tricks.sliding_window_view(log.values, window, axis=0)
         x: Any = views[first[0] : first[-1] + 1 : stride].transpose(0, 2, 1)
