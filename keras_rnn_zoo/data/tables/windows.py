@@ -137,8 +137,8 @@ def sequences_of(table: Table, options: ReadOptions) -> Sequence[Any]:
 
 
 # Names that people give to columns of times, and of row numbers.
-_TIMES = ("time", "date", "datetime", "timestamp", "month", "day", "year", "quarter", "hour")
-_TIMES += ("seconds", "sec", "milliseconds", "ms", "t")
+_DATES = ("date", "datetime", "timestamp", "month", "day", "year", "quarter", "hour")
+_TIMES = ("time", "seconds", "sec", "milliseconds", "ms", "t", *_DATES)
 _COUNTERS = ("", "id", "no", "nr", "obs", "row", "index", "step", "unnamed: 0", "frame", *_TIMES)
 # And to columns that tell people, devices and recordings apart.
 _NAMED = re.compile(
