@@ -253,7 +253,11 @@ def _bag_of_words(
     if len(y) > MOST_ROWS:
         chosen = np.sort(np.random.default_rng(raw.seed).permutation(len(y))[:MOST_ROWS])
     # Whole texts, though a model may see a part: it is a model's choice not to look.
-    analyzer = "word" if raw.kind == "text" else _token_ids
+    # In the words of the model, or texts without spaces would be bags of whole sentences.
+    vocabulary = preprocessor.vocabulary
+    analyzer: Any = _token_ids
+    if raw.kind == "text":
+        analyzer = "word" if vocabulary is None else vocabulary.tokenizer.tokens
     bag = TfidfVectorizer(analyzer=analyzer, max_features=MOST_WORDS, sublinear_tf=True)
     try:
         rows: csr_matrix = bag.fit_transform([x[i] for i in chosen.tolist()])

@@ -34,7 +34,7 @@ def test_the_better_of_mean_and_median_is_named():
 def test_a_bag_of_words_finds_words_and_no_order():
     words = ["good", "fine", "bad", "poor"]
     rng = np.random.default_rng(0)
-    rows = [" ".join(rng.choice(words[:2] if i % 2 else words[2:], 5)) for i in range(200)]
+    rows = [" ".join(rng.choice(words[:2] if i % 2 else words[2:], 40)) for i in range(200)]
     labels = ["pos" if i % 2 else "neg" for i in range(200)]
     baselines = found(Dataset("t", "text", Split(rows, labels)))
     assert list(baselines) == ["majority", "bag of words"]
@@ -48,6 +48,16 @@ def test_a_bag_of_words_finds_words_and_no_order():
     assert list(found(Dataset("t", "text", Split(rows, labels)), baseline=False)) == ["majority"]
 
 
+def test_a_bag_of_words_knows_words_that_no_spaces_separate():
+    signs = {"pos": "好美香", "neg": "坏差贵"}
+    rng = np.random.default_rng(0)
+    labels = ["pos" if i % 2 else "neg" for i in range(200)]
+    # No two texts are the same; a bag of whole sentences could only guess.
+    rows = ["".join(rng.choice(list("的一是我了" + signs[label]), 20)) for label in labels]
+    dataset = Dataset("signs", "text", Split(rows, labels))
+    assert found(dataset)["bag of words"]["validation"]["accuracy"] > 0.9
+
+
 def test_a_bag_of_words_answers_prices_and_token_ids():
     rng = np.random.default_rng(1)
     x = rng.integers(1, 9, (150, 6))
@@ -59,9 +69,9 @@ def test_a_bag_of_words_answers_prices_and_token_ids():
     assert bag < 0.6 * mean
 
 
-def test_texts_without_words_have_no_bag():
+def test_words_of_one_letter_are_words():
     data = Dataset("t", "text", Split(["a", "I"] * 20, ["x", "y"] * 20))
-    assert list(found(data)) == ["majority"]
+    assert found(data)["bag of words"]["validation"]["accuracy"] == 1.0
 
 
 def test_labels_of_steps_stand_beside_the_label_that_each_word_mostly_has():
