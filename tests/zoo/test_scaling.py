@@ -199,7 +199,7 @@ def test_whole_numbers_and_texts_of_numbers_are_split_as_targets_where_the_task_
     assert len(hold_out(whole, 0.2).test) == 48
     run = train("rnn", whole, config=TINY, epochs=1, task="regression", progress=False)
     assert run.info["data"]["rows"]["validation"] == 24
-    texts = Split([f"word{i % 7} fine" for i in range(60)], [f"{i}.25" for i in range(60)])
+    texts = Split([f"word{i % 7} fine {i}" for i in range(60)], [f"{i}.25" for i in range(60)])
     prices = Dataset("p", "text", texts)
     run = train("rnn", prices, config={**TINY, "timesteps": 3}, epochs=1, task="regression")
     assert run.info["data"]["rows"]["validation"] == 6
