@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_rnn_zoo.data.alike import alike
 from keras_rnn_zoo.data.dataset import Spans, Split
 from keras_rnn_zoo.data.holding_out import apart, blocks_of, check_way
 from keras_rnn_zoo.errors import DataError
@@ -44,8 +45,10 @@ def folds_of(
 ) -> list[Fold]:
     """Returns the folds of rows; the same for the same seed.
 
-    - `"random"`: labels, or ranges of targets, in proportion; of windows, blocks of time.
-    - `"group"`: recordings stay together, labels as nearly in proportion as these allow.
+    - `"random"`: labels, or ranges of targets, in proportion, and rows that repeat each other in
+      one fold; of windows, blocks of time.
+    - `"group"`: recordings, or groups of them, stay together, labels as nearly in proportion as
+      these allow.
     - `"time"`: each recording is cut into `count + 1` parts. The first is trained on only, and each
       other one is held out from those before it.
 
@@ -116,6 +119,11 @@ def _of_rows(rows: Split, count: int, seed: int, task: str) -> list[np.ndarray]:
             f"{count} folds of {len(rows):,} rows are too many. {_fewer(len(rows) + 1)}."
         )
     classes = strata(to_split_by(rows.y, task))
+    same = alike(rows.x)
+    first = np.unique(same)
+    if len(first) < len(rows) and np.unique(classes[first], return_counts=True)[1].min() >= count:
+        held = _of_rows(rows.take(first), count, seed, task)
+        return [np.flatnonzero(np.isin(same, first[mine])) for mine in held]
     if np.bincount(classes).max() < count:  # of targets, ranges of a few rows each
         classes = np.argsort(np.argsort(classes, kind="stable"), kind="stable") // count
     folds = StratifiedKFold(count, shuffle=True, random_state=seed)
@@ -143,7 +151,7 @@ def _check_labels(rows: Split, count: int) -> None:
 def _of_recordings(rows: Split, spans: Spans, count: int, seed: int, task: str) -> list[np.ndarray]:
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-    recordings = len(np.unique(spans.recording))
+    recordings = len(np.unique(spans.group))
     if count > recordings:
         raise DataError(
             f"There {'is' if recordings == 1 else 'are'} {recordings} "
@@ -154,9 +162,9 @@ def _of_recordings(rows: Split, spans: Spans, count: int, seed: int, task: str) 
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # labels with fewer windows than folds
-        held = [mine for _, mine in folds.split(where, classes, spans.recording)]
+        held = [mine for _, mine in folds.split(where, classes, spans.group)]
     if not all(map(len, held)):  # for the sake of the labels; of few recordings
-        held = [mine for _, mine in GroupKFold(count).split(where, None, spans.recording)]
+        held = [mine for _, mine in GroupKFold(count).split(where, None, spans.group)]
     return [np.sort(mine) for mine in held]
 
 

@@ -3,6 +3,7 @@
 import csv
 import html
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -104,6 +105,22 @@ def test_windows_that_overlap_are_never_on_both_sides_of_a_fold(split, recording
     # The check is one that a fold can fail: rows dealt out by their labels alone.
     careless = folds_of(Split(rows.x, rows.y), 4, 0, "random", "binary")[0]
     assert touching(spans, careless.kept, careless.held) > 50
+
+
+def test_copies_and_the_recordings_of_a_person_are_in_one_fold():
+    texts = [f"text {i // 2}" for i in range(80)]
+    rows = Split(texts, ["a" if i // 2 % 2 else "b" for i in range(80)])
+    folds = folds_of(rows, 4, task="binary")
+    assert sorted(np.concatenate([fold.held for fold in folds])) == list(range(80))
+    for fold in folds:
+        assert not {texts[i] for i in fold.kept} & {texts[i] for i in fold.held}
+    rows = windows(8)
+    people = rows.spans.recording // 2
+    rows = replace(rows, spans=replace(rows.spans, groups=people))
+    for fold in folds_of(rows, 4, split="group", task="binary"):
+        assert not set(people[fold.kept]) & set(people[fold.held])
+    with pytest.raises(DataError, match="folds to 4"):
+        folds_of(rows, 5, split="group", task="binary")
 
 
 def test_in_time_a_fold_is_held_out_from_what_came_before():
