@@ -49,20 +49,29 @@ def run_page(info: Mapping[str, Any], history: Mapping[str, Sequence[float]], co
         summary=_summary(info),
         curves=curves(history),
         validated="val_loss" in history,
-        cost=[
-            ("parameters", f"{metrics['parameters']:,}"),
-            ("model.keras", f"{size(count)}, with what it takes to train it further"),
-            ("training", f"{duration(metrics['seconds'])}, {_epochs(metrics['epochs'])}"),
-        ],
+        cost=_run_cost(metrics, count),
         data=data_facts(info),
         training=training_facts(info),
         made=made_with(info.get("provenance") or {}),
     )
 
 
+def _run_cost(metrics: Mapping[str, Any], count: int) -> Facts:
+    """What a run took, as far as whoever wrote it said so."""
+    facts = [("model.keras", f"{size(count)}, with what it takes to train it further")]
+    if "parameters" in metrics:
+        facts.insert(0, ("parameters", f"{metrics['parameters']:,}"))
+    if "seconds" in metrics and "epochs" in metrics:
+        facts.append(("training", f"{duration(metrics['seconds'])}, {_epochs(metrics['epochs'])}"))
+    return facts
+
+
 def _summary(info: Mapping[str, Any]) -> str:
-    data = info["data"]
-    text = f"Model {info['model']} on {data['name']}: {rows_in_words(data['rows'])}."
+    data = info.get("data") or {}
+    text = f"Model {info['model']}"
+    if "name" in data:
+        text += f" on {data['name']}"
+    text += f": {rows_in_words(data['rows'])}." if "rows" in data else "."
     if info.get("interrupted"):
         text += " The training was stopped before its last epoch."
     if info.get("folds"):
