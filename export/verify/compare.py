@@ -29,6 +29,7 @@ from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel as TFLiteModel
 from keras_rnn_zoo.export.tflite.isolated import answer_perturbed
 from keras_rnn_zoo.export.tflite.micro import MicroModel
 from keras_rnn_zoo.export.tflite.opened import open_model
+from keras_rnn_zoo.export.tflite.steps import StepModel
 from keras_rnn_zoo.export.verify.problems import DtypesError, NamesError, ShapesError, ValuesError
 from keras_rnn_zoo.export.verify.reference import Reference, Rounding, Spec, reference_of
 from keras_rnn_zoo.export.verify.scores import _changed
@@ -218,8 +219,8 @@ def compare_tflite(
         reference,
         tolerance,
         invokes,
-        # tflite-micro shows no tensors inside.
-        {} if isinstance(file, MicroModel) else _file_logits(file.path, reference),
+        # tflite-micro shows no tensors inside, and steps those of the last one.
+        {} if isinstance(file, MicroModel | StepModel) else _file_logits(file.path, reference),
         mode=mode,
         steps={name: info.scale for name, info in file.outputs.items() if info.scale},
     )

@@ -18,7 +18,9 @@ from keras_rnn_zoo.tuner.study.data import Encodings
 from keras_rnn_zoo.tuner.study.request import Request
 
 WORDS = ["good fine fun film", "bad dull mess of a film", "fine", "poor dull thing"]
-TEXTS = Dataset("texts", "text", Split(WORDS * 10, ["p", "n", "p", "n"] * 10))
+# No copies, which would be held out together: of words alone, each is in ten rows.
+TEXTS = [f"{text}{' fine' * n}" for n in range(10) for text in WORDS]
+TEXTS = Dataset("texts", "text", Split(TEXTS, ["p", "n", "p", "n"] * 10))
 SPACES = {"rnn": lambda hp: {"units": hp.Choice("units", [2])}}
 
 

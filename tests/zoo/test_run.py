@@ -11,6 +11,7 @@ from keras_rnn_zoo.training.train import train
 
 TINY = {"units": 4, "embedding_dim": 4, "timesteps": 6, "layers": 1}
 FILES = {"model.keras", "run.json", "history.csv", "vocab.txt", "labels.txt", "samples.npz"}
+PAGE = "report.html"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def damaged(run_path, tmp_path):
 
 
 def test_a_run_holds_everything_to_use_it_again(run_path):
-    assert {path.name for path in run_path.iterdir()} == FILES
+    assert {path.name for path in run_path.iterdir()} == {*FILES, PAGE}
     run = Run.load(run_path)
     assert run.model_name == "rnn"
     assert run.builder().config == run.info["config"]

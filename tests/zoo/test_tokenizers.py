@@ -270,7 +270,8 @@ def test_the_choice_is_made_where_nobody_says_and_travels():
 
 def test_whoever_trains_is_told_why(tagged):
     def notes(dataset, **options):
-        return prepare(dataset, {"timesteps": 3}, **options).data["understood"]["notes"]
+        found = prepare(dataset, {"timesteps": 3}, **options).data["understood"]["notes"]
+        return [note for note in found if "also among those to train on" not in note]
 
     hindi = Dataset("t", "text", Split(["मुझे यह", "फ़िल्म यह"] * 8, ["x", "y"] * 8))
     assert any("unicode_words: words cuts words at" in note for note in notes(hindi))
