@@ -103,8 +103,8 @@ def test_the_best_baseline_is_named_and_what_does_not_beat_it_says_so_first(repo
     html = page(worse)
     (head,) = [line for line in html.splitlines() if line.startswith("<h1")]
     assert 'class="failed"' in head and '<span class="bad">No better than the baseline' in head
-    assert "<td>test, F1</td><td>79.00 %</td><td>35.00 %</td><td>84.00 %</td>" in html
-    assert "<td>bad</td><td>4</td><td>5</td>" in html
+    assert "<td><bdi>test, F1</bdi></td><td>79.00 %</td><td>35.00 %</td><td>84.00 %</td>" in html
+    assert 'title="bad answered as good: 4, 44.4 % of its rows"' in html
     assert "No better" not in page(better) and '<span class="bad">' not in page(better)
 
 
