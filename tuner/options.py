@@ -12,7 +12,6 @@ from keras_rnn_zoo.quantities import parse_seconds
 from keras_rnn_zoo.training.options import (
     DataOptions,
     LearningOptions,
-    class_weight_option,
     folds_option,
 )
 from keras_rnn_zoo.tuner.engines import ENGINES
@@ -158,7 +157,6 @@ class SearchOptions(LearningOptions, DataOptions):
         "Train each trial K times, each time without one of K parts of the rows, and score it by "
         "its mean on these; its file is that of the first. Takes the place of --validation-split."
     )
-    class_weight: str | None = class_weight_option()
     validation_split: float = option(
         0.1, "Part of the training rows to validate on.", _validation_split, metavar="PART"
     )

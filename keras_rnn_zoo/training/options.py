@@ -48,18 +48,6 @@ class DataOptions(EncodingOptions, ReadOptions):
     )
 
 
-def class_weight_option() -> str | None:
-    """Returns the option of whoever trains on labels, some of which may be rare."""
-    balanced: str | None = option(
-        None,
-        "How much each label counts in training: 'balanced' gives rare labels as much weight in "
-        "all as frequent ones.",
-        optional(choice(*CLASS_WEIGHTS)),
-        shown_default="every row counts alike",
-    )
-    return balanced
-
-
 def _folds(name: str, value: Any) -> int:
     try:
         return int(whole(least=2)(name, value))
@@ -96,6 +84,13 @@ class LearningOptions(Options):
         "beside the same words in the training texts (cooccurrence), which takes some seconds.",
         choice(*WORD_VECTORS),
     )
+    class_weight: str | None = option(
+        None,
+        "How much each label counts in training: 'balanced' gives rare labels as much weight in "
+        "all as frequent ones.",
+        optional(choice(*CLASS_WEIGHTS)),
+        shown_default="every row counts alike",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +126,6 @@ class TrainOptions(LearningOptions, DataOptions):
         metavar="N",
         shown_default="a sixth of the epochs, at least 2, or never if --epochs is given",
     )
-    class_weight: str | None = class_weight_option()
     folds: int | None = folds_option(
         "Before the model is trained, train it K times, each time without one of K parts of the "
         "rows, which is asked then: a figure over all rows, with an interval. K + 1 trainings."

@@ -341,8 +341,8 @@ def prepare(
         dataset = replace(dataset, notes=(*dataset.notes, *([why] if why else ())))
     if dataset.train.spans is None:  # windows of a silent sensor are alike, and no copies
         test = None if dataset.test is None else dataset.test.x
-        told = repeats_told(dataset.train.x, kept, held, test)
-        dataset = replace(dataset, notes=(*dataset.notes, *told))
+        copies = repeats_told(dataset.train.x, kept, held, test)
+        dataset = replace(dataset, notes=(*dataset.notes, *copies))
     data["understood"] = understanding(dataset, preprocessor, prepared.x_train, way)
     train = prepared.x_train, prepared.y_train
     pairs = {"train": train, "validation": prepared.validation, "test": prepared.test}
