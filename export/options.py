@@ -28,6 +28,9 @@ from keras_rnn_zoo.preprocessing.reading import ColumnOptions
 from keras_rnn_zoo.quantities import parse_bytes, parse_timesteps
 
 AUTO = "auto"
+STATES = ("external", "internal")
+# What stands for no number on the command line.
+_FEWEST = "fewest"
 INFERENCE_TYPES = ("float32", "int8", "int16")
 
 
@@ -49,6 +52,27 @@ vars(_lowerings)["choices"] = lambda: [*LOWERINGS.names(), AUTO]
 def _quantization(name: str, value: Any) -> str:
     found: str = one_of(QUANTIZATIONS.names, "quantization mode")(name, value or "none")
     return found
+
+
+def _streaming(name: str, value: Any) -> int | bool:
+    """Returns True for as few steps as the model takes, a number of them, or False."""
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    steps: int = whole(least=1)(name, value)
+    return steps
+
+
+def _parse_streaming(text: str) -> int | bool:
+    if text == _FEWEST:
+        return True
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(
+            "--streaming takes the number of time steps of a call, or nothing for as few as can "
+            f"be. Received: {text!r}. Where that is something else, put --streaming behind it, or "
+            f"say --streaming {_FEWEST}."
+        ) from None
 
 
 def _timesteps(name: str, value: Any) -> Any:
@@ -138,6 +162,27 @@ class FileOptions(Options):
         "other files take and answer float32.",
         one_of(INFERENCE_TYPES, "inference type"),
         metavar="NAME",
+    )
+    streaming: int | bool = option(
+        False,
+        "Write files that take some time steps a call, and carry the states of the model from one "
+        "call to the next, for input that comes step by step: True (no number) for as few steps as "
+        "can be, mostly 1, or how many. For models that look at no step to come; --plan says what "
+        "is in the way.",
+        _streaming,
+        metavar="[N]",
+        parse=_parse_streaming,
+        alone=_FEWEST,
+        shown_default="a call takes a whole sequence",
+    )
+    state: str | None = option(
+        None,
+        "Where a file that streams has its states: 'external', as inputs and outputs of a call, so "
+        "that a client can keep those of several streams; or 'internal', in the file, with a "
+        "signature that resets them.",
+        optional(one_of(STATES, "state")),
+        metavar="NAME",
+        shown_default="what the target prefers, mostly external",
     )
     batch_size: int = option(
         1,

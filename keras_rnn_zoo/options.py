@@ -53,6 +53,7 @@ class About:
         parse: Makes a value of what is written on the command line; None takes the type's.
         flag: The option on the command line, where it is not made from the name; "" for none.
         shown_default: What the help says of the default, where the value does not say it.
+        alone: On the command line, what the option means without a value; None where it needs one.
     """
 
     help: str
@@ -61,6 +62,7 @@ class About:
     parse: Callable[[str], Any] | None = None
     flag: str | None = None
     shown_default: str | None = None
+    alone: str | None = None
 
     @property
     def choices(self) -> tuple[str, ...] | None:

@@ -17,13 +17,16 @@ from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.keras_model.samples import Samples, synthetic_samples
 from keras_rnn_zoo.export.keras_model.sequences import make_lengths
 from keras_rnn_zoo.export.keras_model.signature import Timesteps
+from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.lowering.plan import Plan, plan
+from keras_rnn_zoo.export.lowering.streaming.probe import streaming_plan
 from keras_rnn_zoo.export.quantization import Quantization
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite import contents
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
-from keras_rnn_zoo.export.tflite.file import STEP
+from keras_rnn_zoo.export.tflite.file import MICRO, STEP
 from keras_rnn_zoo.export.tflite.steps import StepModel
+from keras_rnn_zoo.export.tflite.streams import Streaming, finished
 from keras_rnn_zoo.export.verify.reference import resized
 
 
@@ -38,6 +41,8 @@ class Form:
     timesteps: Timesteps = None
     integer_io: bool = False
     target: str | None = None
+    steps: int | None = None
+    state: str = "external"
 
     def plan(self, model: KerasModel) -> Plan:
         """Returns what an export in this form does with a model.
@@ -47,6 +52,14 @@ class Form:
             ConversionError: It cannot be traced.
         """
         try:
+            if LOWERINGS.get(self.lowering).steps:
+                return streaming_plan(
+                    model,
+                    steps=self.steps,
+                    products=self.mode.products,
+                    batch_size=self.batch_size,
+                    fallback=None if self.target is None else TARGETS.get(self.target).fallback,
+                )
             return plan(
                 model,
                 lowering=self.lowering,
@@ -76,6 +89,7 @@ class Form:
             "lowering": self.lowering,
             "batch_size": self.batch_size,
             "timesteps": self.timesteps,
+            **({"streaming": self.steps} if self.steps is not None else {}),
         }
 
 
@@ -131,7 +145,7 @@ def write(
     if plan.open_sizes:
         sizes = model.fixed(form.batch_size, form.timesteps)
         written.write_bytes(fb.sized(written.read_bytes(), {s.name: s.shape for s in sizes}))
-    if plan.states:
+    if plan.steps is not None:
         names = {
             f"{prefix}{number}": state.name
             for prefix in (STATE_IN, STATE_OUT)
@@ -146,9 +160,14 @@ def write(
         # Lengths that the data lack have ranges too, which those of long inputs are not.
         groups = [_with_lengths(group, model.paddings) for group in groups]
         plain = written.read_bytes()
-        if plan.states:
+        if plan.steps is not None:
+            if form.target is not None and TARGETS.get(form.target).arena:
+                # Where RAM is short, what lies between products is in integers, too.
+                plain = fb.described(plain, MICRO)
             groups = [StepModel(plain).each_step(group) for group in groups]
         quantized = form.mode.quantized(plain, groups, form.integer_io)
+        if plan.steps is not None:
+            plain, quantized = (_streams(one, plan, form) for one in (plain, quantized))
         if form.target is not None:
             plain, quantized = map(TARGETS.get(form.target).slimmed, (plain, quantized))
         written.write_bytes(quantized)
@@ -161,6 +180,16 @@ def write(
             "unloadable",
         ) from error
     return Written(written, plan, info, len(plain))
+
+
+def _streams(content: bytes, plan: Plan, form: Form) -> bytes:
+    """Returns a file with the signature that says, or sets, the states to start with."""
+    if form.target is not None and TARGETS.get(form.target).arena:
+        return content  # one graph, as small as can be; its states start from zeros
+    every = tuple(output.name for output in plan.outputs if output.every_step)
+    start = {state.name: state.at_start() for state in plan.states}
+    assert plan.steps is not None
+    return finished(content, start, Streaming(plan.steps, every), inside=form.state == "internal")
 
 
 def _with_lengths(x: Samples, padding: Mapping[str, float]) -> Samples:

@@ -14,6 +14,7 @@ from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.options import AUTO, FileOptions
 from keras_rnn_zoo.export.targets import TARGETS
+from keras_rnn_zoo.export.tflite.file import STEP
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
 from keras_rnn_zoo.export.tflite.latency import machine, time_calls
 from keras_rnn_zoo.export.tflite.opened import open_model
@@ -91,6 +92,14 @@ def candidates(
             asked for.
     """
     client, fold_embedding = TARGETS.get(options.target), options.fold_embedding
+    if options.streaming:
+        return [_streaming(options)]
+    if options.state is not None:
+        raise ConfigError(
+            "state says where a file that streams has its states. Received: "
+            f"state='{options.state}' without streaming. Say streaming=True (--streaming), or "
+            "leave state out."
+        )
     preferred = client.preferred(model)
     automatic = options.lowering == AUTO
     if automatic or (options.lowering is None and options.min_runtime is not None):
@@ -128,6 +137,28 @@ def candidates(
             wanted = fold or not fold_embedding
             found.append(Candidate(name, fold, problem=problem, wanted=wanted))
     return found
+
+
+def _streaming(options: FileOptions) -> Candidate:
+    """The one way to write a file whose call takes a few time steps.
+
+    Raises:
+        ConfigError: What was asked for beside is another way.
+    """
+    TARGETS.get(options.target).check_streaming(options.state)
+    if options.lowering not in (None, STEP):
+        given = [options.lowering] if isinstance(options.lowering, str) else options.lowering
+        raise ConfigError(
+            f"A file that streams has the lowering '{STEP}', and {listed(given)} "
+            f"{'is' if len(given) == 1 else 'are'} for whole sequences. Leave the lowering out, or "
+            "streaming."
+        )
+    if options.fold_embedding:
+        raise ConfigError(
+            "A file that streams looks one token up a call, which no table of products makes "
+            "faster. Leave fold_embedding out."
+        )
+    return Candidate(STEP, False)
 
 
 def race(files: Mapping[Candidate, Path], samples: Arrays) -> dict[Candidate, float]:

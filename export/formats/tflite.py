@@ -30,8 +30,10 @@ from keras_rnn_zoo.export.keras_model.samples import (
     as_samples,
     sizes_of,
     synthetic_samples,
+    whole_chunks,
 )
 from keras_rnn_zoo.export.keras_model.signature import Timesteps
+from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.lowering.plan import Plan
 from keras_rnn_zoo.export.options import AUTO, BundleOptions, ExportOptions, FileOptions
 from keras_rnn_zoo.export.progress import Progress, teller
@@ -43,6 +45,7 @@ from keras_rnn_zoo.export.quantization import (
 )
 from keras_rnn_zoo.export.targets import TARGETS, Target
 from keras_rnn_zoo.export.tflite import contents
+from keras_rnn_zoo.export.tflite.file import STEP
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo
 from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
 from keras_rnn_zoo.export.tflite.opened import open_model
@@ -64,6 +67,8 @@ LATENCY_SECONDS = 0.5
 CALIBRATION_SAMPLES = 256
 # Each is answered by Keras and by the file three times over.
 VERIFICATION_SAMPLES = 64
+# Of random sequences that come a few steps at a time, at least.
+SYNTHETIC_STEPS = 32
 
 
 @dataclass(frozen=True)
@@ -221,7 +226,10 @@ def export_tflite(
     ready = prepare(model, given, chosen.timesteps)
     for note in ready.notes:
         say(note)
-    data = _Data.of(ready, chosen, given, representative_data)
+    steps = _steps(ready, chosen, client)
+    if steps is not None:
+        ready = ready.open_in_time
+    data = _Data.of(ready, chosen, given, representative_data, steps)
     with tempfile.TemporaryDirectory(prefix="keras-rnn-zoo-") as scratch:
         writer = _Writer(ready, chosen, data, client, Path(scratch))
         try:
@@ -287,8 +295,32 @@ def plans(
         options.batch_size,
         timesteps,
         target=options.target,
+        steps=_asked(options),
     )
     return {mode.name: replace(form, mode=mode).plan(model) for mode in modes}
+
+
+def _asked(options: FileOptions) -> int | None:
+    """Returns how many time steps a call is to take; None for as few as can be."""
+    return None if isinstance(options.streaming, bool) else options.streaming
+
+
+def _steps(model: KerasModel, options: FileOptions, client: Target) -> int | None:
+    """Returns how many time steps a call takes; None for a whole sequence.
+
+    Raises:
+        ExportError: A call is to take a few, and a layer looks at others.
+    """
+    if options.streaming:
+        lowering = STEP
+    elif isinstance(options.lowering, str):
+        lowering = options.lowering
+    else:
+        lowering = client.preferred(model) if options.lowering is None else AUTO
+    if lowering == AUTO or not LOWERINGS.get(lowering).steps:
+        return None
+    form = Form(QUANTIZATIONS.get("none"), lowering, batch_size=options.batch_size)
+    return replace(form, target=client.name, steps=_asked(options)).plan(model).steps
 
 
 @dataclass(frozen=True)
@@ -309,14 +341,22 @@ class _Data:
 
     @classmethod
     def of(
-        cls, model: KerasModel, options: ExportOptions, given: Any, representative_data: Any
+        cls,
+        model: KerasModel,
+        options: ExportOptions,
+        given: Any,
+        representative_data: Any,
+        steps: int | None,
     ) -> _Data:
-        """Brings what the user gave into one form."""
+        """Brings what the user gave into one form; of what streams, whole chunks of `steps`."""
         mode, timesteps = QUANTIZATIONS.get(options.quantization), options.timesteps
         proof = None
         if given is not None:
             proof = as_samples(model, given, limit=VERIFICATION_SAMPLES, timesteps=timesteps)
+            proof = proof if steps is None else whole_chunks(proof, steps)
             timesteps = sizes_of(model, proof, timesteps)
+        elif steps is not None:
+            timesteps = -(-max(SYNTHETIC_STEPS, 3 * steps) // steps) * steps
         model.fixed(options.batch_size, timesteps)
         if options.inference_type != "float32":
             check_integer_inputs(model)
@@ -327,8 +367,9 @@ class _Data:
                 representative_data,
                 what="representative data",
                 limit=CALIBRATION_SAMPLES,
-                timesteps=timesteps,
+                timesteps=None if steps is not None else timesteps,
             )
+            calibration = calibration if steps is None else whole_chunks(calibration, steps)
         if proof is None:
             proof = synthetic_samples(model, timesteps)
         return cls(proof, calibration, timesteps, given is None)
@@ -368,6 +409,8 @@ class _Writer:
             data.timesteps,
             options.inference_type != "float32",
             options.target,
+            steps=_asked(options),
+            state=options.state or (target.states or ("external",))[0],
         )
         self.chosen: Written
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_rnn_zoo.export.keras_model.observe import Observation, observe
 from keras_rnn_zoo.export.keras_model.recurrent import layers_of
+from keras_rnn_zoo.export.keras_model.replica import replica
 from keras_rnn_zoo.export.keras_model.signature import (
     InputSpec,
     Timesteps,
@@ -47,6 +48,7 @@ class KerasModel:
         self.notes = notes
         self.inputs: tuple[InputSpec, ...] = inputs_of(model)
         self._float32 = float32
+        self._opened = False
         self._takes: dict[tuple[tuple[int, ...], ...], bool] = {}
         self._observations: dict[tuple[InputSpec, ...], Observation] = {}
 
@@ -70,6 +72,26 @@ class KerasModel:
     def name(self) -> str:
         """Name of the Keras model."""
         return str(self.keras.name)
+
+    @cached_property
+    def open_in_time(self) -> KerasModel:
+        """The same model, for sequences of any number of time steps, as far as its layers go."""
+        import keras
+
+        if self._opened:
+            return self
+        own = replica(self.keras)
+        for layer in layers_of(own):
+            if isinstance(layer, keras.Model):
+                layer.input_spec = None  # the number of time steps that it was built with
+            elif type(layer) is keras.layers.Reshape:
+                _keep_steps(layer)
+        for tensor in keras.tree.flatten(own.inputs):
+            if len(tensor.shape) > 1:
+                tensor.__dict__["_shape"] = (tensor.shape[0], None, *tensor.shape[2:])
+        opened = KerasModel(own, self.notes, self._float32)
+        opened._opened = True
+        return opened
 
     @cached_property
     def outputs(self) -> list[str]:
@@ -225,6 +247,14 @@ class KerasModel:
         finally:
             for variable, value in states:
                 variable.assign(value)
+
+
+def _keep_steps(reshape: Any) -> None:
+    """Has a Reshape that keeps the time steps that it was built for keep any number of them."""
+    first, *others = reshape.target_shape
+    lengths = {node.input_tensors[0].shape[1:2] for node in reshape._inbound_nodes}
+    if lengths == {(first,)} and -1 not in others:
+        reshape.__dict__["target_shape"] = (-1, *others)
 
 
 _LOCK = threading.Lock()

@@ -21,6 +21,22 @@ def layers_of(model: Any) -> list[Any]:
     return list(found.values())
 
 
+def inside_time_distributed(layers: list[Any]) -> list[Any]:
+    """Returns the layers that run for each time step by itself, at any depth.
+
+    Args:
+        layers: Those of a model, as `layers_of` returns them.
+    """
+    import keras
+
+    return [
+        inner
+        for layer in layers
+        if type(layer) is keras.layers.TimeDistributed
+        for inner in layers_of(layer.layer)
+    ]
+
+
 def path_of(layer: Any) -> str:
     """Returns the path of a layer in its model, which messages and reports name."""
     return str(getattr(layer, "path", None) or layer.name)

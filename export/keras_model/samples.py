@@ -81,6 +81,30 @@ def sizes_of(model: KerasModel, samples: Samples, timesteps: Timesteps = None) -
     return {name: sizes for name, sizes in open_sizes.items() if sizes} or timesteps
 
 
+def whole_chunks(samples: Samples, steps: int) -> Samples:
+    """Returns sequences of a number of time steps that is a multiple of `steps`.
+
+    What is left over is cut off where the padding is, if there is any, and else at the start: what
+    a sequence is about is mostly at its end.
+
+    Raises:
+        ExportError: They have fewer steps than that.
+    """
+    cut: Samples = {}
+    for name, values in samples.items():
+        total = values.shape[1]
+        if total < steps:
+            raise ExportError(
+                f"A call takes {steps} time steps. Received: samples of {total} for input "
+                f"'{name}'. Pass longer ones, or stream fewer steps a call."
+            )
+        padding = values == 0 if values.ndim == 2 else (values == 0).all(axis=2)
+        left = total % steps
+        behind = bool(padding[:, -1].sum() > padding[:, 0].sum())
+        cut[name] = values[:, : total - left] if behind else values[:, left:]
+    return cut
+
+
 def synthetic_samples(
     model: KerasModel | Any, timesteps: Timesteps = None, count: int = 8
 ) -> Samples:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_rnn_zoo.export.keras_model.recurrent import is_recurrent, layers_of, path_of
+from keras_rnn_zoo.export.keras_model.recurrent import (
+    inside_time_distributed,
+    is_recurrent,
+    layers_of,
+    path_of,
+)
 from keras_rnn_zoo.export.keras_model.replica import replica
 from keras_rnn_zoo.export.keras_model.signature import call_flat
 from keras_rnn_zoo.export.lowering.cells import (
@@ -26,31 +31,68 @@ from keras_rnn_zoo.export.lowering.cells import (
 from keras_rnn_zoo.export.lowering.plan import Call, Plan, PlannedRecurrence
 from keras_rnn_zoo.export.lowering.products import Products
 from keras_rnn_zoo.export.lowering.recurrence import LOWERINGS, Lookup, Result, Sequence
+from keras_rnn_zoo.export.lowering.streaming.looking_back import (
+    LookingBack,
+    NotCausalError,
+    looking_back,
+)
+from keras_rnn_zoo.export.lowering.streaming.states import State, name_of
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.keras_model.model import KerasModel
+    from keras_rnn_zoo.export.lowering.streaming.watch import Watch
 
 Tensor = Any
 
 
-def carried_out(model: KerasModel, plan: Plan, products: Products) -> Callable[..., list[Tensor]]:
-    """Returns a function from flat inputs to flat outputs that builds what a plan says.
+class CarriedOut:
+    """A function from flat inputs to flat outputs that builds what a plan says.
+
+    Where a call takes a few steps, it takes the states behind the inputs, and returns those after
+    it behind the outputs.
+    """
+
+    def __init__(self, model: KerasModel, own: Any, execution: _Execution, plan: Plan):
+        self._model = model
+        self._own = own
+        self._execution = execution
+        self._fed = len(plan.inputs)
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """Those of the plan, and those that layers turned out to need beside them."""
+        return self._execution.states
+
+    @property
+    def refused(self) -> str | None:
+        """The reason of the last `NotCausalError`, whose text Keras changes on its way."""
+        return self._execution.refused
+
+    def __call__(self, *inputs: Tensor) -> list[Tensor]:
+        """Builds the ops."""
+        self._execution.start(inputs[self._fed :])
+        with self._model.computing():
+            outputs = call_flat(self._own, list(inputs[: self._fed]))
+        return [*outputs, *self._execution.after]
+
+
+def carried_out(
+    model: KerasModel, plan: Plan, products: Products, watch: Watch | None = None
+) -> CarriedOut:
+    """Returns a function that builds what a plan says; see `CarriedOut`.
 
     Args:
         model: The model that the plan is for.
         plan: What becomes of its layers.
         products: What matrix products will cost.
-
-    Returns:
-        Where a call is a step, it takes the states behind the inputs, and returns those after it
-        behind the outputs.
+        watch: Sees what each layer makes.
     """
     import keras
 
     own = replica(model.keras)
     layers = layers_of(own)
     execution = _Execution(layers, plan, products)
-    if plan.states:
+    if plan.steps is not None:
         for layer in layers:
             if isinstance(layer, keras.Model):
                 layer.input_spec = None  # the number of time steps, which is one here
@@ -65,14 +107,13 @@ def carried_out(model: KerasModel, plan: Plan, products: Products) -> Callable[.
     for place, layer in enumerate(layers):
         if is_recurrent(layer):
             layer.__dict__["call"] = execution.recurrence(place)
-
-    def function(*inputs: Tensor) -> list[Tensor]:
-        fed = len(plan.inputs)
-        execution.start(inputs[fed:])
-        with model.computing():
-            return [*call_flat(own, list(inputs[:fed])), *execution.after]
-
-    return function
+        elif plan.steps is not None and not execution.is_inner(place):
+            kind = looking_back(layer)
+            if kind is not None:
+                layer.__dict__["call"] = execution.looking_back(place, kind)
+    if watch is not None:
+        watch.on(layers)
+    return CarriedOut(model, own, execution, plan)
 
 
 @dataclass(frozen=True)
@@ -89,6 +130,9 @@ class _Execution:
     def __init__(self, layers: list[Any], plan: Plan, products: Products):
         self._layers = layers
         self._default = LOWERINGS.get(plan.lowering)
+        # Of what runs for each time step by itself, nothing is carried to the next.
+        self._inner = {id(layer) for layer in inside_time_distributed(layers)}
+        self._batch = plan.inputs[0].shape[0] or 1
         self._planned: dict[Call, PlannedRecurrence] = {one.at: one for one in plan.recurrences}
         # Now, while NumPy may read the weights: in a graph it may not.
         self._cells: dict[int, Cell] = {
@@ -96,13 +140,25 @@ class _Execution:
             for place, layer in enumerate(layers)
             if is_recurrent(layer)
         }
-        self._states = plan.states
+        self.states = plan.states
+        self.refused: str | None = None
         self.start()
+
+    def is_inner(self, place: int) -> bool:
+        """Whether a layer runs for each time step by itself."""
+        return id(self._layers[place]) in self._inner
 
     @property
     def after(self) -> list[Tensor]:
         """The states after a step, in the order of those before."""
-        calls = dict.fromkeys(Call(state.layer, state.call) for state in self._states)
+        if unread := list(self._in_front.values()):
+            name, count, _ = unread[0]
+            self._refuse(
+                f"layer '{name}' puts {count} time steps of zeros in front of the sequence, which "
+                "only a convolution or a pooling right behind it can look back on; take "
+                "padding='causal' instead"
+            )
+        calls = dict.fromkeys(Call(state.layer, state.call) for state in self.states)
         return [value for at in calls for value in self._after[at]]
 
     def start(self, states: Iterable[Tensor] = ()) -> None:
@@ -112,13 +168,20 @@ class _Execution:
             states: Those before a step.
         """
         self._before: dict[Call, list[Tensor]] = {}
-        for state, value in zip(self._states, states, strict=False):
+        # Tensor that has steps of zeros in front -> by which layer, how many; and the tensor, so
+        # that no other one gets its id.
+        self._in_front: dict[int, tuple[str, int, Tensor]] = {}
+        for state, value in zip(self.states, states, strict=False):
             self._before.setdefault(Call(state.layer, state.call), []).append(value)
         self._after: dict[Call, tuple[Tensor, ...]] = {}
         self._calls: dict[int, int] = {}
         self._lookups: dict[Call, Lookup] = {}
         self._made: dict[Call, _Made] = {}
         self._other_direction: dict[Call, Result] = {}
+
+    def _refuse(self, reason: str) -> None:
+        self.refused = reason
+        raise NotCausalError(reason)
 
     def _next(self, place: int) -> Call:
         self._calls[place] = self._calls.get(place, -1) + 1
@@ -162,7 +225,9 @@ class _Execution:
     def _run(self, at: Call, sequence: Sequence) -> Result:
         planned, cell = self._planned.get(at), self._cells[at.layer]
         if planned is None:  # a call that was not there when the plan was made
-            return self._default.run(cell, sequence)
+            first = self._planned.get(Call(at.layer))
+            lowering = self._default if first is None else LOWERINGS.get(first.lowering)
+            return lowering.run(cell, sequence)
         if at in self._other_direction:
             return self._other_direction.pop(at)
         lowering = LOWERINGS.get(planned.lowering)
@@ -190,6 +255,34 @@ class _Execution:
             both, sequence, backward
         )
         return result
+
+    def looking_back(self, place: int, kind: LookingBack) -> Callable[..., Tensor]:
+        """Returns the call of a layer that looks back: over what was kept and what is new."""
+        layer = self._layers[place]
+        path = path_of(layer)
+
+        def call(inputs: Tensor, *_: Any, **__: Any) -> Tensor:
+            import tensorflow as tf
+
+            at = self._next(place)
+            _, in_front, _ = self._in_front.pop(id(inputs), ("", 0, None))
+            if reason := kind.refuses(layer, in_front):
+                self._refuse(f"layer '{path}' ({type(layer).__name__}) {reason}")
+            steps = inputs
+            if keeps := kind.keeps(layer, in_front):
+                if at not in self._before:
+                    sizes = (self._batch, keeps, *inputs.shape[2:])
+                    state = State(name_of(path, at.number, "buffer"), place, at.number, sizes)
+                    self.states = (*self.states, state)
+                    self._before[at] = [tf.zeros(sizes)]
+                steps = tf.concat([tf.cast(self._before[at][0], inputs.dtype), inputs], axis=1)
+                self._after[at] = (tf.cast(steps[:, -keeps:], tf.float32),)
+            output = kind.run(layer, steps)
+            if puts := kind.puts_in_front(layer):
+                self._in_front[id(output)] = path, in_front + puts, output
+            return output
+
+        return call
 
     def embedding(self, place: int) -> Callable[..., Tensor]:
         """Returns the call of an embedding: a plain GATHER.

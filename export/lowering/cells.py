@@ -37,9 +37,11 @@ class Cell(ABC):
         state_shapes: Shape of each state behind its batch axis: `(units,)`, `(rows, columns)`, ...;
             None where the state has no batch axis, being one number.
         lead: Sizes of the axes in front of all others: `(2,)` for two cells side by side.
+        output_state: Which of its states is its output, too; None where that is not known.
     """
 
     lead: tuple[int, ...] = ()
+    output_state: int | None = None
 
     def __init__(
         self, name: str, products: Products, state_shapes: tuple[tuple[int, ...] | None, ...]
@@ -98,6 +100,8 @@ class Cell(ABC):
 
 class _Gated(Cell):
     """What the three Keras cells share: a kernel, a recurrent kernel and perhaps a bias."""
+
+    output_state = 0
 
     def __init__(self, name: str, products: Products, layer: Any, states: int):
         super().__init__(name, products, ((layer.units,),) * states)
@@ -254,6 +258,9 @@ class Chain(Cell):
         shapes = tuple(shape for cell in cells for shape in cell.state_shapes)
         super().__init__(cells[-1].name, cells[-1].products, shapes)
         self.cells = cells
+        if cells[-1].output_state is not None:
+            below = sum(len(cell.state_shapes) for cell in cells[:-1])
+            self.output_state = below + cells[-1].output_state
 
     def output_shape(self, features: int) -> tuple[int, ...]:
         shape: tuple[int, ...] = (features,)

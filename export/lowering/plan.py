@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_rnn_zoo.errors import ExportError
 from keras_rnn_zoo.export.keras_model.heads import output_activation
-from keras_rnn_zoo.export.keras_model.recurrent import cells_of, is_recurrent, path_of
+from keras_rnn_zoo.export.keras_model.recurrent import (
+    cells_of,
+    inside_time_distributed,
+    is_recurrent,
+    path_of,
+)
 from keras_rnn_zoo.export.keras_model.signature import InputSpec, Timesteps
 from keras_rnn_zoo.export.lowering.cells import Cell, Chain, cell_of, side_by_side
 from keras_rnn_zoo.export.lowering.products import FLOAT, Products
 from keras_rnn_zoo.export.lowering.recurrence import LOWERINGS, Lookup, Lowering, Sequence
-from keras_rnn_zoo.export.lowering.streaming import (
-    State,
-    one_step,
-    refused_call,
-    states_of,
-    why_not,
-)
+from keras_rnn_zoo.export.lowering.streaming.causal import refused_call
+from keras_rnn_zoo.export.lowering.streaming.looking_back import looking_back
+from keras_rnn_zoo.export.lowering.streaming.states import State, some_steps, states_of
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.keras_model.model import KerasModel
@@ -43,10 +44,13 @@ class PlannedOutput:
     Attributes:
         name: Its name in the signature.
         head: `"sigmoid"`, `"softmax"` or None: what it ends in.
+        every_step: Where a call takes a few steps, whether it answers each of them, and not the
+            sequence so far.
     """
 
     name: str
     head: str | None
+    every_step: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ class PlannedLayer:
         path: Its path.
         kind: Its class.
         how: `"gather"`, an embedding as one op; `"one_batch"`, the steps of a TimeDistributed
-            at once; `"unrolled"`, the steps of a recurrence of another kind spelled out by Keras.
+            at once; `"unrolled"`, the steps of a recurrence of another kind spelled out by Keras;
+            `"buffer"`, the last steps that it read are carried from call to call.
     """
 
     layer: int
@@ -122,7 +127,9 @@ class Plan:
         outputs: Its outputs.
         recurrences: The calls of recurrent layers, in the order in which the model makes them.
         layers: The other layers that are expressed otherwise.
-        states: The states that a client carries from step to step, where a call is one.
+        steps: Time steps that a call takes, where states are carried from call to call; None where
+            it takes a whole sequence.
+        states: These states.
     """
 
     model: str
@@ -132,6 +139,7 @@ class Plan:
     outputs: tuple[PlannedOutput, ...]
     recurrences: tuple[PlannedRecurrence, ...]
     layers: tuple[PlannedLayer, ...]
+    steps: int | None = None
     states: tuple[State, ...] = ()
 
     @property
@@ -164,6 +172,7 @@ def plan(
     fold: bool = False,
     batch_size: int = 1,
     timesteps: Timesteps = None,
+    steps: int | None = None,
 ) -> Plan:
     """Decides what an export does with a model.
 
@@ -176,6 +185,8 @@ def plan(
             larger than the embedding's.
         batch_size: Sequences that one call of the file answers.
         timesteps: Sizes that the model leaves open.
+        steps: Time steps that a call takes, where the lowering carries states from call to call;
+            of the states, those of recurrences: `streaming_plan` has all.
 
     Raises:
         UnknownNameError: No such lowering.
@@ -191,9 +202,10 @@ def plan(
     recurrences = tuple(planner.recurrences())
     states: tuple[State, ...] = ()
     if chosen.steps:
-        if reason := why_not(model) or refused_call(observation, planner.cells):
+        steps = steps or 1
+        if reason := refused_call(observation, planner.cells):
             raise ExportError(f"Model '{model.name}' cannot be run step by step: {reason}.")
-        specs = [one_step(spec) for spec in specs]
+        specs = [some_steps(spec, steps) for spec in specs]
         states = planner.states(batch_size)
     return Plan(
         model=model.name,
@@ -206,6 +218,7 @@ def plan(
         ),
         recurrences=recurrences,
         layers=tuple(layers),
+        steps=steps if chosen.steps else None,
         states=states,
     )
 
@@ -214,10 +227,13 @@ def _other_layers(model: KerasModel, chosen: Lowering) -> list[PlannedLayer]:
     from keras import layers
 
     found = []
+    inner = {id(layer) for layer in inside_time_distributed(model.layers)}
     for place, layer in enumerate(model.layers):
         how = None
         if type(layer) is layers.Embedding:
             how = "gather"
+        elif chosen.steps and id(layer) not in inner and looking_back(layer) is not None:
+            how = "buffer"
         elif chosen.open_sizes and type(layer) is layers.TimeDistributed:
             how = "one_batch"
         elif isinstance(layer, layers.RNN) and not is_recurrent(layer):
@@ -259,21 +275,25 @@ class _Planner:
         self._cells: dict[Call, Cell] = {}
         self._planned: dict[Call, PlannedRecurrence] = {}
         self._directions = _directions(model)
+        self._inner = {id(layer) for layer in inside_time_distributed(model.layers)}
 
     @property
     def cells(self) -> dict[tuple[int, int], Cell]:
-        """Place of a layer and number of a call -> what runs there."""
-        return {(at.layer, at.number): cell for at, cell in self._cells.items()}
+        """Place of a layer and number of a call -> what runs there over time steps."""
+        return {
+            (at.layer, at.number): cell
+            for at, cell in self._cells.items()
+            if id(self._model.layers[at.layer]) not in self._inner
+        }
 
     def states(self, batch: int) -> tuple[State, ...]:
         """Returns what is carried from one step to the next, in the order of the calls."""
-        return tuple(
-            state
-            for at, cell in self._cells.items()
-            for state in states_of(
-                path_of(self._model.layers[at.layer]), at.layer, at.number, cell, batch
-            )
-        )
+        found: list[State] = []
+        for (place, number), cell in self.cells.items():
+            planned = self._planned[Call(place, number)]
+            masked = planned.features if planned.masked else None
+            found += states_of(planned.path, place, number, cell, batch, masked)
+        return tuple(found)
 
     def recurrences(self) -> list[PlannedRecurrence]:
         """Returns what becomes of each call."""
@@ -300,6 +320,9 @@ class _Planner:
             embedding = None
         sequence = _sequence(layer, seen, embedding, self._model)
         lowering, fallback = self._chosen, None
+        if lowering.steps and id(layer) in self._inner:
+            fallback = "it runs over a sequence of its own at each time step"
+            lowering = self._others or LOWERINGS.get(lowering.fallback)
         while (reason := lowering.refuses(own, sequence)) is not None:
             fallback = fallback or reason
             lowering = self._others or LOWERINGS.get(lowering.fallback)

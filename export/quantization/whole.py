@@ -20,7 +20,7 @@ from keras_rnn_zoo.errors import ExportError
 from keras_rnn_zoo.export.quantization.weights import Graph
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import LSTM_OP
-from keras_rnn_zoo.export.tflite.file import RESET
+from keras_rnn_zoo.export.tflite.file import MICRO, RESET
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 
 # Room beyond what a few hundred inputs showed.
@@ -103,6 +103,7 @@ INT8 = Numbers(
         "TRANSPOSE": 2,
         "SPLIT": 2,
         "UNPACK": 2,
+        "CONCATENATION": 2,
         "DEQUANTIZE": 2,
     },
 )
@@ -127,6 +128,7 @@ INT16X8 = Numbers(
         "TRANSPOSE": 4,
         "SPLIT": 4,
         "UNPACK": 3,
+        "CONCATENATION": 3,
         "QUANTIZE": 2,
         "DEQUANTIZE": 3,
     },
@@ -148,13 +150,17 @@ def states_of(model: fb.Model) -> dict[str, tuple[int, int]]:
 def better_whole(model: fb.Model) -> bool:
     """Whether int8 is better throughout than in products alone.
 
-    So it is for the LSTM op, whose inside has no float form, and for a time step: what lies
-    between its products is most of its RAM. But of the cell of an LSTM 8 bits would lose what small
-    updates add.
+    So it is for the LSTM op, whose inside has no float form, and for a time step on a
+    microcontroller: what lies between its products is most of its RAM. But of the cell of an LSTM 8
+    bits would lose what small updates add.
     """
     states = states_of(model)
     cells = any(name.endswith("/c") for name in states)
-    return holds_lstm_op(model) or (bool(states) and not cells)
+    description = model.description or b""
+    small = (description.encode() if isinstance(description, str) else description).startswith(
+        MICRO.encode()
+    )
+    return holds_lstm_op(model) or (small and bool(states) and not cells)
 
 
 def holds_lstm_op(model: fb.Model) -> bool:
@@ -311,6 +317,7 @@ class _Whole:
             "ADD": self._arithmetic,
             "SUB": self._arithmetic,
             "MUL": self._arithmetic,
+            "CONCATENATION": self._join,
             **dict.fromkeys(LAYOUT, self._layout),
         }
 
@@ -588,6 +595,24 @@ class _Whole:
     def _arithmetic(self, operator: fb.Operator) -> None:
         inputs = [self._integer(int(index)) for index in operator.inputs]
         self._again(operator, inputs, [self._twin(int(operator.outputs[0]))])
+
+    def _join(self, operator: fb.Operator) -> None:
+        """Puts tensors side by side, which the kernels do in one scale: that of a state, if any."""
+        inputs, output = list(map(int, operator.inputs)), int(operator.outputs[0])
+        states = [self._states[index] for index in inputs if index in self._states]
+        result = self._twin(output, states[0] if states else None)
+        parameters = self._parameters(result)
+        taken = []
+        for index in inputs:
+            given = self._integer(index)
+            if self._parameters(given) != parameters:
+                same = self._stored.tensor(
+                    index, self.numbers.activation, fb.quantization(*parameters)
+                )
+                self._add("QUANTIZE", [given], [same], fb.schema.QuantizeOptionsT())
+                given = same
+            taken.append(given)
+        self._again(operator, taken, [result])
 
     def _layout(self, operator: fb.Operator) -> None:
         place = LAYOUT[fb.op_name(self.model, operator)]

@@ -29,6 +29,7 @@ class TextClassifier(Target):
     """A client that takes texts, and finds in the file how to encode them."""
 
     encodes: ClassVar[bool] = True
+    states: ClassVar[tuple[str, ...]] = ()
     demands: ClassVar[Demands] = Demands(
         kinds=("text",),
         tasks=("binary", "multiclass"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from keras_rnn_zoo.export.keras_model.recurrent import is_recurrent
-from keras_rnn_zoo.export.lowering.streaming import why_not
+from keras_rnn_zoo.export.lowering.streaming.probe import why_not
 from keras_rnn_zoo.export.targets.target import Target, register_target
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import FileInfo
@@ -30,6 +30,8 @@ class Micro(Target):
     accepted: ClassVar[tuple[str, ...]] = ("lstm_op", "step", "unrolled")
     arena: ClassVar[bool] = True
     masks: ClassVar[bool] = False
+    states: ClassVar[tuple[str, ...]] = ("external",)
+    fallback: ClassVar[str | None] = "unrolled"
     refused_quantizations: ClassVar[Mapping[str, str]] = {
         "dynamic": "it has no products of int8 weights and float32 inputs: the LSTM op answers NaN "
         "without an error, the others do not load",
@@ -55,9 +57,9 @@ class Micro(Target):
         """Says who resets the state of the LSTM op, or carries that of a step."""
         if STEP in info.signatures:
             return [
-                "A call is one time step: set its states to zero before each sequence, and from "
-                "then on to what came out under the same names (copy all outputs before an input "
-                "is set: they share memory). The answer is that of the last step."
+                "A call takes the next time step: set its states to zero before each sequence, and "
+                "from then on to what came out under the same names (copy all outputs before an "
+                "input is set: they share memory). The answer is that of the last step."
             ]
         if not info.variables:
             return []

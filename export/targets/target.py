@@ -11,6 +11,7 @@ from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.lowering.plan import Plan
 from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.export.tflite.contents import FileInfo
+from keras_rnn_zoo.export.tflite.file import INITIAL_STATE, RESET_STATE, STEP
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.preprocessing.demands import DEMANDS, NOTHING, Demands
 from keras_rnn_zoo.registry import Registry, extends
@@ -55,6 +56,8 @@ class Target:
             output for each label: see `finished`.
         arena: It runs a file in an arena of fixed size, which is measured in tflite-micro.
         masks: It has the ops that find out which time steps are padding.
+        states: Where it lets the states of a file be that takes some time steps a call, what to
+            prefer first (see `FileOptions.state`); none where it runs no such files.
     """
 
     name: ClassVar[str]
@@ -69,6 +72,7 @@ class Target:
     encodes: ClassVar[bool] = False
     arena: ClassVar[bool] = False
     masks: ClassVar[bool] = True
+    states: ClassVar[tuple[str, ...]] = ("external", "internal")
 
     @property
     def lowerings(self) -> list[str]:
@@ -135,6 +139,28 @@ class Target:
                     f"{self.description}. Choose among: {listed(self.lowerings)}, or leave the "
                     "lowering out."
                 )
+
+    def check_streaming(self, state: str | None) -> str:
+        """Returns where the states of a file are that takes some time steps a call.
+
+        Args:
+            state: What was asked for; None for what this client prefers.
+
+        Raises:
+            ConfigError: It runs no such files, or wants the states elsewhere.
+        """
+        if not self.states:
+            able = [name for name in TARGETS.names() if TARGETS.get(name).states]
+            raise ConfigError(
+                f"The target '{self.name}' answers whole inputs, and keeps no states between calls "
+                f"({self.description}). Choose the target {listed(able)}, or leave streaming out."
+            )
+        if state is not None and state not in self.states:
+            raise ConfigError(
+                f"The target '{self.name}' takes files whose state is {listed(self.states)}. "
+                f"Received: state='{state}'. Leave state out."
+            )
+        return state or self.states[0]
 
     def check_options(self, **options: Any) -> None:
         """Refuses options of an export that do not go with this client, before any work.
@@ -234,7 +260,17 @@ class Target:
 
     def notes(self, info: FileInfo) -> list[str]:
         """Says what whoever calls a file has to do, a sentence each."""
-        return []
+        if STEP not in info.signatures:
+            return []
+        if RESET_STATE in info.signatures:
+            return [
+                "A call takes the next time steps, and the file keeps its states: call the "
+                f"signature '{RESET_STATE}' before each sequence. One interpreter runs one stream."
+            ]
+        return [
+            "A call takes the next time steps: hand the states that came out in again, by name; "
+            f"the signature '{INITIAL_STATE}' has those to start with."
+        ]
 
     def slimmed(self, content: bytes) -> bytes:
         """Returns a file as this client is to get it: what it has no use for is left out."""

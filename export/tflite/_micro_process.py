@@ -34,16 +34,18 @@ def _given(file: str) -> list[np.ndarray]:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `[calls, ...]` for each input of a file, as it stores them, and times each call.
 
-    `states` pairs the input and the output of each state of a file whose call is one time step: a
-    sequence then starts from `zeros` and goes through `[calls, batch, steps, ...]`. Its answer is
-    that of the last step, or of all steps where the file gives them an axis.
+    Of a file whose call takes `steps` time steps (0: a whole sequence), `states` pairs the input
+    and the output of each state: a sequence then starts from `zeros` and goes through `[calls,
+    batch, all steps, ...]`. Its answer is that of the last step, or of all steps where the file
+    gives them an axis.
     """
     interpreter = _interpreter(request["file"], request["arena"])
     inputs = _given(request["inputs"])
     states = {int(place): number for place, number in request["states"].items()}
     sequences = [place for place in range(len(inputs) + len(states)) if place not in states]
     outputs = [number for number in range(request["outputs"]) if number not in states.values()]
-    steps = inputs[0].shape[2] if states else 1
+    chunk = request["steps"]
+    steps = inputs[0].shape[2] if chunk else 1
     found: list[list[np.ndarray]] = [[] for _ in outputs]
     seconds = []
     for call in range(len(inputs[0])):
@@ -53,9 +55,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             details = interpreter.get_input_details(int(place))
             interpreter.set_input(np.full(details["shape"], values, details["dtype"]), int(place))
         each: list[list[np.ndarray]] = [[] for _ in outputs]
-        for step in range(steps):
+        for step in range(0, steps, chunk or 1):
             for place, values in zip(sequences, inputs):  # noqa: B905 Python 3.9 has no strict
-                one = values[call][:, step : step + 1] if states else values[call]
+                one = values[call][:, step : step + chunk] if chunk else values[call]
                 interpreter.set_input(np.ascontiguousarray(one), place)
             interpreter.invoke()
             # All outputs first: inputs may lie where they are.

@@ -10,9 +10,10 @@ from keras_rnn_zoo.errors import OpGateError, RunError
 # What a file says of itself (`description` of the schema) that TensorFlow Lite Micro is to run.
 MICRO = "TensorFlow Lite Micro"
 RESET = f"{MICRO}: Reset() before each sequence"
-# The signature of a file whose call is one time step: inputs and outputs of the same names are the
-# states before and after it.
-STEP = "step"
+# The signature of a file whose call takes a few time steps: inputs and outputs of the same names
+# are the states before and after them. What the states are at first has a signature, too, or, where
+# the file keeps them, what sets them to that.
+STEP, INITIAL_STATE, RESET_STATE = "step", "initial_state", "reset"
 
 
 def read(path: Path) -> bytes:

@@ -171,6 +171,13 @@ def renamed(content: bytes, signature: str, names: Mapping[str, str]) -> bytes:
     return pack(model)
 
 
+def described(content: bytes, text: str) -> bytes:
+    """Returns a file that says something else of itself."""
+    model = unpack(content)
+    model.description = text
+    return pack(model)
+
+
 def _share(model: Model) -> None:
     found: dict[Any, _Once] = {}
     for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):

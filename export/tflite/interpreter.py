@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError, RunError, listed
-from keras_rnn_zoo.export.tflite.file import RESET, description, open_interpreter, read
+from keras_rnn_zoo.export.tflite.file import RESET, STEP, description, open_interpreter, read
 from keras_rnn_zoo.files import PathLike
 
 Arrays: TypeAlias = dict[str, np.ndarray]
@@ -85,7 +85,8 @@ class TFLiteModel:
         )
         self._resets = description(content) == RESET
         signatures = self.interpreter.get_signature_list()
-        key = SIGNATURE if SIGNATURE in signatures else next(iter(signatures), None)
+        first = next(iter(signatures), None)
+        key = next((known for known in (SIGNATURE, STEP) if known in signatures), first)
         if key is None:
             inputs = {plain_name(d["name"]): d for d in self.interpreter.get_input_details()}
             outputs = {plain_name(d["name"]): d for d in self.interpreter.get_output_details()}

@@ -102,14 +102,19 @@ class MicroModel(TFLiteModel):
         states = states_of(inputs, outputs) if ends.signature == STEP else []
         self._states = {list(inputs).index(name): list(outputs).index(name) for name in states}
         self._zeros = {list(inputs).index(name): inputs[name].zero_point for name in states}
+        fed = [info for name, info in inputs.items() if name not in states]
+        # Time steps that a call takes; 0 where it takes a whole sequence.
+        self._steps = int(fed[0].shape[1] or 1) if ends.signature == STEP else 0
         self._count = len(outputs)
         self._tensors = {
             "inputs": [info for name, info in inputs.items() if name not in states],
             "outputs": [info for name, info in outputs.items() if name not in states],
             **({"states": [inputs[name] for name in states]} if states else {}),
         }
-        self.inputs = of_sequences(inputs, states) if states else inputs
-        self.outputs = of_sequences(outputs, states) if states else outputs
+        self.inputs, self.outputs = inputs, outputs
+        if self._steps:
+            self.inputs = of_sequences(inputs, states, [one.name for one in fed])
+            self.outputs = of_sequences(outputs, states)
         first = next(iter(self.inputs.values()))
         self.batch_size = first.shape[0] or 1
         self._set: dict[str, np.ndarray] = {}
@@ -186,6 +191,7 @@ class MicroModel(TFLiteModel):
                 "inputs": str(given),
                 "answers": str(made),
                 "outputs": self._count,
+                "steps": self._steps,
                 "states": self._states,
                 "zeros": self._zeros,
             }

@@ -9,6 +9,7 @@ from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.export.tflite.file import MICRO, STEP, description, read
 from keras_rnn_zoo.export.tflite.interpreter import TFLiteModel
 from keras_rnn_zoo.export.tflite.steps import StepModel
+from keras_rnn_zoo.export.tflite.streams import signatures_of
 from keras_rnn_zoo.files import PathLike
 
 
@@ -26,7 +27,7 @@ def open_model(path: PathLike, threads: int = 1, *, keep_tensors: bool = False) 
     content = read(Path(path))
     if not keep_tensors and description(content).startswith(MICRO) and micro.find() is not None:
         return micro.MicroModel(path)
-    kind = StepModel if STEP in _signatures(content) else TFLiteModel
+    kind = StepModel if STEP in signatures_of(content) else TFLiteModel
     try:
         return kind(path, threads, keep_tensors=keep_tensors)
     except (RunError, OpGateError):
@@ -34,14 +35,3 @@ def open_model(path: PathLike, threads: int = 1, *, keep_tensors: bool = False) 
             # LiteRT has no 16 bits of the LSTM op.
             micro.needed(f"To run {Path(path).name}")
         raise
-
-
-def _signatures(content: bytes) -> list[str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    try:
-        model = schema.Model.GetRootAs(content, 0)
-        keys = (model.SignatureDefs(n).SignatureKey() for n in range(model.SignatureDefsLength()))
-        return [(key or b"").decode("utf-8", "replace") for key in keys]
-    except Exception:  # of a damaged file, which the interpreter refuses
-        return []

@@ -1,18 +1,19 @@
-"""Files whose call is one time step, run over whole sequences.
+"""Files whose call takes a few time steps, run over whole sequences; see `streams`.
 
-Their signature is called `step`. An input and an output of the same name are a state before and
-after the step: zero at first, and from then on what came out goes in. What comes out after the last
-step answers the sequence.
+What comes out after the last step answers the sequence, or each step has an answer of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from keras_rnn_zoo.errors import RunError
+from keras_rnn_zoo.export.tflite.file import INITIAL_STATE, RESET_STATE, read
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, TFLiteModel
+from keras_rnn_zoo.export.tflite.streams import streaming_of
 from keras_rnn_zoo.files import PathLike
 
 # Of calibration: more show nothing new.
@@ -24,11 +25,28 @@ def states_of(inputs: Mapping[str, TensorInfo], outputs: Mapping[str, TensorInfo
     return [name for name in inputs if name in outputs]
 
 
-def of_sequences(tensors: Mapping[str, TensorInfo], states: list[str]) -> dict[str, TensorInfo]:
-    """Returns the inputs or outputs of a sequence of steps: no states, any number of steps."""
+def of_sequences(
+    tensors: Mapping[str, TensorInfo],
+    states: Collection[str],
+    every_step: Collection[str] | None = None,
+) -> dict[str, TensorInfo]:
+    """Returns the inputs or outputs of a sequence of steps: no states, any number of steps.
+
+    Args:
+        tensors: Those of a call.
+        states: Names of its states.
+        every_step: Names of those that have time steps; None where a file does not say: those of
+            three axes and token ids.
+    """
+
+    def has_steps(name: str, info: TensorInfo) -> bool:
+        if every_step is not None:
+            return name in every_step
+        return len(info.shape) > 2 or (len(info.shape) == 2 and info.dtype in ("int32", "int64"))
+
     return {
         name: replace(info, shape=(info.shape[0], None, *info.shape[2:]))
-        if len(info.shape) > 2 or (len(info.shape) == 2 and info.dtype in ("int32", "int64"))
+        if has_steps(name, info)
         else info
         for name, info in tensors.items()
         if name not in states
@@ -36,10 +54,11 @@ def of_sequences(tensors: Mapping[str, TensorInfo], states: list[str]) -> dict[s
 
 
 class StepModel(TFLiteModel):
-    """A file whose call is one time step, which answers whole sequences; see `TFLiteModel`.
+    """A file whose call takes a few time steps, which answers whole sequences; see `TFLiteModel`.
 
     Attributes:
-        states: Name of each state -> what it is.
+        steps: Time steps that a call takes.
+        states: Name of each state -> what it is; none where the file keeps them.
     """
 
     def __init__(self, file: PathLike | bytes, threads: int = 1, *, keep_tensors: bool = False):
@@ -48,8 +67,20 @@ class StepModel(TFLiteModel):
         self._made = self.outputs
         self.states = {name: self.inputs[name] for name in names}
         self._takes = self.inputs
-        self.inputs = of_sequences(self.inputs, names)
-        self.outputs = of_sequences(self.outputs, names)
+        said = streaming_of(file if isinstance(file, bytes) else read(self.path))
+        fed = [name for name in self.inputs if name not in names]
+        self.inputs = of_sequences(self.inputs, names, fed)
+        self.outputs = of_sequences(self.outputs, names, said.every_step if said else None)
+        self._every_step = {name for name, info in self.outputs.items() if None in info.shape}
+        self.steps = int(self._takes[fed[0]].shape[1] or 1)
+        signatures = self.interpreter.get_signature_list()
+        self._start: Arrays = {
+            name: info.quantize(np.zeros([size or 1 for size in info.shape], np.float32))
+            for name, info in self.states.items()
+        }
+        if INITIAL_STATE in signatures:
+            self._start = self.interpreter.get_signature_runner(INITIAL_STATE)()
+        self._starts_inside = RESET_STATE in signatures
         self._x: Arrays = {}
         # Where not None, what each step takes is noted there.
         self._each: dict[str, list[np.ndarray]] | None = None
@@ -67,11 +98,11 @@ class StepModel(TFLiteModel):
         }
 
     def each_step(self, x: Arrays, most: int = MOST_STEPS) -> Arrays:
-        """Returns what the steps of sequences take: inputs and states, `[samples * steps, ...]`.
+        """Returns what the calls of sequences take: inputs and states, `[samples * calls, ...]`.
 
         Args:
             x: Input name -> sequences `[samples, steps, ...]`.
-            most: Steps to return; where there are more, of some of the sequences.
+            most: Calls to return; where there are more, of some of the sequences.
         """
         found: dict[str, list[np.ndarray]] = {name: [] for name in self._takes}
         count = 0
@@ -79,7 +110,7 @@ class StepModel(TFLiteModel):
             self.set_inputs(batch)
             self._each = found
             self.invoke()
-            count += used * next(iter(batch.values())).shape[1]
+            count += used * next(iter(batch.values())).shape[1] // self.steps
             if count >= most:
                 break
         self._each = None
@@ -90,18 +121,31 @@ class StepModel(TFLiteModel):
         return False
 
     def set_inputs(self, values: Mapping[str, np.ndarray]) -> None:
-        """Keeps one batch of sequences."""
+        """Keeps one batch of sequences.
+
+        Raises:
+            RunError: Their number of steps is no multiple of what a call takes.
+        """
+        for name, array in values.items():
+            if array.shape[1] % self.steps or not array.shape[1]:
+                raise RunError(
+                    f"{self.path.name} takes {self.steps} time steps a call. Received as '{name}': "
+                    f"{array.shape[1]}, which is no multiple of it. Cut the sequences."
+                )
         self._x = {name: info.quantize(values[name]) for name, info in self.inputs.items()}
 
     def invoke(self) -> Arrays:
         """Runs all steps of the sequences that are set; returns name -> real values."""
-        for info in self.states.values():
-            zeros = np.zeros([size or 1 for size in info.shape], np.float32)
-            self.interpreter.set_tensor(info.index, info.quantize(zeros))
+        for name, info in self.states.items():
+            self.interpreter.set_tensor(info.index, self._start[name])
+        if self._starts_inside:
+            # Not kept: while there is a runner, the interpreter lets nobody else call it.
+            self.interpreter.get_signature_runner(RESET_STATE)()
         found: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
-        for step in range(next(iter(self._x.values())).shape[1]):
+        for step in range(0, next(iter(self._x.values())).shape[1], self.steps):
             for name, info in self.inputs.items():
-                self.interpreter.set_tensor(info.index, self._x[name][:, step : step + 1])
+                chunk = self._x[name][:, step : step + self.steps]
+                self.interpreter.set_tensor(info.index, chunk)
             for name, values in (self._each or {}).items():
                 values.append(self.interpreter.get_tensor(self._takes[name].index).copy())
             self.interpreter.invoke()
@@ -111,6 +155,6 @@ class StepModel(TFLiteModel):
             for name, info in self.outputs.items():
                 found[name].append(info.dequantize(self.interpreter.get_tensor(info.index)))
         return {
-            name: np.concatenate(values, axis=1) if values[-1].ndim > 2 else values[-1]
+            name: np.concatenate(values, axis=1) if name in self._every_step else values[-1]
             for name, values in found.items()
         }

@@ -150,6 +150,8 @@ def _option(name: str, about: About, annotation: Any, default: Any) -> Callable[
     else:
         more["type"] = Quantity(about.metavar or "NAMES", names)
         default = default and ",".join(default)
+    if about.alone is not None:
+        more |= {"is_flag": False, "flag_value": about.alone}
 
     def decorate(command: Command) -> Command:
         command = click.option(

@@ -20,7 +20,7 @@ from keras_rnn_zoo.export.convert import converter
 from keras_rnn_zoo.export.formats.measure import measure
 from keras_rnn_zoo.export.installations import VARIABLE, clients_folder
 from keras_rnn_zoo.export.keras_model.prepare import prepare
-from keras_rnn_zoo.export.lowering.streaming import why_not
+from keras_rnn_zoo.export.lowering.streaming.probe import why_not
 from keras_rnn_zoo.export.quantization import roundings
 from keras_rnn_zoo.export.tflite import contents, isolated, micro
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
@@ -477,13 +477,12 @@ def not_causal():
 
     return {
         "reads the sequence from its end": lambda: sensors(layers.Bidirectional(layers.GRU(4))),
-        r"\(Conv1D\) looks at several": lambda: sensors(layers.Conv1D(4, 3), layers.GRU(4)),
-        r"\(GlobalAveragePooling1D\) looks at": lambda: sensors(
+        r"\(Conv1D\) answers nothing at": lambda: sensors(layers.Conv1D(4, 3), layers.GRU(4)),
+        r"\(GlobalAveragePooling1D\) pools over": lambda: sensors(
             layers.GRU(4, return_sequences=True), layers.GlobalAveragePooling1D()
         ),
-        "works along the time axis": lambda: sensors(layers.LayerNormalization(1), layers.GRU(4)),
-        "hands its last states on": lambda: sensors(
-            layers.GRU(4, return_state=True), layers.Concatenate()
+        "takes no other number of time steps": lambda: sensors(
+            layers.LayerNormalization(1), layers.GRU(4)
         ),
     }
 

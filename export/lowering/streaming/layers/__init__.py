@@ -1,0 +1,1 @@
+"""Layers that look back; one file each, self-registering."""
