@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,6 +213,30 @@ def choose_rows(
     if check is None:
         check = Rows(synthetic_samples(model, timesteps), None, RANDOM)
     return calibration, check
+
+
+def in_whole_calls(calibration: Any, check: Rows, steps: int) -> tuple[Any, Rows]:
+    """Returns rows whose number of time steps is a multiple of what a call takes.
+
+    Args:
+        calibration: Encoded inputs, or None.
+        check: The rows to check on; the labels of time steps are cut like these.
+        steps: Time steps that a call takes.
+
+    Raises:
+        ExportError: They have fewer steps than that.
+    """
+    from keras_rnn_zoo.export.keras_model.samples import steps_kept, whole_chunks
+
+    def cut(x: Any) -> Any:
+        if isinstance(x, np.ndarray):
+            return whole_chunks({"": x}, steps)[""]
+        return whole_chunks(x, steps) if isinstance(x, dict) else x
+
+    y = check.y
+    if y is not None and isinstance(check.x, np.ndarray) and y.shape[1:2] == check.x.shape[1:2]:
+        y = y[:, steps_kept(check.x, steps)]
+    return cut(calibration), replace(check, x=cut(check.x), y=y)
 
 
 def _encode_plain(model: Any, split: Any, origin: str, timesteps: Timesteps) -> Rows:

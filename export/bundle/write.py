@@ -41,7 +41,12 @@ from keras_rnn_zoo.export.bundle.card import CARD_FILE, card
 from keras_rnn_zoo.export.bundle.page import PAGE_FILE, page
 from keras_rnn_zoo.export.bundle.records import REFERENCE_FILE, FileRecord
 from keras_rnn_zoo.export.bundle.report import report_of
-from keras_rnn_zoo.export.bundle.rows import choose_rows, read_data, read_representative
+from keras_rnn_zoo.export.bundle.rows import (
+    choose_rows,
+    in_whole_calls,
+    read_data,
+    read_representative,
+)
 from keras_rnn_zoo.export.bundle.scoring import label_rows
 from keras_rnn_zoo.export.bundle.source import Source, infer_task, open_source
 from keras_rnn_zoo.export.bundle.two_labels import check_same, with_two_outputs
@@ -51,6 +56,7 @@ from keras_rnn_zoo.export.formats.tflite import (
     check_inference_type,
     check_integer_inputs,
     plans,
+    steps_of_a_call,
 )
 from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.keras_model.prepare import prepare
@@ -124,6 +130,11 @@ def export_bundle(
         calibration, check = choose_rows(
             opened, model, given.dataset, given.test, given.representative_data, timesteps
         )
+        steps = steps_of_a_call(model, chosen, client)
+        if steps is not None:
+            model = model.open_in_time
+            calibration, check = in_whole_calls(calibration, check, steps)
+            timesteps = None
         samples = as_samples(model, check.x, limit=chosen.samples_count, timesteps=timesteps)
         timesteps = sizes_of(model, samples, timesteps)
         if opened.both:

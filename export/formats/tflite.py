@@ -226,7 +226,7 @@ def export_tflite(
     ready = prepare(model, given, chosen.timesteps)
     for note in ready.notes:
         say(note)
-    steps = _steps(ready, chosen, client)
+    steps = steps_of_a_call(ready, chosen, client)
     if steps is not None:
         ready = ready.open_in_time
     data = _Data.of(ready, chosen, given, representative_data, steps)
@@ -305,7 +305,7 @@ def _asked(options: FileOptions) -> int | None:
     return None if isinstance(options.streaming, bool) else options.streaming
 
 
-def _steps(model: KerasModel, options: FileOptions, client: Target) -> int | None:
+def steps_of_a_call(model: KerasModel, options: FileOptions, client: Target) -> int | None:
     """Returns how many time steps a call takes; None for a whole sequence.
 
     Raises:

@@ -90,19 +90,27 @@ def whole_chunks(samples: Samples, steps: int) -> Samples:
     Raises:
         ExportError: They have fewer steps than that.
     """
-    cut: Samples = {}
     for name, values in samples.items():
-        total = values.shape[1]
-        if total < steps:
+        if values.shape[1] < steps:
             raise ExportError(
-                f"A call takes {steps} time steps. Received: samples of {total} for input "
-                f"'{name}'. Pass longer ones, or stream fewer steps a call."
+                f"A call takes {steps} time steps. Received: samples of {values.shape[1]}"
+                + (f" for input '{name}'" if name else "")
+                + ". Pass longer ones, or stream fewer steps a call."
             )
-        padding = values == 0 if values.ndim == 2 else (values == 0).all(axis=2)
-        left = total % steps
-        behind = bool(padding[:, -1].sum() > padding[:, 0].sum())
-        cut[name] = values[:, : total - left] if behind else values[:, left:]
-    return cut
+    return {name: values[:, steps_kept(values, steps)] for name, values in samples.items()}
+
+
+def steps_kept(values: np.ndarray, steps: int) -> slice:
+    """Returns which time steps of sequences `whole_chunks` keeps."""
+    left = values.shape[1] % steps
+    padding = values == 0
+    first, last = padding[:, 0], padding[:, -1]
+    if (
+        last.reshape(len(last), -1).all(axis=1).sum()
+        > first.reshape(len(first), -1).all(axis=1).sum()
+    ):
+        return slice(0, values.shape[1] - left)
+    return slice(left, None)
 
 
 def synthetic_samples(

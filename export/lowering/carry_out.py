@@ -265,7 +265,7 @@ class _Execution:
             import tensorflow as tf
 
             at = self._next(place)
-            _, in_front, _ = self._in_front.pop(id(inputs), ("", 0, None))
+            in_front = self._in_front.pop(id(inputs), ("", 0, None))[1]
             if reason := kind.refuses(layer, in_front):
                 self._refuse(f"layer '{path}' ({type(layer).__name__}) {reason}")
             steps = inputs

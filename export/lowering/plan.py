@@ -205,8 +205,15 @@ def plan(
         steps = steps or 1
         if reason := refused_call(observation, planner.cells):
             raise ExportError(f"Model '{model.name}' cannot be run step by step: {reason}.")
+        total = specs[0].shape[1] or 1
         specs = [some_steps(spec, steps) for spec in specs]
         states = planner.states(batch_size)
+        recurrences = tuple(
+            replace(one, timesteps=(one.timesteps or 0) * steps // total)
+            if one.lowering == lowering
+            else one
+            for one in recurrences
+        )
     return Plan(
         model=model.name,
         lowering=lowering,

@@ -152,8 +152,12 @@ class StepModel(TFLiteModel):
             after = {n: self.interpreter.get_tensor(self._made[n].index) for n in self.states}
             for name, info in self.states.items():
                 self.interpreter.set_tensor(info.index, after[name])
-            for name, info in self.outputs.items():
+            for name in self._every_step:
+                info = self.outputs[name]
                 found[name].append(info.dequantize(self.interpreter.get_tensor(info.index)))
+        for name in self.outputs.keys() - self._every_step:
+            info = self.outputs[name]
+            found[name] = [info.dequantize(self.interpreter.get_tensor(info.index))]
         return {
             name: np.concatenate(values, axis=1) if name in self._every_step else values[-1]
             for name, values in found.items()

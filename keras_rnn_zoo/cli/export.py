@@ -175,6 +175,8 @@ def show(report: BundleReport) -> None:
                 out.figure(scored["measure"], scored["after"]),
                 out.NOTHING if changed is None else f"{changed:,} of {scored['rows']:,}",
             ]
+        elif labelled:
+            row += [out.NOTHING, out.NOTHING]
         rows.append(row)
     from keras_rnn_zoo.export.bundle.page import left_in_float32, told
 
@@ -186,8 +188,12 @@ def show(report: BundleReport) -> None:
     for entry in report.files:
         for text in left_in_float32(entry, most=3):
             click.echo(f"{entry.file}, left in float32: {text}")
+    notes: dict[str, list[str]] = {}
+    for entry in report.files:
         for text in entry.notes:
-            click.echo(f"{entry.file}: {text}")
+            notes.setdefault(text, []).append(entry.file)
+    for text, those in notes.items():
+        click.echo(f"{', '.join(those)}: {text}")
     for text in told(report):
         click.echo(text)
     if labelled:

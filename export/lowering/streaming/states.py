@@ -61,7 +61,7 @@ def states_of(
     """
     cells = cell.cells if isinstance(cell, Chain) else (cell,)
     start = [np.asarray(one, np.float32) for one in cell.initial_states(batch)]
-    found = []
+    found: list[State] = []
     for number, one in enumerate(cells):
         letters = ["h", "c"] if isinstance(one, LSTM) else ["h"]
         for index in range(len(one.state_shapes)):
