@@ -24,3 +24,7 @@ class LiteRTJs(BrowserClient):
     install: ClassVar[str] = (
         "npm install --prefix {folder} @litertjs/core && sudo apt install chromium"
     )
+
+    def takes_steps(self) -> bool:
+        """Its page runs them; see `Client.takes_steps`."""
+        return True
