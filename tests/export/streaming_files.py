@@ -143,3 +143,76 @@ def rescaled(content: bytes, name: str, factor: float) -> bytes:
         parameters.scale * factor, int(parameters.zeroPoint[0])
     )
     return fb.pack(model)
+
+
+STEPS, FEATURES = 10, 5
+STATES = {"low/h": 8, "low/c": 8, "high/h": 6}
+
+
+def _layers() -> list[Any]:
+    from keras import layers
+
+    return [
+        layers.LSTM(8, return_sequences=True, return_state=True, name="low"),
+        layers.GRU(6, return_state=True, name="high"),
+        layers.Dense(3, activation="softmax", name="label"),
+        layers.Dense(2, name="each"),
+    ]
+
+
+def _answers(own: list[Any], inputs: Any, states: list[Any] | None) -> tuple[dict[str, Any], ...]:
+    low, high, label, each = own
+    h, c, g = states or (None, None, None)
+    y, *lows = low(inputs, initial_state=None if h is None else [h, c])
+    z, after = high(y, initial_state=g)
+    return {"label": label(z), "each": each(y)}, dict(zip(STATES, [*lows, after], strict=True))
+
+
+def sensor_model(steps: int = STEPS) -> Any:
+    """Returns a seeded model: `label` at the end, `each` at every step."""
+    import keras
+
+    own, inputs = _layers(), keras.Input((steps, FEATURES), name="sensor")
+    outputs, _ = _answers(own, inputs, None)
+    model = keras.Model(inputs, outputs)
+    generator = np.random.default_rng(5)
+    for weight in model.weights:  # as wide as those of a trained model
+        scale = 0.5 if len(weight.shape) > 1 else 0.2
+        weight.assign(generator.normal(scale=scale, size=weight.shape))
+    return model
+
+
+def streaming_file(place: Any, *, size: int, batch: int) -> bytes:
+    """Returns `sensor_model` as a file with the signature `step`, of `size` time steps a call."""
+    import keras
+
+    from keras_rnn_zoo.export import export_tflite
+
+    inputs = keras.Input((size, FEATURES), name="sensor")
+    # Names of tensors in Keras have no slashes.
+    before = [keras.Input((n,), name=f"{name.replace('/', '_')}") for name, n in STATES.items()]
+    own = _layers()
+    outputs, after = _answers(own, inputs, before)
+    renamed = {f"{name.replace('/', '_')}": name for name in STATES}
+    outputs.update({f"{name.replace('/', '_')}_after": one for name, one in after.items()})
+    model = keras.Model([inputs, *before], outputs)
+    trained = sensor_model()
+    for layer in own:
+        layer.set_weights(trained.get_layer(layer.name).get_weights())
+    generator = np.random.default_rng(0)
+    samples = {one.name: generator.normal(size=(8, *one.shape[1:])) for one in model.inputs}
+    export_tflite(
+        model,
+        place / "chunk.tflite",
+        samples={name: values.astype("float32") for name, values in samples.items()},
+        lowering="unrolled",
+        batch_size=batch,
+        verify=False,
+    )
+    renamed.update({f"{name}_after": renamed[name] for name in list(renamed)})
+    return fb.renamed((place / "chunk.tflite").read_bytes(), "step", renamed)
+
+
+def sensors(count: int = 24) -> np.ndarray:
+    """Returns inputs of `sensor_model`, float32 `[count, STEPS, FEATURES]`."""
+    return np.random.default_rng(3).normal(size=(count, STEPS, FEATURES)).astype("float32")
