@@ -159,10 +159,8 @@ def prove(
     if steps is not None:
         if (problem := _unlike(info, steps)) is not None:
             return outcome(WRONG, f"{path.name} {problem}: export it again")
-        inputs, outputs = (
-            list(of_sequences(one, list(steps.states)).values())
-            for one in (ends.inputs, ends.outputs)
-        )
+        inputs = list(of_sequences(ends.inputs, list(steps.states)).values())
+        outputs = _answered(steps, reference, _calls(steps.size, inputs, reference))
     rows = client.askable(reference.x)
     if rows is not None and not rows.all():
         reference = reference.only(rows)
@@ -172,7 +170,6 @@ def prove(
     together = 1 if steps is not None and steps.states and count > 1 else 0
     order = np.concatenate([generator.permutation(count) for _ in range(INVOKES + together)])
     if steps is not None:
-        _check_length(steps.size, inputs, reference)
         steps = replace(steps, groups=_groups(order.tolist(), count))
     try:
         ran = client.run(place, Invokes(path, inputs, outputs, batches, order.tolist(), steps))
@@ -270,20 +267,43 @@ def _kind(info: TensorInfo) -> str:
     return f"{info.dtype} {list(info.shape)}{scale}"
 
 
-def _check_length(size: int, inputs: Sequence[TensorInfo], reference: Reference) -> None:
-    """Refuses sequences that calls of so many time steps do not come out with.
+def _calls(size: int, inputs: Sequence[TensorInfo], reference: Reference) -> int:
+    """Returns how many calls of so many time steps a sequence takes.
 
     Raises:
-        RunError: Some have other lengths.
+        RunError: It does not come out even.
     """
+    calls = 1
     for one in inputs:
-        length = reference.x[one.name].shape[1] if one.shape[1:2] == (None,) else 0
+        given = reference.x.get(one.name)
+        if given is None or one.shape[1:2] != (None,):
+            continue
+        length = given.shape[1]
+        calls = length // size
         if length % size:
             raise RunError(
                 f"A call takes {size} time steps of '{one.name}', and the Keras model's sequences "
                 f"have {length}, which is no multiple. Export it again with a number of steps that "
                 f"divides {length}."
             )
+    return calls
+
+
+def _answered(steps: Steps, reference: Reference, calls: int) -> list[TensorInfo]:
+    """Returns the outputs of whole sequences: open where each call answers a part of the steps.
+
+    The Keras model's answers say which those are: the others are the answer so far.
+    """
+    found = []
+    for name, one in steps.ends.outputs.items():
+        if name in steps.states:
+            continue
+        wanted = reference.answers[name].shape[1:2] if name in reference.answers else ()
+        made = tuple(calls * (size or 0) for size in one.shape[1:2])
+        if calls > 1 and made and made == wanted:
+            one = replace(one, shape=(one.shape[0], None, *one.shape[2:]))
+        found.append(one)
+    return found
 
 
 def _groups(order: Sequence[int], count: int) -> list[list[int]]:

@@ -157,19 +157,22 @@ def _layers() -> list[Any]:
         layers.GRU(6, return_state=True, name="high"),
         layers.Dense(3, activation="softmax", name="label"),
         layers.Dense(2, name="each"),
+        layers.Dense(6, name="six"),
+        layers.Reshape((2, 3), name="ahead"),
     ]
 
 
 def _answers(own: list[Any], inputs: Any, states: list[Any] | None) -> tuple[dict[str, Any], ...]:
-    low, high, label, each = own
+    low, high, label, each, six, ahead = own
     h, c, g = states or (None, None, None)
     y, *lows = low(inputs, initial_state=None if h is None else [h, c])
     z, after = high(y, initial_state=g)
-    return {"label": label(z), "each": each(y)}, dict(zip(STATES, [*lows, after], strict=True))
+    outputs = {"label": label(z), "each": each(y), "ahead": ahead(six(z))}
+    return outputs, dict(zip(STATES, [*lows, after], strict=True))
 
 
 def sensor_model(steps: int = STEPS) -> Any:
-    """Returns a seeded model: `label` at the end, `each` at every step."""
+    """Returns a seeded model: `label` and `ahead` at the end, `each` at every step."""
     import keras
 
     own, inputs = _layers(), keras.Input((steps, FEATURES), name="sensor")
