@@ -79,6 +79,23 @@ def integers(tmp_path_factory):
     return Files(place, model, x, (place / "m.tflite").read_bytes(), reference)
 
 
+@pytest.fixture(scope="module")
+def ids(tmp_path_factory):
+    """Ids of words, a step a call, and an answer at each step."""
+    import keras
+
+    place = tmp_path_factory.mktemp("ids")
+    x = np.random.default_rng(0).integers(0, 20, (24, 7)).astype("int32")
+    inputs = keras.Input(x.shape[1:], dtype="int32", name="words")
+    y = keras.layers.Embedding(20, 6, embeddings_initializer="normal")(inputs)
+    y = keras.layers.SimpleRNN(5, return_sequences=True, name="low")(y)
+    model = keras.Model(inputs, keras.layers.Dense(2, name="tags")(y))
+    path = place / "m.tflite"
+    export_tflite(model, path, target="micro", lowering="step", samples=x, verify=False)
+    reference = reference_of(prepare(model), x, roundings=roundings([]))
+    return Files(place, model, x, path.read_bytes(), reference)
+
+
 def records(name, path, reference, mode=NONE):
     """What became of a file in a client, wherever that is installed."""
     client = CLIENTS.get(name)
@@ -95,6 +112,13 @@ def test_a_sequence_is_answered_call_by_call_as_the_model_answers_it(name, state
     for record in records(name, path, floats.reference):
         assert (record.outcome, record.problem) == ("right", None)
         assert record.max_abs_output < 1e-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ids_go_in_call_by_call_too(name, ids):
+    path = ids.file("external", streaming.external(ids.content))
+    for record in records(name, path, ids.reference):
+        assert (record.outcome, record.problem) == ("right", None)
 
 
 @pytest.mark.parametrize("name", NAMES)
