@@ -3,37 +3,50 @@
 Its argument is the folder that `run_command` makes. Needs NumPy and the package alone.
 """
 
-import json
-import pathlib
+from __future__ import annotations
+
 import sys
+from typing import Any
 
-import numpy as np
-from ai_edge_litert.compiled_model import CompiledModel
+import _process  # type: ignore[import-not-found]  # beside this file
 
-folder = pathlib.Path(sys.argv[1])
-job = json.loads((folder / "job.json").read_text())
-x = [np.load(folder / f"x_{i}.npy") for i in range(len(job["inputs"]))]
-try:
+del sys.path[0]  # what lies there is named as packages are
+
+import numpy as np  # noqa: E402
+from ai_edge_litert.compiled_model import CompiledModel  # noqa: E402
+
+
+def opened(job: dict[str, Any], x: Any) -> Any:
+    """See `_process.Opened`."""
     model = CompiledModel.from_file(job["file"])
-    inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
-    # Buffers come in the order of the signature, by name.
-    (signature,) = model.get_signature_list().values()
-    for name, _, _ in job["outputs"]:
-        if name not in signature["outputs"]:
-            raise ValueError(f"it knows no output '{name}', but {signature['outputs']}")
-    y: dict[str, list[np.ndarray]] = {name: [] for name, _, _ in job["outputs"]}
-    for batch in job["order"]:
-        for (name, _), values in zip(job["inputs"], x, strict=True):
-            buffer = inputs[signature["inputs"].index(name)]
-            buffer.write(np.ascontiguousarray(values[batch]))
-        model.run_by_index(0, inputs, outputs)
-        for name, dtype, shape in job["outputs"]:
-            buffer = outputs[signature["outputs"].index(name)]
-            read = buffer.read(int(np.prod(shape)), np.dtype(dtype).type)
-            y[name].append(np.reshape(read, shape).copy())
-except (RuntimeError, ValueError) as error:
-    print(json.dumps({"refused": str(error)}))
-    sys.exit()
-for i, found in enumerate(y.values()):
-    np.save(folder / f"y_{i}.npy", np.stack(found))
-print(json.dumps({"arrays": len(y)}))
+    call = _runner(model, job["signature"] or next(iter(model.get_signature_list())), job["made"])
+    if not job["start"]:
+        return lambda: _process.zeros(job), call
+    begin = _runner(model, job["start"], job["states"])
+    return lambda: begin({}), call
+
+
+def _runner(model: Any, key: str, made: list[dict[str, Any]]) -> Any:
+    """Returns what runs a signature, in buffers of its own."""
+    index, names = model.get_signature_index(key), model.get_signature_list()[key]
+    for one in made:
+        if one["name"] not in names["outputs"]:
+            raise ValueError(f"it knows no output '{one['name']}', but {names['outputs']}")
+    # Buffers come in the order of the signature.
+    taken, given = model.create_input_buffers(index), model.create_output_buffers(index)
+
+    def run(inputs: Any) -> Any:
+        for name, values in inputs.items():
+            taken[names["inputs"].index(name)].write(np.ascontiguousarray(values))
+        model.run_by_index(index, taken, given)
+        return {one["name"]: read(one) for one in made}
+
+    def read(one: dict[str, Any]) -> Any:
+        buffer = given[names["outputs"].index(one["name"])]
+        values = buffer.read(int(np.prod(one["shape"])), np.dtype(one["dtype"]).type)
+        return np.reshape(values, one["shape"]).copy()
+
+    return run
+
+
+_process.main(opened)

@@ -5,38 +5,54 @@ Python 3.7, too.
 """
 # ruff: noqa: B905
 
+from __future__ import annotations
+
 import importlib
-import json
-import pathlib
 import sys
+from typing import Any
 
-import numpy as np
+import _process  # type: ignore[import-not-found]  # beside this file
 
-del sys.path[0]  # what lies beside this file is named as packages are
-folder = pathlib.Path(sys.argv[1])
-job = json.loads((folder / "job.json").read_text())
-x = [np.load(folder / f"x_{i}.npy") for i in range(len(job["inputs"]))]
-try:
+del sys.path[0]  # what lies there is named as packages are
+
+
+def opened(job: dict[str, Any], x: Any) -> Any:
+    """See `_process.Opened`."""
     module = importlib.import_module(job["interface"] + ".interpreter")
     interpreter = module.Interpreter(model_path=job["file"], num_threads=1)
+    return _signatures(job, interpreter) if job["signature"] else _whole(job, x, interpreter)
+
+
+def _signatures(job: dict[str, Any], interpreter: Any) -> Any:
+    """Runs the signatures, as an app does that knows names."""
+    interpreter.allocate_tensors()
+    step = interpreter.get_signature_runner(job["signature"])
+    begin = interpreter.get_signature_runner(job["start"]) if job["start"] else None
+    return (begin or (lambda: _process.zeros(job))), lambda inputs: step(**inputs)
+
+
+def _whole(job: dict[str, Any], x: Any, interpreter: Any) -> Any:
+    """Runs the main subgraph, by number: files may be without signatures."""
     places = [one["index"] for one in interpreter.get_input_details()]
-    for place, values in zip(places, x):
+    for place, values in zip(places, x.values()):
         # What an app may size.
         interpreter.resize_tensor_input(place, values.shape[1:])
     interpreter.allocate_tensors()
     answers = [one["index"] for one in interpreter.get_output_details()]
-    y = [[] for _ in answers]  # type: ignore[var-annotated]
-    for batch in job["order"]:
-        for place, values in zip(places, x):
-            interpreter.set_tensor(place, values[batch])
+    names = [one["name"] for one in job["answers"]]
+
+    def start() -> Any:
         if job["reset"]:
             interpreter.reset_all_variables()
+        return {}
+
+    def call(inputs: Any) -> Any:
+        for place, values in zip(places, inputs.values()):
+            interpreter.set_tensor(place, values)
         interpreter.invoke()
-        for place, found in zip(answers, y):
-            found.append(interpreter.get_tensor(place))
-except (RuntimeError, ValueError) as error:
-    print(json.dumps({"refused": str(error)}))
-    sys.exit()
-for i, found in enumerate(y):
-    np.save(folder / f"y_{i}.npy", np.stack(found))
-print(json.dumps({"arrays": len(y)}))
+        return {name: interpreter.get_tensor(place) for name, place in zip(names, answers)}
+
+    return start, call
+
+
+_process.main(opened)

@@ -84,12 +84,12 @@ class BrowserClient(Client):
     def job(self, asked: Invokes) -> dict[str, Any]:
         """Returns what the page has to do."""
         return {
-            "order": list(asked.order),
-            "inputs": [
-                {"name": one.name, "dtype": one.dtype, "shape": values.shape[1:]}
+            **asked.job(),
+            "batch": asked.x[0].shape[1],
+            "x": [
+                {"dtype": one.dtype, "shape": values.shape[1:]}
                 for one, values in zip(asked.inputs, asked.x, strict=True)
             ],
-            "outputs": [{"name": one.name, "dtype": one.dtype} for one in asked.outputs],
         }
 
     def run(self, installed: Installed, asked: Invokes) -> Ran:

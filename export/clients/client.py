@@ -16,7 +16,7 @@ import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,11 +26,16 @@ from keras_rnn_zoo.errors import RunError
 from keras_rnn_zoo.export.installations import folder_text, folders_of
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite.contents import FileInfo
+from keras_rnn_zoo.export.tflite.file import STEP
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo
+from keras_rnn_zoo.export.tflite.tables import Ends
 from keras_rnn_zoo.registry import Registry, extends, is_line
 
 # A file of one row that takes longer is not going to come to an end.
 SECONDS = 600.0
+# Signatures of a file whose call takes some time steps: the first returns the states that a
+# sequence starts from, the other sets those that the file keeps.
+START, SET_BACK = "initial_state", "reset"
 
 
 class ClientRefuses(RunError):
@@ -59,15 +64,38 @@ class Installed:
 
 
 @dataclass(frozen=True, eq=False)
+class Steps:
+    """How a file whose call takes some time steps is run over whole sequences.
+
+    Attributes:
+        size: Time steps that a call takes.
+        ends: What goes into a call and comes out, states included.
+        states: What comes out by this name goes into the next call, as it is stored; empty where
+            the file keeps its states.
+        start: Signature to run before each sequence, which returns the states or sets those in the
+            file; None where they are zeros.
+        groups: Batches to run at the same time, a part of each in turn.
+    """
+
+    size: int
+    ends: Ends
+    states: Sequence[str]
+    start: str | None
+    groups: Sequence[Sequence[int]] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Invokes:
     """What a client is asked: a file, batches of inputs, and the order in which to run them.
 
     Attributes:
         file: The file.
-        inputs: Its inputs, in the order of the file.
-        outputs: Its outputs, in the order of the file.
+        inputs: Its inputs, in the order of the file, without states.
+        outputs: Its outputs, in the order of the file, without states.
         x: For each input, what it stores, `[batches, *shape]`.
-        order: Numbers of batches, one an invoke.
+        order: Numbers of batches, one an answer.
+        steps: How a file is run whose call takes some time steps; None where a call answers a
+            batch.
     """
 
     file: Path
@@ -75,6 +103,30 @@ class Invokes:
     outputs: Sequence[TensorInfo]
     x: Sequence[np.ndarray]
     order: Sequence[int]
+    steps: Steps | None = None
+
+    def job(self) -> dict[str, Any]:
+        """Returns what a program has to do, JSON-able; see `_process.py`."""
+        steps = self.steps
+        taken, made = self.inputs, self.outputs
+        if steps is not None:
+            taken = list(steps.ends.inputs.values())
+            made = list(steps.ends.outputs.values())
+        # An input or output that is open in its second axis is one of sequences.
+        whole = {one.name for one in (*self.inputs, *self.outputs) if one.shape[1:2] == (None,)}
+        whole = whole if steps is not None else set()
+        return {
+            "groups": [[number] for number in self.order] if steps is None else steps.groups,
+            "signature": None if steps is None else STEP,
+            "start": None if steps is None else steps.start,
+            "size": 1 if steps is None else steps.size,
+            "given": [one.name for one in self.inputs],
+            "sequences": [one.name for one in self.inputs if one.name in whole],
+            "answers": [{"name": one.name, "joined": one.name in whole} for one in self.outputs],
+            "taken": [asdict(one) for one in taken],
+            "made": [asdict(one) for one in made],
+            "states": [asdict(one) for one in taken if steps and one.name in steps.states],
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +181,7 @@ class Client(ABC):
         return None
 
     def takes_steps(self) -> bool:
-        """Whether `run` takes a file whose call is one time step, over whole sequences."""
+        """Whether `run` takes a file whose call takes some time steps: see `Invokes.steps`."""
         return False
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,34 @@ from keras_rnn_zoo.errors import (
 )
 from keras_rnn_zoo.export.clients.client import (
     CLIENTS,
+    SET_BACK,
+    START,
     Client,
     ClientRefuses,
     Installed,
     Invokes,
     NoVerdict,
+    Steps,
     installed,
 )
 from keras_rnn_zoo.export.progress import Progress
 from keras_rnn_zoo.export.quantization import Quantization
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite import contents
+from keras_rnn_zoo.export.tflite.file import STEP
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, fits
 from keras_rnn_zoo.export.tflite.steps import of_sequences, states_of
-from keras_rnn_zoo.export.tflite.tables import ends_of
-from keras_rnn_zoo.export.verify.compare import compare_values
+from keras_rnn_zoo.export.tflite.tables import Ends, ends_of
+from keras_rnn_zoo.export.verify.compare import REPEAT_TOLERANCE, compare_values
+from keras_rnn_zoo.export.verify.problems import ValuesError
 from keras_rnn_zoo.export.verify.reference import Reference
 from keras_rnn_zoo.records import Record
 
 ALL = "all"
 RIGHT, WRONG, REFUSED, COMPILED, NOT_FOR_IT = "right", "wrong", "refused", "compiled", "not for it"
 INVOKES = 3
+# Sequences whose steps are run in turn, where their states lie outside the file.
+TOGETHER = 2
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,10 @@ def prove(
 ) -> ClientRecord:
     """Runs a file in a client, each sample three times in mixed order.
 
+    A file whose call takes some time steps is called over whole sequences, each from the states
+    that the file starts from; and once more two sequences at a time, a call for each in turn,
+    unless the file itself keeps the states.
+
     Args:
         client: The client.
         place: Where it is installed.
@@ -140,25 +151,28 @@ def prove(
     figures: Mapping[str, Any] = {}
     info = contents.inspect(path)
     ends = ends_of(path)
-    states = states_of(ends.inputs, ends.outputs)
-    if states and not client.takes_steps():
-        return outcome(NOT_FOR_IT, "answers one time step a call, which an app loops over")
-    inputs, outputs = (
-        list((of_sequences(one, states) if states else one).values())
-        for one in (ends.inputs, ends.outputs)
-    )
-    reason = _refused_up_front(client, place, info, inputs, mode)
+    reason = _refused_up_front(client, place, info, ends, mode)
     if reason is not None:
         return outcome(NOT_FOR_IT, reason)
+    steps = _steps(info, ends)
+    inputs, outputs = list(ends.inputs.values()), list(ends.outputs.values())
+    if steps is not None:
+        if (problem := _unlike(info, steps)) is not None:
+            return outcome(WRONG, f"{path.name} {problem}: export it again")
+        inputs = list(of_sequences(ends.inputs, list(steps.states)).values())
+        outputs = _answered(steps, reference, _calls(steps.size, inputs, reference))
     rows = client.askable(reference.x)
     if rows is not None and not rows.all():
         reference = reference.only(rows)
     batches = _batches(inputs, reference)
     count = len(batches[0])
     generator = np.random.default_rng(0)
-    order = np.concatenate([generator.permutation(count) for _ in range(INVOKES)])
+    together = 1 if steps is not None and steps.states and count > 1 else 0
+    order = np.concatenate([generator.permutation(count) for _ in range(INVOKES + together)])
+    if steps is not None:
+        steps = replace(steps, groups=_groups(order.tolist(), count))
     try:
-        ran = client.run(place, Invokes(path, inputs, outputs, batches, order.tolist()))
+        ran = client.run(place, Invokes(path, inputs, outputs, batches, order.tolist(), steps))
     except NoVerdict as error:
         return outcome(NOT_FOR_IT, str(error))
     except ClientRefuses as error:
@@ -166,13 +180,14 @@ def prove(
     notes, figures = tuple(ran.notes), dict(ran.figures)
     if not ran.y:
         return outcome(COMPILED)
-    invokes = _answers(outputs, ran.y, order, len(next(iter(reference.x.values()))))
+    invokes = _answers(outputs, ran.y, order.reshape(-1, count), reference)
     try:
+        _check_apart(f"In {place.version}, {path.name}", invokes)
         parity = compare_values(
             f"In {place.version}, {path.name}",
             reference,
             mode.tolerance,
-            invokes,
+            invokes[:INVOKES],
             mode=mode.name,
             steps={one.name: one.scale for one in outputs if one.scale},
         )
@@ -209,15 +224,112 @@ def _refused_up_front(
     client: Client,
     place: Installed,
     info: contents.FileInfo,
-    inputs: Sequence[TensorInfo],
+    ends: Ends,
     mode: Quantization,
 ) -> str | None:
     target = TARGETS.get(client.target)
     if mode.name in target.refused_quantizations:
         return f"is in the mode '{mode.name}': {target.refused_quantizations[mode.name]}"
-    if not (target.resizes or client.takes_steps()) and any(None in one.shape for one in inputs):
+    if STEP in info.signatures and not client.takes_steps():
+        return "answers some time steps a call, which an app loops over"
+    if not target.resizes and any(None in one.shape for one in ends.inputs.values()):
         return "leaves sizes open, and it sizes no inputs"
     return client.refuses(place, info)
+
+
+def _steps(info: contents.FileInfo, ends: Ends) -> Steps | None:
+    """Returns how a file is run whose call takes some time steps; None for others."""
+    if STEP not in info.signatures:
+        return None
+    states = states_of(ends.inputs, ends.outputs)
+    sequences = of_sequences(ends.inputs, states)
+    sizes = [
+        ends.inputs[name].shape[1] for name, one in sequences.items() if one.shape[1:2] == (None,)
+    ]
+    starts = [key for key in (START, SET_BACK) if key in info.signatures]
+    return Steps(next(iter(sizes), 1) or 1, ends, states, next(iter(starts), None))
+
+
+def _unlike(info: contents.FileInfo, steps: Steps) -> str | None:
+    """Says which state comes out as something else than it goes in as; None where none does."""
+    for name in steps.states:
+        before, after = steps.ends.inputs[name], steps.ends.outputs[name]
+        if replace(before, index=after.index) != after:
+            return f"takes the state '{name}' as {_kind(before)}, and returns it as {_kind(after)}"
+    made = info.signatures.get(START, {"outputs": list(steps.states)})["outputs"]
+    if missing := sorted(set(steps.states) - set(made)):
+        return f"does not say what the states {listed(missing)} start from"
+    return None
+
+
+def _kind(info: TensorInfo) -> str:
+    scale = f" of scale {info.scale:.4g}, zero point {info.zero_point}" if info.scale else ""
+    return f"{info.dtype} {list(info.shape)}{scale}"
+
+
+def _calls(size: int, inputs: Sequence[TensorInfo], reference: Reference) -> int:
+    """Returns how many calls of so many time steps a sequence takes.
+
+    Raises:
+        RunError: It does not come out even.
+    """
+    calls = 1
+    for one in inputs:
+        given = reference.x.get(one.name)
+        if given is None or one.shape[1:2] != (None,):
+            continue
+        length = given.shape[1]
+        calls = length // size
+        if length % size:
+            raise RunError(
+                f"A call takes {size} time steps of '{one.name}', and the Keras model's sequences "
+                f"have {length}, which is no multiple. Export it again with a number of steps that "
+                f"divides {length}."
+            )
+    return calls
+
+
+def _answered(steps: Steps, reference: Reference, calls: int) -> list[TensorInfo]:
+    """Returns the outputs of whole sequences: open where each call answers a part of the steps.
+
+    The Keras model's answers say which those are: the others are the answer so far.
+    """
+    found = []
+    for name, one in steps.ends.outputs.items():
+        if name in steps.states:
+            continue
+        wanted = reference.answers[name].shape[1:2] if name in reference.answers else ()
+        made = tuple(calls * (size or 0) for size in one.shape[1:2])
+        if calls > 1 and made and made == wanted:
+            one = replace(one, shape=(one.shape[0], None, *one.shape[2:]))
+        found.append(one)
+    return found
+
+
+def _groups(order: Sequence[int], count: int) -> list[list[int]]:
+    """Returns which batches are run at the same time: after `INVOKES` rounds, some each time."""
+    alone = INVOKES * count
+    return [
+        *([number] for number in order[:alone]),
+        *(list(order[i : i + TOGETHER]) for i in range(alone, len(order), TOGETHER)),
+    ]
+
+
+def _check_apart(name: str, invokes: Sequence[Arrays]) -> None:
+    """Compares sequences that were run at the same time with the same by themselves.
+
+    Raises:
+        ValuesError: They are answered otherwise.
+    """
+    for together in invokes[INVOKES:]:
+        for output, values in together.items():
+            alone = invokes[0][output]
+            off = np.abs(np.nan_to_num(values) - np.nan_to_num(alone)).max(initial=0.0)
+            if off > REPEAT_TOLERANCE * max(1.0, np.abs(np.nan_to_num(alone)).max(initial=0.0)):
+                raise ValuesError(
+                    f"{name} answers a sequence otherwise by {off:.2g} as '{output}' where the "
+                    "steps of another one are run in between: states of one reach the other."
+                )
 
 
 def _batches(inputs: Sequence[TensorInfo], reference: Reference) -> list[np.ndarray]:
@@ -244,13 +356,16 @@ def _described(inputs: Sequence[TensorInfo]) -> dict[str, list[int | None]]:
 
 
 def _answers(
-    outputs: Sequence[TensorInfo], y: Sequence[np.ndarray], order: np.ndarray, count: int
+    outputs: Sequence[TensorInfo],
+    y: Sequence[np.ndarray],
+    orders: np.ndarray,
+    reference: Reference,
 ) -> list[Arrays]:
     """For each invoke, output name -> real values of all samples, in the order of the samples."""
-    batches = len(order) // INVOKES
+    count = len(next(iter(reference.x.values())))
     found: list[Arrays] = []
-    for start in range(0, len(order), batches):
-        place = np.argsort(order[start : start + batches])
+    for number, order in enumerate(orders):
+        start, place = number * len(order), np.argsort(order)
         found.append(
             {
                 one.name: np.concatenate(list(one.dequantize(values[start:][place])))[:count]

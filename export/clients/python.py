@@ -53,12 +53,10 @@ class PythonClient(Client):
     def job(self, installed: Installed, asked: Invokes) -> dict[str, Any]:
         """Returns what the script has to do."""
         return {
+            **asked.job(),
             "file": str(asked.file.absolute()),
             "interface": self.interface,
-            "order": list(asked.order),
             "reset": description(asked.file.read_bytes()) == RESET,
-            "inputs": [[one.name, one.dtype] for one in asked.inputs],
-            "outputs": [[one.name, one.dtype, one.shape] for one in asked.outputs],
         }
 
     def run(self, installed: Installed, asked: Invokes) -> Ran:
@@ -76,6 +74,10 @@ class Runtimes(PythonClient):
     """
 
     kind: ClassVar[str] = ""
+
+    def takes_steps(self) -> bool:
+        """Its script runs them; see `Client.takes_steps`."""
+        return True
 
     def runtime(self, installed: Installed) -> Runtime:
         """Returns the version of TensorFlow Lite whose ops it knows."""
