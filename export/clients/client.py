@@ -33,10 +33,6 @@ from keras_rnn_zoo.registry import Registry, extends, is_line
 
 # A file of one row that takes longer is not going to come to an end.
 SECONDS = 600.0
-# Signatures of a file whose call takes some time steps: the first returns the states that a
-# sequence starts from, the other sets those that the file keeps.
-START, SET_BACK = "initial_state", "reset"
-
 
 class ClientRefuses(RunError):
     """A client does not take a file, or ends while it runs it."""

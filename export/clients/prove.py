@@ -19,8 +19,6 @@ from keras_rnn_zoo.errors import (
 )
 from keras_rnn_zoo.export.clients.client import (
     CLIENTS,
-    SET_BACK,
-    START,
     Client,
     ClientRefuses,
     Installed,
@@ -33,7 +31,7 @@ from keras_rnn_zoo.export.progress import Progress
 from keras_rnn_zoo.export.quantization import Quantization
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite import contents
-from keras_rnn_zoo.export.tflite.file import STEP
+from keras_rnn_zoo.export.tflite.file import INITIAL_STATE, RESET_STATE, STEP
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, fits
 from keras_rnn_zoo.export.tflite.steps import of_sequences, states_of
 from keras_rnn_zoo.export.tflite.tables import Ends, ends_of
@@ -246,7 +244,7 @@ def _steps(info: contents.FileInfo, ends: Ends) -> Steps | None:
     sizes = [
         ends.inputs[name].shape[1] for name, one in sequences.items() if one.shape[1:2] == (None,)
     ]
-    starts = [key for key in (START, SET_BACK) if key in info.signatures]
+    starts = [key for key in (INITIAL_STATE, RESET_STATE) if key in info.signatures]
     return Steps(next(iter(sizes), 1) or 1, ends, states, next(iter(starts), None))
 
 
@@ -256,7 +254,7 @@ def _unlike(info: contents.FileInfo, steps: Steps) -> str | None:
         before, after = steps.ends.inputs[name], steps.ends.outputs[name]
         if replace(before, index=after.index) != after:
             return f"takes the state '{name}' as {_kind(before)}, and returns it as {_kind(after)}"
-    made = info.signatures.get(START, {"outputs": list(steps.states)})["outputs"]
+    made = info.signatures.get(INITIAL_STATE, {"outputs": list(steps.states)})["outputs"]
     if missing := sorted(set(steps.states) - set(made)):
         return f"does not say what the states {listed(missing)} start from"
     return None

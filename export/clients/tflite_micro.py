@@ -9,8 +9,6 @@ import numpy as np
 
 from keras_rnn_zoo.errors import RunError
 from keras_rnn_zoo.export.clients.client import (
-    SET_BACK,
-    START,
     ClientRefuses,
     Installed,
     Invokes,
@@ -20,7 +18,7 @@ from keras_rnn_zoo.export.clients.client import (
 from keras_rnn_zoo.export.clients.python import PythonClient
 from keras_rnn_zoo.export.tflite import micro, tables
 from keras_rnn_zoo.export.tflite.contents import FileInfo
-from keras_rnn_zoo.export.tflite.file import read
+from keras_rnn_zoo.export.tflite.file import INITIAL_STATE, RESET_STATE, read
 
 
 @register_client("tflite_micro")
@@ -47,7 +45,7 @@ class TFLiteMicro(PythonClient):
 
     def refuses(self, installed: Installed, info: FileInfo) -> str | None:
         """Says so of states that do not start from zeros; see `Client.refuses`."""
-        for key in {START, SET_BACK} & info.signatures.keys():
+        for key in {INITIAL_STATE, RESET_STATE} & info.signatures.keys():
             if not _zeros(info.path, key):
                 return "starts from states other than zeros, and Reset() sets them to zeros"
         return super().refuses(installed, info)

@@ -14,4 +14,3 @@ class CompiledModel(Target):
     description = "CompiledModel of LiteRT 2: takes no tensors that keep state"
     accepted: ClassVar[tuple[str, ...]] = ("loop", "unrolled")
     stateless: ClassVar[bool] = True
-    states: ClassVar[tuple[str, ...]] = ("external",)

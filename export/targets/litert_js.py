@@ -14,4 +14,3 @@ class LiteRTJs(Target):
     description = "LiteRT.js in a browser: takes no tensors that keep state"
     accepted: ClassVar[tuple[str, ...]] = ("loop", "unrolled")
     stateless: ClassVar[bool] = True
-    states: ClassVar[tuple[str, ...]] = ("external",)

@@ -71,8 +71,7 @@ class FileInfo:
         tensors: dtype -> number of tensors.
         weights: dtype -> bytes of constants that the file stores, shared ones counted once.
         signatures: Signature -> `{"inputs": [names], "outputs": [names]}`.
-        variables: Number of tensors, or of resource variables, that keep state from one call to
-            the next.
+        variables: Number of tensors that keep state from one call to the next.
         uncomputed: Outputs of the main subgraph that no op computes.
         float32_weights: The weights that are stored in float32, shared ones once.
     """
@@ -337,7 +336,6 @@ def _inspect(path: Path, content: bytes, schema: Any) -> FileInfo:
             operator = graph.Operators(i)
             kind, name = codes[operator.OpcodeIndex()]
             ops[name] += 1
-            variables += g == 0 and name == "VAR_HANDLE"
             version = model.OperatorCodes(operator.OpcodeIndex()).Version()
             versions[name] = max(version, versions.get(name, 1))
             if kind == CUSTOM:
