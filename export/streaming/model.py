@@ -12,7 +12,7 @@ import hashlib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +25,6 @@ from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, tensor_i
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
-
-if TYPE_CHECKING:
-    from keras_rnn_zoo.export.streaming.session import StreamingSession
 
 INITIAL_STATE = "initial_state"
 RESET = "reset"
@@ -81,7 +78,7 @@ class StreamingModel:
 
     ```python
     model = StreamingModel("model.tflite")
-    first, second = model.session(), model.session()
+    first, second = StreamingSession(model), StreamingSession(model)
     ```
 
     Args:
@@ -151,12 +148,6 @@ class StreamingModel:
         self._is_free = True
         self._lock = threading.Lock()
         self.initial = self._initial(INITIAL_STATE in graphs)
-
-    def session(self) -> StreamingSession:
-        """Returns a stream of its own, at its start."""
-        from keras_rnn_zoo.export.streaming.session import StreamingSession
-
-        return StreamingSession(self)
 
     def interpreter(self) -> Interpreter:
         """Returns what runs the steps of a new stream: shared, or its own where states are inside.

@@ -63,8 +63,9 @@ def command(
     """
     with out.working():
         from keras_rnn_zoo.export.streaming.model import open_checked
+        from keras_rnn_zoo.export.streaming.session import StreamingSession
 
-        session = open_checked(bundle_or_file, quantization).session()
+        session = StreamingSession(open_checked(bundle_or_file, quantization))
     from keras_rnn_zoo.export.streaming.lines import Answered, Left, Refused
 
     has_answers = session.model.preprocessor is not None
