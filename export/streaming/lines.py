@@ -131,7 +131,7 @@ def answer_lines(
             session.reset()
             continue
         try:
-            if any("\udc80" <= one <= "\udcff" for one in line):
+            if any("\udc80" <= one <= "\udcff" or one == "\0" for one in line):
                 raise DataError(f"It is not text in the encoding of the stream: {short(line)}")
             found = parts.of(line, begins=session.steps == 0 and not chunk.steps)
         except _NoColumns:
@@ -311,6 +311,12 @@ class _Rows(_Parts):
             self._is_first = False
             if all(number is None for number in numbers):
                 self._places, self._names = self._header(cells), cells
+            elif self._columns is not None and len(cells) > self._count:
+                raise _NoColumns(
+                    f"The columns {listed(self._columns)} are to be read, and the first line names "
+                    f"none: {short(line.strip())}. Begin with a line that does, or give these "
+                    "alone."
+                )
         if self._names is not None:
             if cells == self._names:  # of the next file, too
                 return []
@@ -321,11 +327,6 @@ class _Rows(_Parts):
                 )
             cells = [cells[place] for place in self._places]
             numbers = [numbers[place] for place in self._places]
-        elif self._columns is not None and self._count != len(cells):
-            raise _NoColumns(
-                f"The columns {listed(self._columns)} are to be read, and the first line names "
-                f"none: {short(line.strip())}. Begin with a line that does, or give these alone."
-            )
         if len(cells) != self._count:
             raise DataError(
                 f"A line holds the {_numbers(self._count)} of a time step. Received {len(cells)}: "

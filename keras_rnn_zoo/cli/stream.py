@@ -98,6 +98,7 @@ def command(
 def _events(
     session: StreamingSession, file: str, reading: dict[str, Any]
 ) -> Generator[Event, None, None]:
+    from keras_rnn_zoo.data.tables.text_files import marked
     from keras_rnn_zoo.export.streaming.lines import answer_arrays, answer_lines
 
     chosen = ReadOptions.from_dict({k: v for k, v in reading.items() if v is not None})
@@ -108,7 +109,7 @@ def _events(
             return
         # Bytes that are no text are told with their line.
         lines = io.TextIOWrapper(
-            stream, encoding=chosen.encoding or "utf-8-sig", errors="surrogateescape"
+            stream, encoding=chosen.encoding or marked(start), errors="surrogateescape"
         )
         try:
             yield from answer_lines(

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from keras_rnn_zoo.export import StreamingModel, StreamingSession, TFLiteModel, 
 from keras_rnn_zoo.export.streaming import saved
 from keras_rnn_zoo.export.streaming.lines import answer_arrays, answer_lines
 from keras_rnn_zoo.export.tflite.steps import StepModel
+from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
 
 # What files of a step may differ from Keras by: float32 sums in another order.
 CLOSE = 1e-5
@@ -474,6 +476,27 @@ def test_words_are_steps_as_they_are_tokens(texts):
     expected = session.step(unknown)
     session.restore(before)
     assert equal(session.step(10_000), expected)
+
+
+def test_a_stream_begins_with_the_start_of_texts_where_there_is_one(texts):
+    model = StreamingModel(texts.path)
+    plain = model.preprocessor
+    tokens = ["<PAD>", "<START>", *plain.vocabulary.tokens[1:-1]]
+    model.preprocessor = replace(plain, vocabulary=Vocabulary(tokens))
+    session = StreamingSession(model)
+    expected = StreamingSession(texts.file()).step(model.preprocessor.encode_part("a film", True))
+    for _ in range(2):
+        assert np.array_equal(session.step("a")["answer"], expected["answer"][1:2])
+        assert session.steps == 2
+        assert np.array_equal(session.step("film")["answer"], expected["answer"][2:])
+        assert session.steps == 3
+        session.reset()
+    events = list(answer_lines(session, ["a", "film", "", "a film"]))
+    assert [(event.step, event.tokens) for event in events] == [
+        (2, ("a",)),
+        (3, ("film",)),
+    ] * 2
+    assert np.array_equal(events[-1].outputs["answer"], expected["answer"][-1])
 
 
 def test_an_id_that_the_file_does_not_know_changes_nothing(texts):
