@@ -42,6 +42,11 @@ class Interpreter:
 
     def __init__(self, interpreter: Any, takes: Sequence[int], makes: Sequence[int], name: str):
         self._interpreter = interpreter
+        self._set, self._invoke, self._get = (
+            interpreter.set_tensor,
+            interpreter.invoke,
+            interpreter.get_tensor,
+        )
         self._takes, self._makes, self._name = tuple(takes), tuple(makes), name
         self._lock = threading.Lock()
 
@@ -51,12 +56,12 @@ class Interpreter:
         Raises:
             DataError: The interpreter refuses it.
         """
-        interpreter = self._interpreter
+        put, get = self._set, self._get
         with self._lock:
             for index, value in zip(self._takes, values, strict=True):
-                interpreter.set_tensor(index, value)
+                put(index, value)
             try:
-                interpreter.invoke()
+                self._invoke()
             except RuntimeError as error:
                 # What follows names an op of the file, which says nothing to a person.
                 reason = str(error).partition("Node number")[0].strip().rstrip(".")
@@ -64,7 +69,7 @@ class Interpreter:
                     f"{self._name} cannot take this step ({reason or 'the interpreter refuses it'})"
                     ". Token ids have to be those that the model knows."
                 ) from error
-            return [interpreter.get_tensor(index) for index in self._makes]
+            return [get(index) for index in self._makes]
 
     def signature(self, key: str) -> Arrays:
         """Runs a signature without inputs; returns its outputs by name, as stored."""

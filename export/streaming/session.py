@@ -15,6 +15,7 @@ from keras_rnn_zoo.export.streaming.model import RESET, StreamingModel
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.preprocessing.inputs import as_float32, is_words, short
+from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
 _INSIDE = (
     "keeps its states in variables of the interpreter, which cannot be read. Export the model with "
@@ -69,13 +70,22 @@ class StreamingSession:
         self.steps = 0
         self._states: Sequence[np.ndarray] = source.initial
         self._interpreter = source.interpreter()
-        self._takes = [_Input(info, self._encoded) for info in source.inputs.values()]
+        encode = None if source.preprocessor is None else source.preprocessor.encode_steps
+        self._takes = [_Input(info, encode) for info in source.inputs.values()]
         self._outputs = list(source.outputs.values())
+        self._has_quantized = any(info.scale for info in self._outputs)
+        self._floats = [
+            place for place, info in enumerate(source.states.values()) if "float" in info.dtype
+        ]
         # Where a call is one step, outputs of each step have a time axis of 1, which says nothing.
         self._squeezed = [
             source.chunk == 1 and len(info.shape) > 2 and info.shape[1] == 1
             for info in source.outputs.values()
         ]
+        # Of an output of one call: the stream, where it is one alone, and that axis.
+        streams = 0 if source.batch_size == 1 else slice(None)
+        self._picked = [(streams, 0) if one else (streams,) for one in self._squeezed]
+        self._named = list(zip(source.outputs, self._picked, strict=True))
         self._lock = threading.RLock()
 
     @property
@@ -127,7 +137,15 @@ class StreamingSession:
                 holds no token. The stream is where it was. (Of a file that keeps its states itself
                 it is where the last good step of `x` left it; NaN in its answers resets it.)
         """
-        return {name: self._of_streams(values) for name, values in self._step(x).items()}
+        with self._lock:
+            skipped = 0
+            if isinstance(x, str | list) and (isinstance(x, str) or is_words(x)):
+                x, skipped = self._ids(x)
+            taken, is_one = self._taken(x)
+            if not is_one and self.model.chunk == 1:
+                return self._one_by_one(taken, skipped)
+            made = zip(self._named, self._run(taken), strict=True)
+            return {name: values[picked] for (name, picked), values in made}
 
     def answer(self, x: Any) -> Any:
         """Goes on by a time step, or by several, and says what `Bundle.predict` would say then.
@@ -141,7 +159,7 @@ class StreamingSession:
         Raises:
             DataError: See `step`.
         """
-        return self._decoded(self._step(x))
+        return self.decoded(self.step(x))
 
     def decoded(self, outputs: Arrays) -> Any:
         """Turns what `step` returned into an answer.
@@ -157,7 +175,16 @@ class StreamingSession:
         """
         if self.model.batch_size == 1:
             outputs = {name: values[np.newaxis] for name, values in outputs.items()}
-        return self._decoded(outputs)
+        preprocessor = self.model.preprocessor
+        if preprocessor is None:
+            rows = {name: values.astype(np.float64).tolist() for name, values in outputs.items()}
+            found = [
+                {"values": part[0] if len(part) == 1 else dict(zip(rows, part, strict=True))}
+                for part in zip(*rows.values(), strict=True)
+            ]
+        else:
+            found = self._answers(preprocessor, next(iter(outputs.values())))
+        return found[0] if self.model.batch_size == 1 else found
 
     def reset(self) -> None:
         """Goes back to the start of a stream."""
@@ -201,59 +228,52 @@ class StreamingSession:
         if {name: (one.shape, one.dtype) for name, one in states.items()} != forms:
             raise RunError("The state is damaged: it does not hold the states of its file.")
         values = [states[name] for name in wanted]
-        if not _are_finite(values):
+        if not _are_finite([values[place] for place in self._floats]):
             raise RunError("The state is damaged: it holds NaN or infinity.")
         with self._lock:
             self._states, self.steps = values, steps
 
     # -------------------------------------------------------------------------------- one step
 
-    def _step(self, x: Any) -> Arrays:
-        """Goes on; returns output name -> real values, `[batch, ...]` or `[batch, steps, ...]`."""
-        with self._lock:
-            skipped = 0
-            if isinstance(x, str) or is_words(x):
-                x, skipped = self._ids(x)
-            taken, is_one = self._taken(x)
-            if is_one or self.model.chunk > 1:
-                return {
-                    name: values[:, 0] if squeezed else values
-                    for name, values, squeezed in zip(
-                        self.model.outputs, self._run(taken), self._squeezed, strict=True
-                    )
-                }
-            before, seen = self._states, self.steps
-            parts: list[list[np.ndarray]] = [[] for _ in self._outputs]
-            try:
-                for step in range(taken[0].shape[1]):
-                    made = self._run([values[:, step : step + 1] for values in taken])
-                    for part, values in zip(parts, made, strict=True):
-                        part.append(values)
-            except DataError:
-                if not self.model.is_internal:  # whose states went on with the steps before
-                    self._states, self.steps = before, seen
-                raise
-            return {
-                name: (np.concatenate if squeezed else np.stack)(part[skipped:], axis=1)
-                for name, part, squeezed in zip(
-                    self.model.outputs, parts, self._squeezed, strict=True
-                )
-            }
+    def _one_by_one(self, taken: Sequence[np.ndarray], skipped: int) -> Arrays:
+        """Takes several steps of a file whose call is one, all or none; stacks their answers.
+
+        Args:
+            taken: Inputs as stored, `[batch, steps, ...]`.
+            skipped: Steps at the start whose answers are left out.
+        """
+        before, seen = self._states, self.steps
+        parts: list[list[np.ndarray]] = [[] for _ in self._outputs]
+        try:
+            for step in range(taken[0].shape[1]):
+                made = self._run([values[:, step : step + 1] for values in taken])
+                for part, values in zip(parts, made, strict=True):
+                    part.append(values)
+        except DataError:
+            if not self.model.is_internal:  # whose states went on with the steps before
+                self._states, self.steps = before, seen
+            raise
+        return {
+            name: self._of_streams(
+                (np.concatenate if squeezed else np.stack)(part[skipped:], axis=1)
+            )
+            for name, part, squeezed in zip(self.model.outputs, parts, self._squeezed, strict=True)
+        }
 
     def _run(self, taken: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Runs one chunk; returns the real values of the outputs in their order."""
         made = self._interpreter.step([*taken, *self._states])
-        states = made[len(self._outputs) :]
-        if not _are_finite(states):
+        count = len(self._outputs)
+        answers, states = made[:count], made[count:]
+        if not _are_finite([states[place] for place in self._floats]):
             raise DataError(
                 "The step makes states NaN or infinite, and they would stay so. Its values are too "
                 "large for the model. The stream is where it was."
             )
-        answers = [
-            info.dequantize(values)
-            for info, values in zip(self._outputs, made, strict=False)  # states follow
-        ]
-        if self.model.is_internal and any(np.isnan(values).any() for values in answers):
+        if self._has_quantized:
+            pairs = zip(self._outputs, answers, strict=True)
+            answers = [info.dequantize(values) for info, values in pairs]
+        if self.model.is_internal and _hold_nan(answers):
             self.reset()
             raise DataError(
                 "The step makes answers NaN, and the states that the file keeps most likely. Its "
@@ -294,10 +314,6 @@ class StreamingSession:
             )
         return [values for values, _ in found], found[0][1]
 
-    def _encoded(self, steps: np.ndarray) -> np.ndarray:
-        preprocessor = self.model.preprocessor
-        return steps if preprocessor is None else preprocessor.encode_steps(steps)
-
     def _ids(self, text: str | list[str]) -> tuple[np.ndarray, int]:
         """Returns the ids of a part of a text, and how many of them stand before it."""
         preprocessor = self.model.preprocessor
@@ -325,26 +341,12 @@ class StreamingSession:
     def _of_streams(self, values: np.ndarray) -> np.ndarray:
         return values[0] if self.model.batch_size == 1 else values
 
-    def _decoded(self, outputs: Arrays) -> Any:
-        preprocessor = self.model.preprocessor
-        if preprocessor is None:
-            rows = {name: values.astype(np.float64).tolist() for name, values in outputs.items()}
-            found = [
-                {"values": part[0] if len(part) == 1 else dict(zip(rows, part, strict=True))}
-                for part in zip(*rows.values(), strict=True)
-            ]
-        else:
-            found = self._answers(next(iter(outputs.values())))
-        return found[0] if self.model.batch_size == 1 else found
-
-    def _answers(self, values: np.ndarray) -> list[dict[str, Any]]:
-        """Returns the answer of each stream."""
-        preprocessor = self.model.preprocessor
-        assert preprocessor is not None
-        (info,) = self._outputs
-        is_several = self.model.chunk == 1 and values.ndim > len(info.shape) - self._squeezed[0]
+    def _answers(self, preprocessor: Preprocessor, values: np.ndarray) -> list[dict[str, Any]]:
+        """Returns the answer of each stream, of outputs with a batch axis."""
+        (info,), (squeezed,) = self._outputs, self._squeezed
+        is_several = self.model.chunk == 1 and values.ndim > len(info.shape) - squeezed
         if preprocessor.task == "sequence_labelling":
-            if is_several or not self._squeezed[0]:
+            if is_several or not squeezed:
                 return preprocessor.decode(values)
             return [
                 {"label": answer["labels"][0], "score": answer["scores"][0]}
@@ -362,12 +364,13 @@ class _Input:
 
     Args:
         info: What the file takes, `[batch, chunk, ...]`.
-        encode: From time steps to what the model was trained on.
+        encode: From time steps to what the model was trained on; None leaves them as they are.
     """
 
     def __init__(self, info: TensorInfo, encode: Any):
         self._info = info
         self._encode = encode
+        self._dtype = np.dtype(info.dtype)
         batch, self._chunk = int(info.shape[0] or 1), int(info.shape[1] or 1)
         self._lead: tuple[int, ...] = (batch,) if batch > 1 else ()
         self._rest = tuple(size or 0 for size in info.shape[2:])
@@ -386,8 +389,11 @@ class _Input:
         is_one = values.shape == self._one
         if not is_one and not self._fits(values.shape):
             raise self._wrong(f"the shape {list(values.shape)}")
-        values = self._encode(values)
-        return self._info.quantize(values).reshape(self._stored), is_one
+        if self._encode is not None:
+            values = self._encode(values)
+        if values.dtype != self._dtype:
+            values = self._info.quantize(values)
+        return values.reshape(self._stored), is_one
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         axis = len(self._lead)
@@ -438,8 +444,11 @@ def _is_finite(values: np.ndarray) -> bool:
     return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
 
 
-def _are_finite(states: Sequence[np.ndarray]) -> bool:
-    floats = [values for values in states if values.dtype.kind == "f"]
+def _are_finite(floats: Sequence[np.ndarray]) -> bool:
     if math.isfinite(sum(map(np.vdot, floats, floats))):
         return True
     return all(np.isfinite(values).all() for values in floats)
+
+
+def _hold_nan(answers: Sequence[np.ndarray]) -> bool:
+    return not _are_finite(answers) and any(bool(np.isnan(values).any()) for values in answers)
