@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.export.quantization import QUANTIZATIONS as QUANTIZATIONS
     from keras_rnn_zoo.export.quantization import Quantization as Quantization
     from keras_rnn_zoo.export.quantization import register_quantization as register_quantization
+    from keras_rnn_zoo.export.streaming.model import StreamingModel as StreamingModel
+    from keras_rnn_zoo.export.streaming.session import StreamingSession as StreamingSession
     from keras_rnn_zoo.export.targets import TARGETS as TARGETS
     from keras_rnn_zoo.export.targets import Target as Target
     from keras_rnn_zoo.export.targets import register_target as register_target
@@ -62,6 +64,8 @@ _EXPORTS = {
     "Plan": "lowering.plan",
     "QUANTIZATIONS": "quantization",
     "Quantization": "quantization",
+    "StreamingModel": "streaming.model",
+    "StreamingSession": "streaming.session",
     "TARGETS": "targets",
     "TFLiteModel": "tflite.interpreter",
     "TFLiteResult": "formats.tflite",

@@ -47,6 +47,7 @@ ROOMS = [
     "keras_rnn_zoo.export.formats",
     "keras_rnn_zoo.export.app",
     "keras_rnn_zoo.export.bundle",
+    "keras_rnn_zoo.export.streaming",
     "keras_rnn_zoo.export.demo",
     "keras_rnn_zoo.tuner",
     "keras_rnn_zoo.tuner.trials",

@@ -118,6 +118,22 @@ class Bundle:
             )
         return known[quantization]
 
+    def checked_file(self, quantization: str | None = None) -> Path:
+        """Returns the .tflite file of a quantization mode, if it is the one that was exported.
+
+        Raises:
+            UnknownNameError: The bundle has no such file.
+            RunError: Its SHA-256 differs.
+        """
+        path = self.file(quantization)
+        # It may come from anywhere.
+        if files.sha256(path) != self.report.sha256.get(path.name):
+            raise RunError(
+                f"{path} is not the file that was exported: its SHA-256 differs. Take a complete "
+                "copy, or export again."
+            )
+        return path
+
     def predict(
         self,
         x: Sequence[Any] | np.ndarray | Mapping[str, np.ndarray],
@@ -185,12 +201,7 @@ class Bundle:
         if path is None:
             first = self.report.files[0]
             return FORMATS.get(first.format).serve(self.path / first.file)(encoded)
-        # It may come from anywhere.
-        if files.sha256(path) != self.report.sha256.get(path.name):
-            raise RunError(
-                f"{path} is not the file that was exported: its SHA-256 differs. Take a complete "
-                "copy, or export again."
-            )
+        path = self.checked_file(quantization)
         (answers,) = self._process.answer(path, encoded)
         return answers
 

@@ -34,6 +34,7 @@ from keras_rnn_zoo.registry import Registry, extends, is_line
 # A file of one row that takes longer is not going to come to an end.
 SECONDS = 600.0
 
+
 class ClientRefuses(RunError):
     """A client does not take a file, or ends while it runs it."""
 

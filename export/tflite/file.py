@@ -45,7 +45,13 @@ def description(content: bytes) -> str:
         return ""
 
 
-def open_interpreter(file: Path | bytes, *, threads: int = 1, keep_tensors: bool = False) -> Any:
+def open_interpreter(
+    file: Path | bytes,
+    *,
+    threads: int = 1,
+    keep_tensors: bool = False,
+    path: Path | None = None,
+) -> Any:
     """Returns an `ai_edge_litert` interpreter of a file, its tensors allocated.
 
     Args:
@@ -53,6 +59,7 @@ def open_interpreter(file: Path | bytes, *, threads: int = 1, keep_tensors: bool
         threads: CPU threads of an invoke.
         keep_tensors: Keep intermediate tensors readable after an invoke. Slower, and without
             the accelerated kernels that fuse several ops.
+        path: Where bytes come from, for messages.
 
     Raises:
         RunError: The file is damaged.
@@ -62,7 +69,8 @@ def open_interpreter(file: Path | bytes, *, threads: int = 1, keep_tensors: bool
 
     from ai_edge_litert.interpreter import Interpreter
 
-    name, path = ("The file", "The file") if isinstance(file, bytes) else (file.name, str(file))
+    place = path if isinstance(file, bytes) else file
+    name, where = ("The file", "The file") if place is None else (place.name, str(place))
     content = file if isinstance(file, bytes) else read(file)
     try:
         with warnings.catch_warnings():
@@ -81,6 +89,6 @@ def open_interpreter(file: Path | bytes, *, threads: int = 1, keep_tensors: bool
                 f"{name} holds an op that the installed interpreter does not run: {reason}"
             ) from error
         raise RunError(
-            f"{path} cannot be loaded: {reason} Take a complete copy, or export it again."
+            f"{where} cannot be loaded: {reason} Take a complete copy, or export it again."
         ) from error
     return interpreter

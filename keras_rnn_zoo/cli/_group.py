@@ -25,6 +25,7 @@ _ORDER = (
     "clients",
     "benchmark",
     "predict",
+    "stream",
     "demo",
     "quickstart",
 )

@@ -27,15 +27,15 @@ def working() -> Iterator[None]:
 
 def emit(value: Any) -> None:
     """Prints a JSON document."""
-    click.echo(json.dumps(_strict(value), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json.dumps(strict(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     """JSON has neither NaN nor tuples nor paths."""
     if isinstance(value, Mapping):
-        return {str(key): _strict(item) for key, item in value.items()}
+        return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_strict(item) for item in value]
+        return [strict(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -196,3 +196,40 @@ def verdict(judged: Mapping[str, Any] | None) -> None:
 def rows_of(data: Mapping[str, Any]) -> str:
     """Returns what a run learnt from, in words."""
     return f"{data['name']}: {quantities.rows_in_words(data['rows'])}"
+
+
+def answer(answer: Mapping[str, Any], given: Any = None) -> str:
+    """Returns an answer in one line: what, how sure, and the text that it is about.
+
+    Args:
+        answer: See `Preprocessor.decode`.
+        given: The raw input.
+    """
+    if "error" in answer:
+        return f"no answer: {answer['error']}"
+    if "values" in answer:
+        values = answer["values"]
+        if isinstance(values, dict):
+            return "  ".join(f"{name}: {_numbers(part)}" for name, part in values.items())
+        return _numbers(values)
+    if answer.get("tokens"):
+        pairs = zip(answer["tokens"], answer["labels"], strict=True)
+        return " ".join(f"{token}/{label}" for token, label in pairs)
+    if isinstance(answer.get("scores"), list):
+        return " ".join(answer["labels"])
+    if "labels" in answer:
+        scores = answer["scores"]
+        return "  ".join(f"{x} {100 * scores[x]:.1f} %" for x in answer["labels"]) or "no label"
+    line = f"{answer['label']}  {100 * answer['score']:.1f} %"
+    if isinstance(given, str):
+        text = " ".join(given.split())
+        line += "  " + (text if len(text) <= 60 else text[:57] + "...")
+    return line
+
+
+def _numbers(values: Any) -> str:
+    """Returns numbers in one line; those of each time step apart."""
+    if not isinstance(values, list):
+        return f"{values:.6g}"
+    nested = any(isinstance(value, list) for value in values)
+    return ("; " if nested else "  ").join(map(_numbers, values))

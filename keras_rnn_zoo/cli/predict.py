@@ -104,7 +104,7 @@ def command(
         click.echo(_table(rows), nl=False)
     else:
         for answer, given in zip(answers, inputs, strict=True):
-            click.echo(_line(answer, given))
+            click.echo(out.answer(answer, given))
     if marked := sum("error" in answer for answer in answers):
         click.echo(f"{marked:,} of {len(answers):,} rows could not be answered.", err=True)
 
@@ -209,35 +209,3 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[name] = value
     return found
-
-
-def _line(answer: dict[str, Any], given: Any) -> str:
-    """Returns an answer in one line: what, how sure, and the text that it is about."""
-    if "error" in answer:
-        return f"no answer: {answer['error']}"
-    if "values" in answer:
-        values = answer["values"]
-        if isinstance(values, dict):
-            return "  ".join(f"{name}: {_numbers(part)}" for name, part in values.items())
-        return _numbers(values)
-    if answer.get("tokens"):
-        pairs = zip(answer["tokens"], answer["labels"], strict=True)
-        return " ".join(f"{token}/{label}" for token, label in pairs)
-    if isinstance(answer.get("scores"), list):
-        return " ".join(answer["labels"])
-    if "labels" in answer:
-        scores = answer["scores"]
-        return "  ".join(f"{x} {100 * scores[x]:.1f} %" for x in answer["labels"]) or "no label"
-    line = f"{answer['label']}  {100 * answer['score']:.1f} %"
-    if isinstance(given, str):
-        text = " ".join(given.split())
-        line += "  " + (text if len(text) <= 60 else text[:57] + "...")
-    return line
-
-
-def _numbers(values: Any) -> str:
-    """Returns numbers in one line; those of each time step apart."""
-    if not isinstance(values, list):
-        return f"{values:.6g}"
-    nested = any(isinstance(value, list) for value in values)
-    return ("; " if nested else "  ").join(map(_numbers, values))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,8 +183,7 @@ class Preprocessor:
         scale = real.std(axis=0, dtype=np.float64)
         # A constant feature says nothing; dividing by its deviation of 0 would make it infinite.
         scale[scale <= 1e-9 * np.abs(mean)] = 1.0
-        values = {**self.__dict__, "scaling": {"mean": mean.tolist(), "scale": scale.tolist()}}
-        return Preprocessor(**values)
+        return replace(self, scaling={"mean": mean.tolist(), "scale": scale.tolist()})
 
     # ------------------------------------------------------------------ inputs
 
@@ -235,33 +235,85 @@ class Preprocessor:
             return ids if self.vocabulary.unknown_id in ids else [*ids, self.vocabulary.unknown_id]
         if self.kind == "text":
             raise DataError(f"Row {row + 1} is not a text. Received: {short(value)}")
-        array = strip_padding(token_row(value, row))
+        return self._known(strip_padding(token_row(value, row)), f"Row {row + 1}")
+
+    def _known(self, ids: np.ndarray, what: str) -> np.ndarray:
+        """Returns token ids, those beyond the vocabulary as unknown."""
         assert self.vocabulary_size is not None
-        if len(array) and (array.min() < 0 or array.max() >= self.vocabulary_size):
-            if array.min() < 0 or self.vocabulary is None:
-                wrong = array[(array < 0) | (array >= self.vocabulary_size)][0]
+        if ids.size and (ids.min() < 0 or ids.max() >= self.vocabulary_size):
+            if ids.min() < 0 or self.vocabulary is None:
+                wrong = ids[(ids < 0) | (ids >= self.vocabulary_size)][0]
                 raise DataError(
-                    f"Row {row + 1} holds the token id {wrong}; the ids of this model are 0 to "
+                    f"{what} holds the token id {wrong}; the ids of this model are 0 to "
                     f"{self.vocabulary_size - 1}. Give such ids, or train with a larger "
                     "vocabulary_size."
                 )
-            array = np.where(array < self.vocabulary_size, array, self.vocabulary.unknown_id)
-        return array
+            ids = np.where(ids < self.vocabulary_size, ids, self.vocabulary.unknown_id)
+        return ids
 
     def _encode_features(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
         assert self.features is not None
         encoded = np.zeros((len(sequences), self.timesteps, self.features), dtype=np.float32)
-        real = np.zeros((len(sequences), self.timesteps), dtype=bool)
         for row, sequence in enumerate(sequences):
-            self._place(encoded[row], sequence)
-            self._place(real[row], np.ones(len(sequence), dtype=bool))
-        if self.scaling is not None:
-            encoded -= np.asarray(self.scaling["mean"], dtype=np.float32)
-            encoded /= np.asarray(self.scaling["scale"], dtype=np.float32)
-            encoded[~real] = 0.0
-            vanished = real & ~encoded.any(axis=2)
-            encoded[vanished, 0] = _NOT_PADDING
+            self._place(encoded[row], self._scaled(sequence))
         return encoded
+
+    @cached_property
+    def _mean_and_scale(self) -> tuple[np.ndarray, np.ndarray] | None:
+        if self.scaling is None:
+            return None
+        mean, scale = (np.asarray(self.scaling[key], np.float32) for key in ("mean", "scale"))
+        return mean, scale
+
+    def _scaled(self, steps: np.ndarray) -> np.ndarray:
+        """Returns real steps, float32 `[..., features]`, as the model was trained on them."""
+        if self._mean_and_scale is None:
+            return steps
+        mean, scale = self._mean_and_scale
+        steps = (steps - mean) / scale
+        if not (real := steps.any(axis=-1)).all():
+            steps[~real, 0] = _NOT_PADDING
+        return steps
+
+    def encode_steps(self, steps: np.ndarray) -> np.ndarray:
+        """Encodes time steps of a stream: no padding, nothing cut.
+
+        Args:
+            steps: Token ids, integers of any shape, or features, float32 `[..., features]`, without
+                NaN.
+
+        Returns:
+            The same shape: ids, those beyond the vocabulary as unknown, or scaled features.
+
+        Raises:
+            DataError: A token id is negative, or beyond ids that have no vocabulary.
+        """
+        return self._scaled(steps) if self.kind == "features" else self._known(steps, "A step")
+
+    def encode_part(self, text: str | list[str], begins: bool) -> list[int]:
+        """Encodes a part of a text that comes bit by bit; each id is a time step.
+
+        The parts of a text are cut between its tokens, as words are at white space.
+
+        Args:
+            text: The next part, or a list of words.
+            begins: It is the first part: `<START>` comes before it where the vocabulary has that.
+
+        Returns:
+            Token ids; none where the part holds no token, as bare punctuation may not.
+
+        Raises:
+            DataError: The model was trained on features, or on token ids without a vocabulary.
+        """
+        if self.vocabulary is None:
+            raise DataError(
+                f"The model takes no texts: it was trained on {self.kind}. Received: {short(text)}"
+            )
+        if isinstance(text, str) and not self.vocabulary.tokenizer.tokens(text):
+            return []
+        ids = self.vocabulary.encode(text)
+        started = isinstance(text, str) and self.vocabulary.start_id is not None
+        return ids[1:] if started and not begins else ids
 
     def _place(self, target: np.ndarray, values: Sequence[Any] | np.ndarray) -> None:
         """Truncates `values` to the target's length and writes them at its unpadded side."""

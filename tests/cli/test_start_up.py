@@ -81,6 +81,7 @@ def test_the_issue_commands_are_all_there_in_the_order_of_use():
         "clients",
         "benchmark",
         "predict",
+        "stream",
         "demo",
         "quickstart",
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
+from keras_rnn_zoo.export.tflite.streams import Streaming, finished
 
 S = fb.schema
 Change = Callable[[Any, Any], None]
@@ -25,32 +27,20 @@ def _text(name: str | bytes) -> str:
     return name.decode() if isinstance(name, bytes) else name
 
 
-def _start(model: Any, graph: Any, like: Any, value: float) -> int:
-    """Adds a constant that a state starts from, as it is stored; returns its tensor."""
-    parameters = like.quantization
-    if parameters is not None and parameters.scale is not None and len(parameters.scale):
-        value = round(value / parameters.scale[0]) + parameters.zeroPoint[0]
-    values = np.full(fb.shape_of(like), value, fb.dtype_of(like))
-    return fb.add_constant(model, graph, values, parameters)
-
-
-def _graph(model: Any, name: str, outputs: list[int] | None = None) -> Any:
-    graph = S.SubGraphT()
-    graph.tensors, graph.operators, graph.name = [], [], name
-    graph.inputs, graph.outputs = np.array([], np.int32), np.array(outputs or [], np.int32)
-    model.subgraphs.append(graph)
-    return graph
-
-
-def _signature(model: Any, key: str, outputs: Mapping[str, int]) -> None:
-    signature = S.SignatureDefT()
-    signature.signatureKey, signature.inputs, signature.outputs = key, [], []
-    signature.subgraphIndex = len(model.subgraphs) - 1
-    for name, index in outputs.items():
-        entry = S.TensorMapT()
-        entry.name, entry.tensorIndex = name, index
-        signature.outputs.append(entry)
-    model.signatureDefs.append(signature)
+def _finished(content: bytes, starts: Mapping[str, float] | None, inside: bool) -> bytes:
+    model = fb.unpack(content)
+    tensors = model.subgraphs[0].tensors
+    shapes = {name: fb.shape_of(tensors[index]) for name, (index, _) in states_of(model).items()}
+    start = {n: np.full(shape, (starts or {}).get(n, 0), np.float32) for n, shape in shapes.items()}
+    (signature,) = model.signatureDefs
+    fed = next(one for one in signature.inputs if _text(one.name) not in shapes)
+    steps = fb.shape_of(tensors[fed.tensorIndex])[1]
+    every = [
+        _text(one.name)
+        for one in signature.outputs
+        if _text(one.name) not in shapes and len(fb.shape_of(tensors[one.tensorIndex])) > 2
+    ]
+    return finished(content, start, Streaming(steps, tuple(every)), inside=inside)
 
 
 def external(content: bytes, starts: Mapping[str, float] | None = None) -> bytes:
@@ -60,68 +50,21 @@ def external(content: bytes, starts: Mapping[str, float] | None = None) -> bytes
         content: A file whose one signature is `step`.
         starts: State -> what it starts from; zero for others.
     """
-    model = fb.unpack(content)
-    graph = _graph(model, "initial_state")
-    made = {
-        name: _start(model, graph, model.subgraphs[0].tensors[index], (starts or {}).get(name, 0))
-        for name, (index, _) in states_of(model).items()
-    }
-    graph.outputs = np.array(list(made.values()), np.int32)
-    _signature(model, "initial_state", made)
-    return fb.pack(model)
+    return _finished(content, starts, False)
 
 
 def internal(content: bytes, starts: Mapping[str, float] | None = None) -> bytes:
     """Puts the states into resource variables, and adds the signature `reset`; see `external`."""
-    model = fb.unpack(content)
-    states, (signature,) = states_of(model), model.signatureDefs
-    step = model.subgraphs[0]
+    return _finished(content, starts, True)
 
-    def handle(graph: Any, name: str) -> int:
-        tensor = S.TensorT()
-        tensor.type, tensor.shape, tensor.buffer = (
-            S.TensorType.RESOURCE,
-            np.array([], np.int32),
-            0,
-        )
-        tensor.hasRank = True
-        graph.tensors.append(tensor)
-        options = S.VarHandleOptionsT()
-        options.container, options.sharedName = "", name
-        index = len(graph.tensors) - 1
-        graph.operators.append(fb.op(model, "VAR_HANDLE", [], [index], options=options))
-        return index
 
-    def assign(graph: Any, name: str, source: int) -> None:
-        options = S.AssignVariableOptionsT()
-        place = handle(graph, name)
-        graph.operators.append(
-            fb.op(model, "ASSIGN_VARIABLE", [place, source], [], options=options)
-        )
-
-    for key in ("init", "reset"):
-        graph = _graph(model, key)
-        for name, (before, _) in states.items():
-            like = step.tensors[before]
-            assign(graph, name, _start(model, graph, like, (starts or {}).get(name, 0)))
-    _signature(model, "reset", {})
-    own, step.operators = step.operators, []
-    once = S.CallOnceOptionsT()
-    once.initSubgraphIndex = 1
-    step.operators.append(fb.op(model, "CALL_ONCE", [], [], options=once))
-    for name, (before, _) in states.items():
-        place = handle(step, name)
-        read = fb.op(model, "READ_VARIABLE", [place], [before], options=S.ReadVariableOptionsT())
-        step.operators.append(read)
-    step.operators += own
-    for name, (_, after) in states.items():
-        assign(step, name, after)
-    for kind, side in (("inputs", 0), ("outputs", 1)):
-        gone = {pair[side] for pair in states.values()}
-        left = [index for index in getattr(step, kind) if index not in gone]
-        setattr(step, kind, np.array(left, np.int32))
-        entries = [one for one in getattr(signature, kind) if one.tensorIndex not in gone]
-        setattr(signature, kind, entries)
+def lacking(content: bytes) -> bytes:
+    """Takes the first state out of the signature `initial_state`."""
+    model = fb.unpack(external(content))
+    entry = model.signatureDefs[1]
+    entry.outputs = entry.outputs[1:]
+    graph = model.subgraphs[entry.subgraphIndex]
+    graph.outputs = graph.outputs[1:]
     return fb.pack(model)
 
 
@@ -219,3 +162,82 @@ def streaming_file(place: Any, *, size: int, batch: int) -> bytes:
 def sensors(count: int = 24) -> np.ndarray:
     """Returns inputs of `sensor_model`, float32 `[count, STEPS, FEATURES]`."""
     return np.random.default_rng(3).normal(size=(count, STEPS, FEATURES)).astype("float32")
+
+
+def recurrent():
+    """A stack whose answer depends on all steps."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    x = keras.Input((STEPS, FEATURES), name="sensor")
+    y = keras.layers.LSTM(8, return_sequences=True, name="low")(x)
+    y = keras.layers.GRU(6, name="high")(y)
+    wide = keras.initializers.RandomNormal(stddev=2.0, seed=1)
+    head = keras.layers.Dense(3, activation="softmax", kernel_initializer=wide, name="label")
+    return keras.Model(x, head(y), name="recurrent")
+
+
+def rows(count: int = 32) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, STEPS, FEATURES)).astype("float32")
+
+
+def sums(path: Path, chunk: int = 4, batch: int = 1) -> Path:
+    """A file that adds up what it is given: inputs `left` and `right`, of `chunk` steps a call.
+
+    Its outputs: `each`, the sum so far after every second step, and `all`, the sum after the chunk.
+    """
+    import tensorflow as tf
+    from tflite_files import convert
+
+    def step(left, right, before):
+        summed = tf.cumsum(left + tf.cast(right, tf.float32)[..., tf.newaxis], axis=1)
+        summed += before[:, tf.newaxis]
+        total = summed[:, -1]
+        return {"each": summed[:, 1::2] if chunk > 1 else summed, "all": 2 * total, "after": total}
+
+    convert(
+        path,
+        step,
+        [
+            tf.TensorSpec((batch, chunk, 2), tf.float32, name="left"),
+            tf.TensorSpec((batch, chunk), tf.int32, name="right"),
+            tf.TensorSpec((batch, 2), tf.float32, name="before"),
+        ],
+    )
+    names = {"before": "total/h", "after": "total/h"}
+    path.write_bytes(fb.renamed(path.read_bytes(), "step", names))
+    return path
+
+
+def peaks(path: Path, *, tied: bool = True) -> Path:
+    """A file in int8, whose state is the highest of what it was given; zero is stored as -64.
+
+    Args:
+        path: The file.
+        tied: The state comes out in the numbers in which it goes in, as it has to.
+    """
+    import tensorflow as tf
+    from tflite_files import convert
+
+    def step(x, before):
+        highest = tf.maximum(tf.reshape(x, (1, 2)), before)
+        return {"peak": tf.concat([highest, highest], 1), "after": highest if tied else highest * 2}
+
+    def configure(converter):
+        values = np.linspace(-1, 3, 8, dtype="float32")
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: (
+            {"x": np.full((1, 1, 2), one, "float32"), "before": np.full((1, 2), one, "float32")}
+            for one in values
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+
+    specs = [
+        tf.TensorSpec((1, 1, 2), tf.float32, name="x"),
+        tf.TensorSpec((1, 2), tf.float32, name="before"),
+    ]
+    convert(path, step, specs, configure=configure)
+    names = {"before": "peak/h", "after": "peak/h"}
+    path.write_bytes(fb.renamed(path.read_bytes(), "step", names))
+    return path

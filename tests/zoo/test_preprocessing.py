@@ -8,6 +8,7 @@ from keras_rnn_zoo.data import Dataset, Split, load_data
 from keras_rnn_zoo.errors import ConfigError, DataError, RunError, UnknownNameError
 from keras_rnn_zoo.preprocessing.options import EncodingOptions
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
+from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
 
 
 def features(x, y=None, task=None):
@@ -409,3 +410,37 @@ def test_settings_that_nobody_chose_are_those_that_the_target_asks_for():
         EncodingOptions(target="mediapipe", truncating="pre")
     with pytest.raises(UnknownNameError, match="Did you mean 'mediapipe'"):
         EncodingOptions(target="media_pipe")
+
+
+# ---------------------------------------------------------------------- streams
+
+
+def test_the_parts_of_a_text_give_the_ids_of_the_whole(texts):
+    fitted = Preprocessor.fit(texts, timesteps=4)
+    started = Vocabulary(["<PAD>", "<START>", *fitted.vocabulary.tokens[1:]])
+    for vocabulary, most in ((fitted.vocabulary, 4), (started, 5)):
+        preprocessor = replace(fitted, vocabulary=vocabulary, timesteps=most)
+        (whole,) = preprocessor.encode_inputs(["A great, wonderful film"])
+        parts = ["A great,", "...", "", "wonderful film"]
+        ids = [preprocessor.encode_part(part, begins=not n) for n, part in enumerate(parts)]
+        assert [one for part in ids for one in part] == whole.tolist()
+        assert ids[1] == ids[2] == []
+    assert started.start_id == 1 and ids[0][0] == 1
+    assert preprocessor.encode_part(["great", "film"], begins=True)[0] != 1
+    with pytest.raises(DataError, match="takes no texts: it was trained on features"):
+        Preprocessor.fit(features(np.ones((4, 3, 2)))).encode_part("film", True)
+
+
+def test_steps_are_scaled_and_ids_checked_as_rows_are():
+    x = np.random.default_rng(0).normal(4, 3, (6, 5, 2)).astype("float32")
+    preprocessor = Preprocessor.fit(features(x))
+    assert np.array_equal(preprocessor.encode_steps(x), preprocessor.encode_inputs(x))
+    assert np.array_equal(preprocessor.encode_steps(x[0, 0]), preprocessor.encode_inputs(x)[0, 0])
+    mean = np.array(preprocessor.scaling["mean"], np.float32)
+    # Zeros alone would be taken for padding.
+    assert preprocessor.encode_steps(mean).any()
+    ids = Preprocessor.fit(tokens([[1, 2], [3, 4]]))
+    assert ids.encode_steps(np.array([0, 4])).tolist() == [0, 4]
+    for wrong in (5, -1):
+        with pytest.raises(DataError, match=f"A step holds the token id {wrong}"):
+            ids.encode_steps(np.array([1, wrong]))

@@ -35,8 +35,12 @@ def encoding_of(path: Path, encoding: str | None) -> str:
         return str(encoding)
     with open_bytes(path) as stream:
         start = stream.read(4)
-    found = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8-sig")
-    return found if encoding is None else "utf-8-sig"
+    return marked(start) if encoding is None else "utf-8-sig"
+
+
+def marked(start: bytes) -> str:
+    """Returns the encoding that the first four bytes of a text say, or UTF-8."""
+    return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8-sig")
 
 
 @contextmanager
