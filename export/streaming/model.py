@@ -29,6 +29,7 @@ from keras_rnn_zoo.export.tflite.file import (
 )
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo, tensor_info
 from keras_rnn_zoo.export.tflite.isolated import Isolated
+from keras_rnn_zoo.export.tflite.streams import streaming_of
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 
@@ -104,6 +105,8 @@ class StreamingModel:
             keeps them itself.
         chunk: Time steps of a call.
         batch_size: Streams of a call.
+        every_step: Names of the outputs that answer each step, as the file says, or else those of
+            more than two axes.
         is_internal: The file keeps its states in variables, so that each stream has an interpreter
             of its own.
         sha256: Of the file, in hexadecimal digits.
@@ -135,6 +138,7 @@ class StreamingModel:
                 "with keras-rnn-zoo."
             )
         self.is_internal = RESET_STATE in graphs
+        said = streaming_of(self._content)
         interpreter = self._opened()
         runner = interpreter.get_signature_runner(STEP)
         takes, makes = runner.get_input_details(), runner.get_output_details()
@@ -143,6 +147,11 @@ class StreamingModel:
         self.states = {name: info for name, info in before.items() if name in after}
         self.inputs = {name: info for name, info in before.items() if name not in after}
         self.outputs = {name: info for name, info in after.items() if name not in before}
+        self.every_step = frozenset(
+            [name for name, info in self.outputs.items() if len(info.shape) > 2]
+            if said is None
+            else said.every_step
+        )
         self.batch_size, self.chunk = self._sizes()
         for name, info in self.states.items():
             if _stored(info) != _stored(after[name]):

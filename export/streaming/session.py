@@ -80,8 +80,8 @@ class StreamingSession:
         ]
         # Where a call is one step, outputs of each step have a time axis of 1, which says nothing.
         self._squeezed = [
-            source.chunk == 1 and len(info.shape) > 2 and info.shape[1] == 1
-            for info in source.outputs.values()
+            source.chunk == 1 and name in source.every_step and info.shape[1] == 1
+            for name, info in source.outputs.items()
         ]
         # Of an output of one call: the stream, where it is one alone, and that axis.
         streams = 0 if source.batch_size == 1 else slice(None)
