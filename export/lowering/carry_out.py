@@ -261,23 +261,23 @@ class _Execution:
         layer = self._layers[place]
         path = path_of(layer)
 
-        def call(inputs: Tensor, *_: Any, **__: Any) -> Tensor:
+        def call(inputs: Tensor, mask: Tensor = None, **_: Any) -> Tensor:
             import tensorflow as tf
 
             at = self._next(place)
             in_front = self._in_front.pop(id(inputs), ("", 0, None))[1]
             if reason := kind.refuses(layer, in_front):
                 self._refuse(f"layer '{path}' ({type(layer).__name__}) {reason}")
-            steps = inputs
+            steps = read = kind.reads(layer, inputs, mask)
             if keeps := kind.keeps(layer, in_front):
                 if at not in self._before:
-                    sizes = (self._batch, keeps, *inputs.shape[2:])
+                    sizes = (self._batch, keeps, *read.shape[2:])
                     state = State(name_of(path, at.number, "buffer"), place, at.number, sizes)
                     self.states = (*self.states, state)
                     self._before[at] = [tf.zeros(sizes)]
-                steps = tf.concat([tf.cast(self._before[at][0], inputs.dtype), inputs], axis=1)
+                steps = tf.concat([tf.cast(self._before[at][0], read.dtype), read], axis=1)
                 self._after[at] = (tf.cast(steps[:, -keeps:], tf.float32),)
-            output = kind.run(layer, steps)
+            output = kind.run(layer, steps, mask)
             if puts := kind.puts_in_front(layer):
                 self._in_front[id(output)] = path, in_front + puts, output
             return output

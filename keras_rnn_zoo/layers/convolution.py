@@ -14,12 +14,13 @@ from keras_rnn_zoo.layers.sequence_pooling import lowered
 class MaskedConv1D(keras.layers.Conv1D):  # type: ignore[misc]
     """A Conv1D that reads zeros where steps are masked, and answers zeros there.
 
-    Zeros are what `padding="same"` puts beyond both ends, so a sequence that is padded on either
-    side is answered, step by step, as without its padding. The mask is passed on.
+    Zeros are what `padding="same"` puts beyond both ends, and `padding="causal"` before the first
+    step, so a sequence that is padded on either side is answered, step by step, as without its
+    padding. The mask is passed on.
 
     Args:
         *args: Of `keras.layers.Conv1D`.
-        padding: `"same"`: as many steps come out as go in.
+        padding: `"same"` or, to see no step to come, `"causal"`: as many steps come out as go in.
         **kwargs: Of `keras.layers.Conv1D`; steps are taken one by one, without strides.
 
     Raises:
@@ -29,11 +30,12 @@ class MaskedConv1D(keras.layers.Conv1D):  # type: ignore[misc]
     def __init__(self, *args: Any, padding: str = "same", **kwargs: Any):
         super().__init__(*args, padding=padding, **kwargs)
         self.supports_masking = True
-        if (self.padding, self.strides, self.data_format) != ("same", (1,), "channels_last"):
+        keeps = self.padding in ("same", "causal") and self.strides == (1,)
+        if not keeps or self.data_format != "channels_last":
             raise ValueError(
-                "MaskedConv1D keeps all steps: padding is 'same', strides are 1, and channels come "
-                f"last. Received: padding={self.padding!r}, strides={self.strides!r}, "
-                f"data_format={self.data_format!r}"
+                "MaskedConv1D keeps all steps: padding is 'same' or 'causal', strides are 1, and "
+                f"channels come last. Received: padding={self.padding!r}, "
+                f"strides={self.strides!r}, data_format={self.data_format!r}"
             )
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
@@ -42,6 +44,45 @@ class MaskedConv1D(keras.layers.Conv1D):  # type: ignore[misc]
             return super().call(inputs)
         real = ops.cast(ops.expand_dims(mask, -1), inputs.dtype)
         return super().call(inputs * real) * real
+
+
+@keras.saving.register_keras_serializable(package="keras_rnn_zoo")
+class PooledMask(keras.Operation):  # type: ignore[misc]
+    """Says which windows of steps hold one that counts.
+
+    A mask is part of a model's graph. Spelled out there, the operations would be for the number of
+    time steps that the model was built with; this one takes any.
+
+    Args:
+        pool_size: Steps of a window.
+        name: Of the operation.
+
+    Call arguments:
+        mask: bool `[batch, timesteps]`, the time steps fixed.
+
+    Returns:
+        bool `[batch, ceil(timesteps / pool_size)]`.
+    """
+
+    def __init__(self, pool_size: int, name: str | None = None):
+        super().__init__(name=name)
+        self.pool_size = pool_size
+
+    def call(self, mask: Any) -> Any:
+        """Pools; see the class."""
+        timesteps = mask.shape[1]
+        mask = ops.pad(mask, [[0, 0], [0, -timesteps % self.pool_size]])
+        windows = ops.reshape(mask, (-1, -(-timesteps // self.pool_size), self.pool_size))
+        return ops.any(windows, axis=2)
+
+    def compute_output_spec(self, mask: Any) -> Any:
+        """Returns shape and dtype of the output."""
+        batch, timesteps = mask.shape
+        return keras.KerasTensor((batch, -(-timesteps // self.pool_size)), dtype="bool")
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what rebuilds the operation."""
+        return {"pool_size": self.pool_size, "name": self.name}
 
 
 @keras.saving.register_keras_serializable(package="keras_rnn_zoo")
@@ -97,12 +138,8 @@ class MaskedMaxPooling1D(keras.layers.Layer):  # type: ignore[misc]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Returns which pooled steps hold one that counts."""
-        if mask is None:
-            return None
-        timesteps = mask.shape[1]
-        mask = ops.pad(mask, [[0, 0], [0, -timesteps % self.pool_size]])
-        windows = ops.reshape(mask, (-1, -(-timesteps // self.pool_size), self.pool_size))
-        return ops.any(windows, axis=2)
+        # One operation, which in a graph counts the steps that there are then: see `PooledMask`.
+        return None if mask is None else PooledMask(self.pool_size)(mask)
 
     def compute_output_shape(self, sequences_shape: Any) -> tuple[int | None, ...]:
         """Returns the shape of the output."""

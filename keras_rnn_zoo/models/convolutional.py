@@ -40,6 +40,13 @@ class _Convolutional(ModelBuilder):
             least=1,
         ),
         Field("bidirectional", bool, True, "the recurrence reads in both directions"),
+        Field(
+            "causal",
+            bool,
+            False,
+            "the convolution sees no step to come; with bidirectional=false and pooling=last the "
+            "model can be run step by step",
+        ),
     )
     at_each_step: ClassVar[Mapping[str, Any]] = {"pooling": "last", "pool_size": 1}
     layer: ClassVar[str]
@@ -65,6 +72,7 @@ class _Convolutional(ModelBuilder):
             config["filters"],
             config["kernel_size"],
             activation="relu",
+            padding="causal" if config["causal"] else "same",
             data_format="channels_last",
         )(x)
         if config["pool_size"] > 1:

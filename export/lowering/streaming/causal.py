@@ -30,7 +30,10 @@ KNOWN: dict[str, tuple[str, str]] = {
     "GlobalMaxPooling1D": _POOLING,
     "GroupQueryAttention": _ATTENTION,
     "MultiHeadAttention": _ATTENTION,
-    "SequencePooling": _POOLING,
+    "SequencePooling": (
+        "pools over all time steps",
+        "build and train the model with pooling='last' (--set pooling=last)",
+    ),
     "Flatten": ("makes one vector of all time steps", _LAST),
     "RepeatVector": (
         "repeats over time what was answered once for a whole sequence",

@@ -56,13 +56,18 @@ class LookingBack(ABC):
     def keeps(self, layer: Any, in_front: int) -> int:
         """Returns how many steps it reads before the first one of some: those that are kept."""
 
+    def reads(self, layer: Any, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        """Returns what it reads, and keeps, of its inputs `[batch, steps, ...]`."""
+        return inputs
+
     @abstractmethod
-    def run(self, layer: Any, steps: Tensor) -> Tensor:
+    def run(self, layer: Any, steps: Tensor, mask: Tensor | None) -> Tensor:
         """Builds the ops over steps, those that were kept in front.
 
         Args:
             layer: A layer of this export's own, whose attributes may be changed.
             steps: `[batch, kept + steps, ...]`.
+            mask: bool `[batch, steps]` of a layer that takes a mask: true where a step counts.
 
         Returns:
             `[batch, steps / strides, ...]`.
@@ -141,7 +146,7 @@ class Window(LookingBack):
         """Returns how many steps are kept; see `LookingBack.keeps`."""
         return self.width(layer) - 1 if layer.padding == "causal" else in_front
 
-    def run(self, layer: Any, steps: Tensor) -> Tensor:
+    def run(self, layer: Any, steps: Tensor, mask: Tensor | None) -> Tensor:
         """Builds the ops; see `LookingBack.run`."""
         padding = layer.padding
         layer.__dict__["padding"] = "valid"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from keras_rnn_zoo.export.lowering.streaming.looking_back import Window, register_looking_back
+from keras_rnn_zoo.export.lowering.streaming.looking_back import (
+    Tensor,
+    Window,
+    register_looking_back,
+)
 
 
 @register_looking_back("convolution")
@@ -27,6 +31,33 @@ class Convolution(Window):
         if type(layer).__name__ == "Conv1D":
             return "train it with padding='causal'"
         return super().remedy(layer, least)
+
+
+@register_looking_back("masked_convolution")
+class MaskedConvolution(Convolution):
+    """The convolution of `keras_rnn_zoo.layers`: zeros in and out where steps are masked."""
+
+    description: ClassVar[str] = "convolutions that look back and skip masked steps"
+    layers: ClassVar[tuple[str, ...]] = ("MaskedConv1D",)
+
+    def remedy(self, layer: Any, least: int) -> str:
+        """Says what to train instead; see `Window.remedy`."""
+        return "build and train the model with causal=True (--set causal=true)"
+
+    def reads(self, layer: Any, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        """Returns zeros for masked steps."""
+        return inputs if mask is None else inputs * _real(mask)
+
+    def run(self, layer: Any, steps: Tensor, mask: Tensor | None) -> Tensor:
+        """Builds the ops; see `LookingBack.run`."""
+        output = super().run(layer, steps, None)
+        return output if mask is None else output * _real(mask)
+
+
+def _real(mask: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return tf.cast(mask, tf.float32)[..., tf.newaxis]
 
 
 def _number(value: Any) -> int:

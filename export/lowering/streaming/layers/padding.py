@@ -32,7 +32,7 @@ class Padding(LookingBack):
         """Returns how many steps are kept; see `LookingBack.keeps`."""
         return 0
 
-    def run(self, layer: Any, steps: Tensor) -> Tensor:
+    def run(self, layer: Any, steps: Tensor, mask: Tensor | None) -> Tensor:
         """Builds the ops; see `LookingBack.run`."""
         import tensorflow as tf
 
