@@ -102,12 +102,14 @@ class Written:
         plan: What became of each layer.
         info: What the file holds.
         float32_bytes: Size of the same file before it was quantized.
+        plain: That file, where a call takes some time steps; None otherwise.
     """
 
     path: Path
     plan: Plan
     info: contents.FileInfo
     float32_bytes: int
+    plain: Path | None = None
 
 
 def write(
@@ -179,7 +181,11 @@ def write(
             reason,
             "unloadable",
         ) from error
-    return Written(written, plan, info, len(plain))
+    unquantized = None
+    if plan.steps is not None:
+        unquantized = directory / "float32.tflite"
+        unquantized.write_bytes(plain)
+    return Written(written, plan, info, len(plain), unquantized)
 
 
 def _streams(content: bytes, plan: Plan, form: Form) -> bytes:

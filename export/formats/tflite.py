@@ -51,6 +51,7 @@ from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
 from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.tflite.runtimes import parse_runtime
 from keras_rnn_zoo.export.verify import compare
+from keras_rnn_zoo.export.verify.drift import Drift, drift
 from keras_rnn_zoo.export.verify.reference import (
     Reference,
     reference_of,
@@ -110,6 +111,8 @@ class TFLiteResult:
         names: Keras' name of an input or output -> its name in the file, where they differ.
         arena: Bytes of the least tensor arena in tflite-micro, where that is installed and the
             target has one; a 32-bit machine needs less.
+        drift: Whether the error of a quantized file that takes some time steps a call grows; None
+            of other files, and with `verify=False`.
         notes: What differs from the Keras model as it is, one sentence each: another dtype policy,
             states that it would keep. The first says so where the float32 file would be smaller.
     """
@@ -129,6 +132,7 @@ class TFLiteResult:
     choice: Choice | None = None
     names: dict[str, str] = field(default_factory=dict)
     arena: int | None = None
+    drift: Drift | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -497,6 +501,9 @@ class _Writer:
         if len(self._considered) > 1:
             others = [c for c in self._considered if c.problem is not None]
             choice = choose.explain(winner, [*(failed.get(c, c) for c in ranked), *others])
+        drifted = None
+        if self._options.verify and one.plain is not None and self._mode.name != "none":
+            drifted = drift(one.path, one.plain, self._data.proof)
         return TFLiteResult(
             path=path,
             bytes=one.info.bytes,
@@ -516,12 +523,17 @@ class _Writer:
             target=self._target.name,
             names=self._model.renamed,
             arena=self._target.arena_of(one.path),
-            notes=self._notes(path.name, one, parity),
+            drift=drifted,
+            notes=self._notes(path.name, one, parity, drifted),
             float32_bytes=one.float32_bytes,
         )
 
-    def _notes(self, name: str, made: Written, parity: compare.Parity | None) -> tuple[str, ...]:
+    def _notes(
+        self, name: str, made: Written, parity: compare.Parity | None, drifted: Drift | None
+    ) -> tuple[str, ...]:
         notes = [*self._model.notes, *self._target.notes(made.info)]
+        if drifted is not None:
+            notes.append(drifted.text)
         if self.form.integer_io and parity is not None:
             notes += compare.integer_answers(parity)
         if larger := larger_than_float32(name, made.info.bytes, made.float32_bytes):

@@ -94,8 +94,8 @@ def prepare(
             f"The stateful layers {names} keep their states from one call to the next, as in "
             "Keras, and start with those that the model has now."
             if keep_states
-            else f"The stateful layers {names} start from zero states in every call: what is "
-            "exported keeps no state from one call to the next."
+            else f"The stateful layers {names} start from zero states in every call, or, in a file "
+            "that streams, in every stream."
         )
     return KerasModel(functional, tuple(notes), float32=bool(policies))
 

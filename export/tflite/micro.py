@@ -172,11 +172,23 @@ class MicroModel(TFLiteModel):
         each = [{name: array[call] for name, array in values.items()} for call in range(len(calls))]
         return each, seconds
 
-    def run(self, x: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[float]]:
-        """Runs several calls.
+    def each_answer(self, x: Arrays) -> Arrays:
+        """Returns what every call of one batch of streams answers; see `StepModel`."""
+        stored = [info.quantize(x[name])[np.newaxis] for name, info in self.inputs.items()]
+        made, _ = self.run(stored, each=True)
+        return {
+            name: info.dequantize(array[0])
+            for (name, info), array in zip(self.outputs.items(), made, strict=True)
+        }
+
+    def run(
+        self, x: Sequence[np.ndarray], *, each: bool = False
+    ) -> tuple[list[np.ndarray], list[float]]:
+        """Runs several calls, or sequences of a file whose call takes some time steps.
 
         Args:
             x: For each input, what it stores, `[calls, batch, ...]`.
+            each: Return what each step of a sequence answers, one axis more.
 
         Returns:
             For each output, what it stores, `[calls, batch, ...]`, and the seconds of each call.
@@ -192,6 +204,7 @@ class MicroModel(TFLiteModel):
                 "answers": str(made),
                 "outputs": self._count,
                 "steps": self._steps,
+                "each": each,
                 "states": self._states,
                 "zeros": self._zeros,
             }

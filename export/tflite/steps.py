@@ -5,7 +5,7 @@ What comes out after the last step answers the sequence, or each step has an ans
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -136,12 +136,39 @@ class StepModel(TFLiteModel):
 
     def invoke(self) -> Arrays:
         """Runs all steps of the sequences that are set; returns name -> real values."""
+        found: dict[str, list[np.ndarray]] = {name: [] for name in self._every_step}
+        for _ in self._calls():
+            for name, values in found.items():
+                values.append(self._answer(name))
+        return {
+            name: np.concatenate(found[name], axis=1) if name in found else self._answer(name)
+            for name in self.outputs
+        }
+
+    def each_answer(self, x: Arrays) -> Arrays:
+        """Returns what every call of one batch of streams answers: name -> `[calls, batch, ...]`.
+
+        Args:
+            x: Input name -> streams `[batch, steps, ...]`.
+        """
+        self.set_inputs(x)
+        found: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
+        for _ in self._calls():
+            for name, values in found.items():
+                values.append(self._answer(name))
+        return {name: np.stack(values) for name, values in found.items()}
+
+    def _answer(self, name: str) -> np.ndarray:
+        info = self.outputs[name]
+        return info.dequantize(self.interpreter.get_tensor(info.index))
+
+    def _calls(self) -> Iterator[None]:
+        """Makes the calls for the sequences that are set, one after the other."""
         for name, info in self.states.items():
             self.interpreter.set_tensor(info.index, self._start[name])
         if self._starts_inside:
             # Not kept: while there is a runner, the interpreter lets nobody else call it.
             self.interpreter.get_signature_runner(RESET_STATE)()
-        found: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
         for step in range(0, next(iter(self._x.values())).shape[1], self.steps):
             for name, info in self.inputs.items():
                 chunk = self._x[name][:, step : step + self.steps]
@@ -152,13 +179,4 @@ class StepModel(TFLiteModel):
             after = {n: self.interpreter.get_tensor(self._made[n].index) for n in self.states}
             for name, info in self.states.items():
                 self.interpreter.set_tensor(info.index, after[name])
-            for name in self._every_step:
-                info = self.outputs[name]
-                found[name].append(info.dequantize(self.interpreter.get_tensor(info.index)))
-        for name in self.outputs.keys() - self._every_step:
-            info = self.outputs[name]
-            found[name] = [info.dequantize(self.interpreter.get_tensor(info.index))]
-        return {
-            name: np.concatenate(values, axis=1) if name in self._every_step else values[-1]
-            for name, values in found.items()
-        }
+            yield

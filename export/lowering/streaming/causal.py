@@ -75,7 +75,8 @@ def why_not(model: KerasModel) -> str | None:
                 f"{named} has a loop of its own; take keras.layers.RNN with a cell that computes "
                 "the same"
             )
-        if type(layer).__name__ in KNOWN and _reads_sequence(layer):
+        known = type(layer).__module__.startswith(("keras.", "keras_rnn_zoo."))
+        if known and type(layer).__name__ in KNOWN and _reads_sequence(layer):
             what, remedy = KNOWN[type(layer).__name__]
             return f"{named} {what}; {remedy}"
     return None
