@@ -418,6 +418,19 @@ def plan_rows(plan: Mapping[str, Any]) -> list[list[str]]:
             ]
         )
     for other in plan["layers"]:
+        if other["how"] == "buffer":
+            kept = [one["shape"] for one in plan["states"] if one["layer"] == other["layer"]]
+            rows.append(
+                [
+                    other["path"],
+                    other["kind"],
+                    "-",
+                    f"{kept[0][1]} x {kept[0][2]} kept" if kept else "-",
+                    "step",
+                    "-",
+                    "a sequence",
+                ]
+            )
         if other["how"] == "unrolled":
             rows.append(
                 [other["path"], other["kind"], "-", "-", "unrolled by Keras", "-", "a sequence"]

@@ -133,6 +133,7 @@ def show_plans(plans: Mapping[str, Plan], as_json: bool) -> None:
                 ", ".join(f"{o.name} ({o.head})" if o.head else o.name for o in first.outputs),
             ),
             ("Lowering", first.lowering),
+            *_about_steps(first),
         ]
     )
     for modes, plan in groups.values():
@@ -147,6 +148,22 @@ def show_plans(plans: Mapping[str, Plan], as_json: bool) -> None:
                 click.echo(
                     f"{layer.path}: {layer.lowering} instead of {plan.lowering}: {layer.fallback}"
                 )
+
+
+def _about_steps(plan: Plan) -> list[tuple[str, str]]:
+    """Returns what a call takes, and what it hands on, of a file that streams."""
+    if plan.steps is None:
+        return []
+    every = [output.name for output in plan.outputs if output.every_step]
+    so_far = [output.name for output in plan.outputs if not output.every_step]
+    answers = [f"{', '.join(every)} of every step"] if every else []
+    answers += [f"{', '.join(so_far)} so far"] if so_far else []
+    states = ", ".join(f"{state.name} {list(state.shape)}" for state in plan.states)
+    return [
+        ("Steps a call", str(plan.steps)),
+        ("Answers", "; ".join(answers)),
+        ("States", states or "none"),
+    ]
 
 
 def show(report: BundleReport) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.testing.datasets import check_dataset as check_dataset
     from keras_rnn_zoo.testing.export import check_client as check_client
     from keras_rnn_zoo.testing.export import check_format as check_format
+    from keras_rnn_zoo.testing.export import check_looking_back as check_looking_back
     from keras_rnn_zoo.testing.export import check_lowering as check_lowering
     from keras_rnn_zoo.testing.export import check_quantization as check_quantization
     from keras_rnn_zoo.testing.export import check_target as check_target
@@ -39,6 +40,7 @@ _EXPORTS = {
     "check_engine": "search",
     "check_format": "export",
     "check_language": "languages",
+    "check_looking_back": "export",
     "check_lowering": "export",
     "check_model": "models",
     "check_quantization": "export",

@@ -78,6 +78,56 @@ def check_lowering(name: str) -> None:
     )
 
 
+def check_looking_back(name: str, *stack: Any) -> None:
+    """Asserts that a layer that looks back answers some steps at a time what it answers at once.
+
+    Args:
+        name: A name of `LOOKING_BACK`.
+        *stack: Keras layers, one behind the other, the last of which it runs: with other arguments
+            in each of several calls.
+
+    Raises:
+        AssertionError: It does not; the message says in what.
+    """
+    import keras
+
+    from keras_rnn_zoo.export.keras_model.prepare import prepare
+    from keras_rnn_zoo.export.lowering import FLOAT
+    from keras_rnn_zoo.export.lowering.carry_out import carried_out
+    from keras_rnn_zoo.export.lowering.streaming.looking_back import LOOKING_BACK, looking_back
+    from keras_rnn_zoo.export.lowering.streaming.probe import streaming_plan, why_not
+
+    kind = type(stack[-1]).__name__
+    claim(
+        looking_back(stack[-1]) is LOOKING_BACK.get(name),
+        f"'{name}' runs {', '.join(LOOKING_BACK.get(name).layers)}, and not a {kind} as this one.",
+    )
+    inputs = x = keras.Input((24, FEATURES))
+    for layer in stack:
+        x = layer(x)
+    ready = prepare(_wide(inputs, keras.layers.GRU(3, return_sequences=True)(x)))
+    reason = why_not(ready)
+    claim(reason is None, f"'{name}' cannot run a {kind}: {reason}.")
+    least = streaming_plan(ready).steps or 1
+    for steps in (least, 3 * least):
+        plan = streaming_plan(ready, steps=steps)
+        step = carried_out(ready.open_in_time, plan, FLOAT)
+        rows = np.random.default_rng(0).normal(size=(1, 8 * steps, FEATURES)).astype(np.float32)
+        rows[:, steps : 2 * steps] = 0  # padding, where there is a mask
+        states = [state.at_start() for state in plan.states]
+        made: list[Any] = []
+        for start in range(0, rows.shape[1], steps):
+            answer, *states = step(rows[:, start : start + steps], *states)
+            made.append(np.asarray(answer))
+        found, (whole,) = np.concatenate(made, axis=1), ready.open_in_time([rows])
+        worst = float(np.abs(found - np.asarray(whole)).max())
+        claim(
+            worst <= 10 * ROUNDING,
+            f"'{name}' makes something else of {steps} steps at a time than of all at once of a "
+            f"{kind}: it differs by {worst:.2g}.",
+        )
+
+
 def check_quantization(name: str) -> None:
     """Asserts that a quantization mode makes files that answer what the Keras model answers.
 
