@@ -50,6 +50,7 @@ from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo
 from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
 from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.tflite.runtimes import parse_runtime
+from keras_rnn_zoo.export.tflite.steps import StepModel
 from keras_rnn_zoo.export.verify import compare
 from keras_rnn_zoo.export.verify.drift import Drift, drift
 from keras_rnn_zoo.export.verify.reference import (
@@ -336,12 +337,14 @@ class _Data:
         calibration: Name -> samples to calibrate on; None where the mode takes none.
         timesteps: Sizes that the model leaves open, as the samples say them.
         synthetic: The samples are random.
+        cut: Time steps of the samples that fill no call.
     """
 
     proof: Samples
     calibration: Samples | None
     timesteps: Timesteps
     synthetic: bool
+    cut: int = 0
 
     @classmethod
     def of(
@@ -354,10 +357,12 @@ class _Data:
     ) -> _Data:
         """Brings what the user gave into one form; of what streams, whole chunks of `steps`."""
         mode, timesteps = QUANTIZATIONS.get(options.quantization), options.timesteps
-        proof = None
+        proof, cut = None, 0
         if given is not None:
             proof = as_samples(model, given, limit=VERIFICATION_SAMPLES, timesteps=timesteps)
-            proof = proof if steps is None else whole_chunks(proof, steps)
+            if steps is not None:
+                cut = next(iter(proof.values())).shape[1] % steps
+                proof = whole_chunks(proof, steps)
             timesteps = sizes_of(model, proof, timesteps)
         elif steps is not None:
             timesteps = -(-max(SYNTHETIC_STEPS, 3 * steps) // steps) * steps
@@ -376,7 +381,7 @@ class _Data:
             calibration = calibration if steps is None else whole_chunks(calibration, steps)
         if proof is None:
             proof = synthetic_samples(model, timesteps)
-        return cls(proof, calibration, timesteps, given is None)
+        return cls(proof, calibration, timesteps, given is None, cut)
 
 
 class _Writer:
@@ -534,6 +539,11 @@ class _Writer:
         notes = [*self._model.notes, *self._target.notes(made.info)]
         if drifted is not None:
             notes.append(drifted.text)
+        if self._data.cut:
+            notes.append(
+                f"A call takes {made.plan.steps} time steps: {self._data.cut} of the samples' fill "
+                "none, and were left out."
+            )
         if self.form.integer_io and parity is not None:
             notes += compare.integer_answers(parity)
         if larger := larger_than_float32(name, made.info.bytes, made.float32_bytes):
@@ -641,6 +651,8 @@ class TFLite(Format):
     def serve(self, path: Path) -> Callable[[Arrays], Arrays]:
         """Answers in the interpreter."""
         file = open_model(path)
+        if isinstance(file, StepModel):
+            return lambda x: file.answer(whole_chunks(x, file.steps))[0]
         return lambda x: file.answer(x)[0]
 
     def described(self, part: str) -> str:

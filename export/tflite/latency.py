@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.export.tflite.file import read
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 from keras_rnn_zoo.export.tflite.micro import MicroModel
 from keras_rnn_zoo.export.tflite.opened import open_model
+from keras_rnn_zoo.export.tflite.steps import StepModel
+from keras_rnn_zoo.export.tflite.streams import streaming_of
 from keras_rnn_zoo.files import PathLike
 
 # Fewer say little about the slowest tenth; more than this says nothing new.
@@ -45,7 +48,8 @@ def benchmark_tflite(
 
     Returns:
         `median_ms`, `p90_ms` and `min_ms` of a call (a batch of the file's batch size),
-        `repeats`, `threads`, `batch_size` and `machine`.
+        `repeats`, `threads`, `batch_size`, `machine`, and of a file that streams `steps`, the time
+        steps of a call.
 
     Raises:
         ConfigError: An argument is out of range.
@@ -61,7 +65,9 @@ def benchmark_tflite(
         name: [size for size in info.shape[1:] if size is not None]
         for name, info in model.inputs.items()
     }
-    if samples is None and any(None in info.shape[1:] for info in model.inputs.values()):
+    if isinstance(model, StepModel):
+        sizes = {name: [model.steps, *others] for name, others in sizes.items()}
+    elif samples is None and any(None in info.shape[1:] for info in model.inputs.values()):
         raise ConfigError(
             f"{model.path.name} takes inputs of any length, and how long they are decides how long "
             "it takes: give samples (on the command line --data)."
@@ -76,6 +82,10 @@ def benchmark_tflite(
         }
     elif not isinstance(samples, Mapping):
         samples = {next(iter(model.inputs)): np.asarray(samples)}
+    streams = isinstance(model, StepModel) and streaming_of(read(Path(path))) is not None
+    if streams:  # what an app waits for is one call
+        assert isinstance(model, StepModel)
+        samples = {name: values[:, : model.steps] for name, values in samples.items()}
     batches = [batch for _, batch in model.batches(dict(samples))]
     if repeats is not None:
         least, most = repeats, repeats
@@ -96,6 +106,7 @@ def benchmark_tflite(
         "threads": threads,
         "batch_size": model.batch_size,
         "machine": machine() + (", tflite-micro" if isinstance(model, MicroModel) else ""),
+        **({"steps": model.steps} if streams and isinstance(model, StepModel) else {}),
     }
 
 

@@ -170,7 +170,10 @@ def show(report: BundleReport) -> None:
     """Prints what a file loses, where it does, and the main figures of a bundle's report."""
     labelled = report.labelled
     batch = max((entry.latency or {}).get("batch_size", 1) for entry in report.files)
+    steps = max((entry.latency or {}).get("steps", 0) for entry in report.files)
     latency = "latency, median" if batch == 1 else f"latency of {batch} sequences"
+    if steps:
+        latency = "latency of a step" if steps == 1 else f"latency of {steps} steps"
     arenas = any(entry.arena for entry in report.files)
     head = ["file", "size", *(["arena"] if arenas else []), "runs from", "outputs differ by"]
     head.append(latency)
