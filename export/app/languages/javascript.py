@@ -22,6 +22,7 @@ class JavaScript(Language):
     usage = 'import { Model } from "./model.js"'
     dtypes: ClassVar[frozenset[str]] = frozenset({"float32", "int32"})
     several: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
     classifier: ClassVar[Classifier] = Classifier(
         "MediaPipe (@mediapipe/tasks-text of npm) in a browser",
         'import { Model } from "./model.js"',
