@@ -199,6 +199,11 @@ class App:
         return replace(self, files=tuple(files))
 
 
+def start_file(file: str) -> str:
+    """Returns the name of the file with the states that a .tflite file starts with."""
+    return f"{Path(file).stem}.initial_state.bin"
+
+
 def files_of(
     entries: Sequence[FileRecord], inputs: Sequence[str], outputs: Sequence[str], target: str
 ) -> tuple[File, ...]:

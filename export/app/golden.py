@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import DataError, OpGateError, RunError
+from keras_rnn_zoo.export.app.app import start_file
 from keras_rnn_zoo.export.formats import FORMATS
 from keras_rnn_zoo.export.formats.format import FileRecord
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
@@ -102,11 +103,6 @@ def golden_vectors(
             and (found := _answers(entry, preprocessor, encoded, directory)) is not None
         ],
     }
-
-
-def start_file(file: str) -> str:
-    """Returns the name of the file with the states that a .tflite file starts with."""
-    return f"{Path(file).stem}.initial_state.bin"
 
 
 def write_starts(directory: Path, entries: Sequence[FileRecord]) -> None:
