@@ -88,6 +88,11 @@ class File:
         return {tensor.dtype for tensor in (*self.inputs, *self.outputs)}
 
     @property
+    def starts(self) -> str | None:
+        """Name of the file with the states that its calls start with; None where it has them."""
+        return start_file(self.name) if self.steps and self.states else None
+
+    @property
     def resizable(self) -> bool:
         """Whether the app gives its inputs their size."""
         return any(None in tensor.shape for tensor in self.inputs)

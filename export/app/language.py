@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from keras_rnn_zoo.export.app.app import ARRAYS, App, File, start_file
+from keras_rnn_zoo.export.app.app import ARRAYS, App, File
 from keras_rnn_zoo.pages import fill
 from keras_rnn_zoo.registry import Registry, extends, is_line
 
@@ -156,7 +156,7 @@ def rendered(template: str, app: App, **values: Any) -> str:
         file=app.files[0],
         input=app.files[0].inputs[0],
         output=app.files[0].outputs[0],
-        starts=start_file(app.files[0].name) if app.files[0].steps and app.files[0].states else None,
+        starts=app.files[0].starts,
         **values,
     )
 
