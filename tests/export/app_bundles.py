@@ -182,10 +182,10 @@ def pair(directory: Path) -> Bundle:
     left = keras.Input((6, 2), name="left")
     right = keras.Input((6,), dtype="int32", name="right")
     x = keras.layers.Concatenate()([left, keras.layers.Embedding(9, 4)(right)])
-    steps = keras.layers.GRU(3, return_sequences=True)(x)
+    steps = keras.layers.GRU(3, return_sequences=True, name="gru")(x)
     heads = {
         "each": keras.layers.Dense(2, name="each")(steps),
-        "last": keras.layers.Dense(2, name="last")(keras.layers.LSTM(3)(steps)),
+        "last": keras.layers.Dense(2, name="last")(keras.layers.LSTM(3, name="lstm")(steps)),
     }
     directory.mkdir(parents=True, exist_ok=True)
     keras.Model([left, right], heads, name="pair").save(directory / "pair.keras")
@@ -196,6 +196,25 @@ def pair(directory: Path) -> Bundle:
         quantization=("none",),
         samples_count=4,
         streaming=2,
+    )
+
+
+def arrays(directory: Path) -> Bundle:
+    """A bare `.keras` file for a microcontroller, which answers each time step."""
+    import keras
+
+    inputs = keras.Input((6, 2), name="x")
+    outputs = keras.layers.Dense(2, name="y")(keras.layers.GRU(3, return_sequences=True)(inputs))
+    directory.mkdir(parents=True, exist_ok=True)
+    keras.Model(inputs, outputs, name="gru").save(directory / "gru.keras")
+    return export_bundle(
+        directory / "gru.keras",
+        directory / "bundle",
+        format=("tflite",),
+        quantization=("none",),
+        samples_count=4,
+        target="micro",
+        streaming=3,
     )
 
 
@@ -258,6 +277,17 @@ MAKERS = {
     "integers": partial(sensors, quantization=("int8",), inference_type="int8"),
     "micro_int8": micro,
     "micro_float32": partial(micro, integers=False),
+    # 5 time steps, of which 4 are whole calls; the LSTM's states have the same size.
+    "micro_steps": partial(
+        sensors,
+        settings={"timesteps": 5, "padding": "pre"},
+        mask=False,
+        target="micro",
+        quantization=("int8",),
+        inference_type="int8",
+        streaming=2,
+    ),
+    "micro_arrays": arrays,
     "micro_padded": partial(micro, integers=False, make=padded),
 }
 

@@ -7,7 +7,9 @@ from the states alone which call of a sequence one is (`test_app.py` says more).
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from html import unescape
 from itertools import chain, pairwise
 
 import numpy as np
@@ -159,6 +161,48 @@ def test_verification_notices_other_states_to_start_with(bundles):
     finally:
         path.write_bytes(before)
     assert not result["passed"] and path.name in result["text"]
+
+
+# ---------------------------------------------------------------------- card and page
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "stream_sensors",
+            [
+                "A call takes: 1 time step, series (1 × 1 × 2, float32).",
+                "Answers: answer for the sequence so far.",
+                "States: gru/h (1 × 4, float32); hand in what came out of the call before",
+                "model.initial_state.bin holds (golden.json says where)",
+                "9 time steps, padding included, in 9 calls",
+            ],
+        ),
+        (
+            "stream_inside",
+            ["an interpreter runs one sequence at a time", "call the signature reset before"],
+        ),
+        (
+            "stream_tags",
+            ["A call takes: 4 time steps,", "answer for each of them", "in 1 call; a stream"],
+        ),
+        ("stream_pair", ["each for each of them; last for the sequence so far", "lstm/c (1 × 3"]),
+    ],
+)
+def test_card_and_page_say_what_a_call_takes_and_how_to_start(bundles, name, lines):
+    path = bundles[name].path
+    card = (path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    section = card.partition("## Step by step\n")[2].partition("\n## ")[0].replace("\\", "")
+    page = (path / "report.html").read_text(encoding="utf-8")
+    assert "<h2>Step by step</h2>" in page
+    shown = " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
+    for line in lines:
+        assert line in section, section
+        assert line.partition(": ")[2].rstrip(".") in shown
+    assert "all its calls together" in card and "all its calls together" in page
+    assert "Step by step" not in (bundles["sensors"].path / "MODEL_CARD.md").read_text()
+    assert "Step by step" not in (bundles["sensors"].path / "report.html").read_text()
 
 
 # ---------------------------------------------------------------------- languages
