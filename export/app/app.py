@@ -57,7 +57,11 @@ class File:
         inputs: Its inputs.
         outputs: Its outputs.
         ops: Op -> how often it is there.
-        states: Where a call is one time step: what goes in and comes out under the same name.
+        states: Where a call takes some time steps: what goes in and comes out by the same names,
+            in the order of these.
+        steps: Time steps that a call takes; 0 where it takes everything, or does not say.
+        every_step: Names of the outputs that answer each of them.
+        keeps: A call takes some time steps, and the states are in the file.
         variables: It has tensors that keep state from call to call.
         resets: That is the app's to reset between sequences.
         bytes: Its size.
@@ -72,6 +76,9 @@ class File:
     states: tuple[Tensor, ...] = ()
     variables: bool = False
     resets: bool = False
+    steps: int = 0
+    every_step: tuple[str, ...] = ()
+    keeps: bool = False
     bytes: int = 0
     arena: int | None = None
 
@@ -79,6 +86,11 @@ class File:
     def dtypes(self) -> set[str]:
         """Types of all inputs and outputs."""
         return {tensor.dtype for tensor in (*self.inputs, *self.outputs)}
+
+    @property
+    def starts(self) -> str | None:
+        """Name of the file with the states that its calls start with; None where it has them."""
+        return start_file(self.name) if self.steps and self.states else None
 
     @property
     def resizable(self) -> bool:
@@ -178,6 +190,11 @@ class App:
         return mean, scale
 
     @property
+    def steps(self) -> int:
+        """Time steps that a call of the default file takes; 0 where it takes everything."""
+        return self.files[0].steps if self.files else 0
+
+    @property
     def integers(self) -> bool:
         """Whether a file takes or answers quantized numbers."""
         return any(tensor.scale for file in self.files for tensor in (*file.inputs, *file.outputs))
@@ -185,6 +202,11 @@ class App:
     def restricted(self, files: Sequence[File]) -> App:
         """Returns the same with some of the files."""
         return replace(self, files=tuple(files))
+
+
+def start_file(file: str) -> str:
+    """Returns the name of the file with the states that a .tflite file starts with."""
+    return f"{Path(file).stem}.initial_state.bin"
 
 
 def files_of(
@@ -205,10 +227,15 @@ def files_of(
             inputs=tuple(map(_tensor, entry.tensors.get("inputs", ()))),
             outputs=tuple(map(_tensor, entry.tensors.get("outputs", ()))),
             ops=entry.ops,
-            states=tuple(map(_tensor, entry.tensors.get("states", ()))),
+            states=tuple(
+                sorted(map(_tensor, entry.tensors.get("states", ())), key=lambda one: one.name)
+            ),
             variables=bool(entry.variables),
             # What other targets are given forgets its state by itself.
             resets=target == "micro" and bool(entry.variables),
+            steps=int((entry.streaming or {}).get("steps", 0)),
+            every_step=tuple((entry.streaming or {}).get("every_step", ())),
+            keeps=(entry.streaming or {}).get("state") == "internal",
             bytes=entry.bytes,
             arena=getattr(entry, "arena", None),
         )

@@ -11,6 +11,18 @@
   sample: `answer` as `predict` gives it, and `outputs`: name -> real values, without the batch
   axis. Numbers of `answer` and `outputs` may differ by `tolerance`, and so may labels whose scores
   are that close.
+
+A file whose call takes some time steps has a `streaming`, too:
+
+- `steps`: time steps of a call. Its `answers` are those of whole sequences: a sample is handed over
+  in as many calls as it has `steps`, whose number is a multiple.
+- `every_step`: names of the outputs that answer each time step; those of the calls, one behind the
+  other, are the recorded one. Of the other outputs that of the last call is.
+- `states`: `name`, `dtype` and `shape` of each state that goes in and comes out of a call, and the
+  `offset` where it begins in `file`; none where the file keeps its states itself.
+- `file`: `<name of the .tflite file>.initial_state.bin`, for clients that call one signature alone:
+  the states before the first call, as the file stores them, one behind the other, little endian.
+  null without `states`.
 """
 
 from __future__ import annotations
@@ -24,10 +36,12 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import DataError, OpGateError, RunError
+from keras_rnn_zoo.export.app.app import start_file
 from keras_rnn_zoo.export.formats import FORMATS
 from keras_rnn_zoo.export.formats.format import FileRecord
 from keras_rnn_zoo.export.tflite.interpreter import Arrays
-from keras_rnn_zoo.files import write_text
+from keras_rnn_zoo.export.tflite.streams import initial_states
+from keras_rnn_zoo.files import write_bytes, write_text
 from keras_rnn_zoo.preprocessing.inputs import real_span, strip_padding
 from keras_rnn_zoo.preprocessing.preprocessor import Preprocessor
 from keras_rnn_zoo.preprocessing.unicode import UnicodeTokenizer
@@ -88,6 +102,43 @@ def golden_vectors(
             if entry.format == "tflite"
             and (found := _answers(entry, preprocessor, encoded, directory)) is not None
         ],
+    }
+
+
+def write_starts(directory: Path, entries: Sequence[FileRecord]) -> None:
+    """Writes the states that files start with, where a call takes them, beside each; see above."""
+    for entry in entries:
+        states = _starts(entry, directory)
+        if states:
+            content = b"".join(_little(values).tobytes() for values in states.values())
+            write_bytes(directory / start_file(entry.file), content)
+
+
+def _starts(entry: FileRecord, directory: Path) -> dict[str, np.ndarray]:
+    streams = entry.streaming is not None
+    return initial_states((directory / entry.file).read_bytes()) if streams else {}
+
+
+def _little(values: np.ndarray) -> np.ndarray:
+    return values.astype(values.dtype.newbyteorder("<"))
+
+
+def _streaming(entry: FileRecord, directory: Path) -> dict[str, Any]:
+    """What golden.json says of the calls of a file; nothing where one takes everything."""
+    if entry.streaming is None:
+        return {}
+    found, offset = [], 0
+    for name, values in _starts(entry, directory).items():
+        state = {"name": name, "dtype": values.dtype.name, "shape": list(values.shape)}
+        found.append({**state, "offset": offset})
+        offset += values.nbytes
+    return {
+        "streaming": {
+            "steps": entry.streaming["steps"],
+            "every_step": entry.streaming["every_step"],
+            "states": found,
+            "file": start_file(entry.file) if found else None,
+        }
     }
 
 
@@ -212,6 +263,7 @@ def _answers(
         "file": entry.file,
         "quantization": entry.quantization,
         "tolerance": _tolerance(entry, outputs),
+        **_streaming(entry, directory),
         "answers": [
             {
                 **answer,

@@ -44,6 +44,7 @@ class Language(ABC):
         usage: One line: how to run the code, or what to do with it.
         dtypes: Types of inputs and outputs that its client has.
         several: It names inputs and outputs, so there may be several.
+        streams: Its code hands files some time steps a call, and carries their states.
         classifier: What it gives the files of a classified app to; None where MediaPipe has nothing
             for it, so that the code encodes texts itself.
     """
@@ -53,6 +54,7 @@ class Language(ABC):
     usage: ClassVar[str]
     dtypes: ClassVar[frozenset[str]] = frozenset({"float32", "int32", "int8"})
     several: ClassVar[bool] = False
+    streams: ClassVar[bool] = False
     classifier: ClassVar[Classifier | None] = None
 
     def classifies(self, app: App) -> Classifier | None:
@@ -73,7 +75,7 @@ class Language(ABC):
         if not self.several and (len(first.inputs) > 1 or len(first.outputs) > 1):
             return "has several inputs or outputs: set each by its name in the signature"
         if not self.usable(app):
-            if any(file.states or file.resets for file in app.files):
+            if not any(self.carries(file) for file in app.files):
                 return "keeps a state that the app has to reset or to carry from call to call"
             dtypes = sorted(set.union(*(file.dtypes for file in app.files)) - self.dtypes)
             return f"takes or answers {', '.join(dtypes)}, which the client does not"
@@ -81,11 +83,13 @@ class Language(ABC):
 
     def usable(self, app: App) -> list[File]:
         """Returns the files that the client can be given, the default first."""
-        return [
-            file
-            for file in app.files
-            if file.dtypes <= self.dtypes and not file.states and not file.resets
-        ]
+        return [file for file in app.files if file.dtypes <= self.dtypes and self.carries(file)]
+
+    def carries(self, file: File) -> bool:
+        """Returns whether the code does with the states of a file what it takes."""
+        if file.steps:
+            return self.streams
+        return not file.states and not file.resets
 
     @abstractmethod
     def files(self, app: App) -> Mapping[str, str]:
@@ -152,6 +156,7 @@ def rendered(template: str, app: App, **values: Any) -> str:
         file=app.files[0],
         input=app.files[0].inputs[0],
         output=app.files[0].outputs[0],
+        starts=app.files[0].starts,
         **values,
     )
 

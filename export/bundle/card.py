@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.export.bundle.records import BundleReport, FileRecord
+from keras_rnn_zoo.export.bundle.steps import step_facts, timed
 from keras_rnn_zoo.pages import fill, text_of
 from keras_rnn_zoo.quantities import milliseconds, score, size
 from keras_rnn_zoo.training.baseline import PARTS, best_of
@@ -49,6 +50,8 @@ def card(report: BundleReport) -> str:
         labels=_each_label(report),
         labelled=_labelled(report),
         files=[_file(entry) for entry in report.files],
+        steps=[f"{name.capitalize()}: {plain(text)}." for name, text in step_facts(report)],
+        timed=timed(report).removesuffix(","),
         machine=next((plain(e.latency["machine"]) for e in report.files if e.latency), None),
         verdict=plain(
             report.verdict["text"].removeprefix(report.verdict.get("baseline") or "").strip()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnn_zoo.export.bundle.records import BundleReport, FileRecord
+from keras_rnn_zoo.export.bundle.steps import step_facts, timed
 from keras_rnn_zoo.export.tflite.micro import NOTE
 from keras_rnn_zoo.pages import plain, render, text_of
 from keras_rnn_zoo.quantities import score, size
@@ -42,6 +43,7 @@ def page(report: BundleReport) -> str:
         head=_head(report),
         files=[_file(entry, report) for entry in report.files],
         legend=_legend(report),
+        steps=step_facts(report),
         model=_model_facts(report),
         preprocessing=_preprocessing_facts(preprocessing) if preprocessing else [],
         found=answers(report.training),
@@ -86,7 +88,7 @@ def _legend(report: BundleReport) -> str:
         batch = first["batch_size"]
         answers = f" (a call answers {batch} sequences)" if batch > 1 else ""
         text += (
-            f" Latency: the median call on the samples, batch {batch}{answers}, "
+            f" Latency: the median {timed(report)} on the samples, batch {batch}{answers}, "
             f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}, on "
             f"{first['machine']}."
         )

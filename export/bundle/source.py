@@ -62,6 +62,19 @@ class Source:
             return self
         return replace(self, preprocessor=two_labels(self.preprocessor), both=True)
 
+    def in_whole_calls(self, steps: int) -> Source:
+        """Returns the same, with inputs whose number of time steps is a multiple of a call's.
+
+        Args:
+            steps: Time steps that a call takes; no more than inputs have.
+        """
+        known = self.preprocessor
+        if known is None or not known.timesteps % steps:
+            return self
+        return replace(
+            self, preprocessor=replace(known, timesteps=known.timesteps - known.timesteps % steps)
+        )
+
     def load_model(self) -> Any:
         """Returns the trained model."""
         from keras_rnn_zoo.training import run

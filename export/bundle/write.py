@@ -8,6 +8,7 @@ report.json, report.html                  what each file holds and how it compar
 reference.npz                             samples with Keras' answers, to verify again anywhere
 MODEL_CARD.md                             data, metrics beside baselines, limits, provenance
 app/                                      code that runs them, in several languages
+model.initial_state.bin, ...              the states that streaming files start with
 golden.json                               a few raw inputs with each file's answers, for unit tests
 ```
 
@@ -33,7 +34,7 @@ from keras_rnn_zoo.errors import (
     ZooError,
     listed,
 )
-from keras_rnn_zoo.export.app.golden import golden_vectors, write_golden
+from keras_rnn_zoo.export.app.golden import golden_vectors, write_golden, write_starts
 from keras_rnn_zoo.export.app.write import write_app
 from keras_rnn_zoo.export.bundle.app import app_of
 from keras_rnn_zoo.export.bundle.bundle import Bundle
@@ -134,6 +135,7 @@ def export_bundle(
         if steps is not None:
             model = model.open_in_time
             calibration, check = in_whole_calls(calibration, check, steps)
+            opened = opened.in_whole_calls(steps)
             timesteps = None
         samples = as_samples(model, check.x, limit=chosen.samples_count, timesteps=timesteps)
         timesteps = sizes_of(model, samples, timesteps)
@@ -173,6 +175,7 @@ def export_bundle(
             directory,
         )
         write_golden(directory, golden)
+        write_starts(directory, entries)
         report = replace(
             report,
             references=names,

@@ -45,12 +45,13 @@ from keras_rnn_zoo.export.quantization import (
 )
 from keras_rnn_zoo.export.targets import TARGETS, Target
 from keras_rnn_zoo.export.tflite import contents
-from keras_rnn_zoo.export.tflite.file import STEP
+from keras_rnn_zoo.export.tflite.file import RESET_STATE, STEP
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TensorInfo
 from keras_rnn_zoo.export.tflite.latency import benchmark_tflite
 from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.tflite.runtimes import parse_runtime
 from keras_rnn_zoo.export.tflite.steps import StepModel
+from keras_rnn_zoo.export.tflite.streams import streaming_of
 from keras_rnn_zoo.export.verify import compare
 from keras_rnn_zoo.export.verify.drift import Drift, drift
 from keras_rnn_zoo.export.verify.reference import (
@@ -731,6 +732,7 @@ class TFLite(Format):
             parity=parity.to_dict(),
             latency=benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
             arena=written.arena,
+            streaming=_streaming(info),
             labelled=scored,
             metadata=client.found(path.read_bytes()),
         )
@@ -739,6 +741,15 @@ class TFLite(Format):
 def _inference_type(mode: Quantization, wanted: str) -> str:
     """What of several files in different modes one takes and answers."""
     return wanted if mode.integer_io and mode.integer_type == wanted else "float32"
+
+
+def _streaming(info: contents.FileInfo) -> dict[str, Any] | None:
+    """What a client must know to call a file step by step; None where a call takes everything."""
+    said = streaming_of(info.path.read_bytes())
+    if said is None:
+        return None
+    state = "internal" if RESET_STATE in info.signatures else "external"
+    return {"steps": said.steps, "every_step": list(said.every_step), "state": state}
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:

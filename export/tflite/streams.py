@@ -52,6 +52,27 @@ def streaming_of(content: bytes) -> Streaming | None:
     return None
 
 
+def initial_states(content: bytes) -> dict[str, np.ndarray]:
+    """Returns the states before the first step, by name and in the order of names, as stored.
+
+    Args:
+        content: A file.
+
+    Returns:
+        Those of its signature `initial_state`; none where there is no such signature.
+    """
+    model = fb.unpack(content)
+    found: dict[str, np.ndarray] = {}
+    for signature in model.signatureDefs or ():
+        if _text(signature.signatureKey) == INITIAL_STATE:
+            tensors = model.subgraphs[signature.subgraphIndex].tensors
+            for entry in signature.outputs:
+                values = fb.constant(model, tensors[entry.tensorIndex])
+                assert values is not None, "`finished` makes them constants"
+                found[_text(entry.name)] = values
+    return dict(sorted(found.items()))
+
+
 def signatures_of(content: bytes) -> list[str]:
     """Returns the signatures of a file, in order; none of one that is damaged."""
     from ai_edge_litert import schema_py_generated as schema

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -70,6 +71,11 @@ def _check_files(who: str, files: dict[str, str], app: Any, classifies: bool) ->
         claim(number in everything, f"{who} does not know that {number} is padding.")
     for label in known.labels or ():
         claim(label in everything, f"{who} lacks the label {label!r}.")
+    if app.steps:
+        claim(
+            re.search(rf"\b{app.steps}\b", everything),
+            f"{who} does not say that a call takes {app.steps} time steps.",
+        )
     claim(str(known.timesteps) in everything, f"{who} does not say how many steps are taken.")
     for number in (known.scaling or {}).get("mean", ()):
         claim(str(number) in everything, f"{who} lacks the mean {number} of a feature.")
@@ -119,6 +125,21 @@ def _apps(place: Path) -> Iterator[tuple[str, Any]]:
             yield words, App("m", (file,), known, {}, place)
             golden = _golden(file, taken)
             yield f"{words}, micro", App("m", (file,), known, golden, place, "micro")
+            for steps in (1, 7):
+                for states in ((Tensor("cell/h", (1, 4), "float32"),), ()):
+                    streaming = replace(
+                        file,
+                        inputs=(replace(given, shape=(1, steps, *given.shape[2:])),),
+                        outputs=(replace(answer, shape=(1, steps, outputs)),)
+                        if "per step" in what
+                        else (answer,),
+                        steps=steps,
+                        every_step=("answer",) if "per step" in what else (),
+                        states=states,
+                        keeps=not states,
+                    )
+                    called = f"{words}, {steps} steps a call, {'states' if states else 'kept'}"
+                    yield called, App("m", (streaming,), known, {}, place)
     yield from _spelled(tokens, place)
     pair = File("model.tflite", "none", (features, tokens), (Tensor("a", (1, 2), "float32"),))
     yield "two inputs", App("m", (pair,))

@@ -75,10 +75,11 @@ def _labels(dataset: Dataset) -> tuple[Any, Any]:
     return dataset.train.y, dataset.train.x
 
 
-def texts(directory: Path) -> Bundle:
+def texts(directory: Path, timesteps: int = 5, **options) -> Bundle:
     labels = ["good", "good", "bad", "bad"] * 4
     dataset = Dataset("films", "text", Split(TEXTS, labels))
-    return bundle_of(directory, dataset, {"timesteps": 5}, quantization=("none", "int8"))
+    options = {"quantization": ("none", "int8"), **options}
+    return bundle_of(directory, dataset, {"timesteps": timesteps}, **options)
 
 
 def spelled(directory: Path, timesteps: int = 5, **options) -> Bundle:
@@ -144,12 +145,12 @@ def sounds(directory: Path) -> Bundle:
     return bundle_of(directory, dataset, {"timesteps": 6}, quantization=("none", "int8"))
 
 
-def tags(directory: Path) -> Bundle:
+def tags(directory: Path, **options) -> Bundle:
     generator = np.random.default_rng(2)
     rows = [generator.integers(1, 9, n).tolist() for n in generator.integers(2, 9, 16)]
     labels = [["odd" if i % 2 else "even" for i in row] for row in rows]
     dataset = Dataset("tags", "tokens", Split(rows, labels))
-    return bundle_of(directory, dataset, {"timesteps": 6})
+    return bundle_of(directory, dataset, {"timesteps": 6}, **options)
 
 
 def several(directory: Path) -> Bundle:
@@ -170,6 +171,50 @@ def several(directory: Path) -> Bundle:
         format=("tflite",),
         quantization=("none",),
         samples_count=4,
+    )
+
+
+def pair(directory: Path) -> Bundle:
+    """A bare `.keras` file with two inputs whose steps come together, and an output for each."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    left = keras.Input((6, 2), name="left")
+    right = keras.Input((6,), dtype="int32", name="right")
+    x = keras.layers.Concatenate()([left, keras.layers.Embedding(9, 4)(right)])
+    steps = keras.layers.GRU(3, return_sequences=True, name="gru")(x)
+    heads = {
+        "each": keras.layers.Dense(2, name="each")(steps),
+        "last": keras.layers.Dense(2, name="last")(keras.layers.LSTM(3, name="lstm")(steps)),
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    keras.Model([left, right], heads, name="pair").save(directory / "pair.keras")
+    return export_bundle(
+        directory / "pair.keras",
+        directory / "bundle",
+        format=("tflite",),
+        quantization=("none",),
+        samples_count=4,
+        streaming=2,
+    )
+
+
+def arrays(directory: Path) -> Bundle:
+    """A bare `.keras` file for a microcontroller, which answers each time step."""
+    import keras
+
+    inputs = keras.Input((6, 2), name="x")
+    outputs = keras.layers.Dense(2, name="y")(keras.layers.GRU(3, return_sequences=True)(inputs))
+    directory.mkdir(parents=True, exist_ok=True)
+    keras.Model(inputs, outputs, name="gru").save(directory / "gru.keras")
+    return export_bundle(
+        directory / "gru.keras",
+        directory / "bundle",
+        format=("tflite",),
+        quantization=("none",),
+        samples_count=4,
+        target="micro",
+        streaming=3,
     )
 
 
@@ -198,7 +243,26 @@ KINDS = [
     "several",
     "integers",
 ]
+# Files whose call takes some time steps.
+STREAMS = [
+    "stream_sensors",
+    "stream_inside",
+    "stream_integers",
+    "stream_texts",
+    "stream_tags",
+    "stream_pair",
+]
 MAKERS = {
+    "stream_sensors": partial(sensors, streaming=True, quantization=("none", "int8")),
+    "stream_inside": partial(sensors, mask=False, streaming=True, state="internal"),
+    # 9 time steps, of which 8 are whole calls.
+    "stream_integers": partial(
+        sensors, streaming=2, quantization=("int8",), inference_type="int8", mask=False
+    ),
+    "stream_texts": partial(texts, timesteps=4, streaming=True, quantization=("none",)),
+    # 6, of which 4 are.
+    "stream_tags": partial(tags, streaming=4),
+    "stream_pair": pair,
     "texts": texts,
     "spelled": spelled,
     **{name: partial(scripts, tokenizer=name) for name in SCRIPTS},
@@ -213,6 +277,17 @@ MAKERS = {
     "integers": partial(sensors, quantization=("int8",), inference_type="int8"),
     "micro_int8": micro,
     "micro_float32": partial(micro, integers=False),
+    # 5 time steps, of which 4 are whole calls; the LSTM's states have the same size.
+    "micro_steps": partial(
+        sensors,
+        settings={"timesteps": 5, "padding": "pre"},
+        mask=False,
+        target="micro",
+        quantization=("int8",),
+        inference_type="int8",
+        streaming=2,
+    ),
+    "micro_arrays": arrays,
     "micro_padded": partial(micro, integers=False, make=padded),
 }
 

@@ -10,9 +10,7 @@ installed.
 from __future__ import annotations
 
 import json
-import os
 import random
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,7 +19,31 @@ from unicodedata import category
 
 import numpy as np
 import pytest
-from app_bundles import KINDS, SCRIPTS, golden_of, python_app, raw, same, sensors, vocabulary_file
+from app_bundles import (
+    KINDS,
+    SCRIPTS,
+    STREAMS,
+    golden_of,
+    python_app,
+    raw,
+    same,
+    sensors,
+    vocabulary_file,
+)
+from app_replay import (
+    DOUBLES,
+    KOTLINC,
+    check_replay,
+    compiled,
+    in_kotlin,
+    in_node,
+    needs_cxx,
+    needs_kotlin,
+    needs_node,
+    printed,
+    recorded,
+    replayed,
+)
 
 from keras_rnn_zoo.errors import ConfigError, UnknownNameError
 from keras_rnn_zoo.export.app.app import App
@@ -43,11 +65,6 @@ from keras_rnn_zoo.export.clients.client import installed
 from keras_rnn_zoo.preprocessing.vocabulary import Vocabulary
 from keras_rnn_zoo.testing import check_language
 
-DOUBLES = Path(__file__).parent / "app_doubles"
-NODE, CXX = shutil.which("node"), shutil.which("g++") or shutil.which("c++")
-needs_node = pytest.mark.skipif(NODE is None, reason="there is no node to try it in")
-needs_cxx = pytest.mark.skipif(CXX is None, reason="there is no C++ compiler to try it with")
-
 HARD = [
     "Ça N'EST pas… «ÉTÉ», naïve_İstanbul ΟΔΟΣ\t素晴らしい 😀 x² 7½ film!",
     "ΣΑΣ ὈΔΥΣΣΕΎΣ! ǅ ﬁlm ΑΣ' ΑΣ'Α ΑΣ",
@@ -68,16 +85,6 @@ HARD_SCRIPTS = [
     "q\u0323\u0307 q\u0307\u0323 \u1e69 s\u0307\u0323 \u0344 \u0958 \u2126 \u212b \u0f73",
     "a\u0315\u0300\u05aeb \u1100\u1161\u11a8\u11a8 \uac00\u11a7 a\u0301\u0327\u0301",
 ]
-
-
-def recorded(bundle, file: str | None = None):
-    """Raw inputs, encoded ones, and what the first file (or another) answers."""
-    golden = golden_of(bundle)
-    entry = next(one for one in golden["files"] if file in (None, one["file"]))
-    return [
-        (sample, answer, entry["tolerance"])
-        for sample, answer in zip(golden["samples"], entry["answers"], strict=True)
-    ]
 
 
 def strings(name: str, count: int = 300) -> list[str]:
@@ -146,7 +153,7 @@ def test_what_a_language_lacks_is_said_when_it_is_registered():
     assert "unused" not in LANGUAGES
 
 
-@pytest.mark.parametrize("name", [*KINDS, "mediapipe", "task_library"])
+@pytest.mark.parametrize("name", [*KINDS, *STREAMS, "mediapipe", "task_library"])
 def test_a_bundle_has_a_folder_for_each_language_or_says_why_not(bundles, name):
     bundle = bundles[name]
     app = app_of(bundle.report, bundle.preprocessor, golden_of(bundle), bundle.path)
@@ -186,7 +193,7 @@ def test_a_label_stays_within_its_literal(text):
 # ---------------------------------------------------------------------- Python
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [*KINDS, *STREAMS])
 def test_python_answers_what_is_recorded(bundles, name):
     bundle = bundles[name]
     module = python_app(bundle)
@@ -390,18 +397,6 @@ def test_mediapipe_gets_the_files_that_are_for_it_and_no_others(bundles, name):
 # ---------------------------------------------------------------------- JavaScript
 
 
-def in_node(bundle, requests, tmp_path, words=None):
-    file = tmp_path / "requests.json"
-    file.write_text(json.dumps(requests))
-    done = subprocess.run(
-        [NODE, DOUBLES / "encoding.mjs", bundle.path, file, *([words] if words else ())],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 @needs_node
 @pytest.mark.parametrize(
     "name", ["texts", "spelled", *SCRIPTS, "sensors", "padded", "regression", "sounds", "tags"]
@@ -446,79 +441,6 @@ def test_javascript_refuses_what_predict_refuses(bundles, name, value, message, 
 
 
 # ---------------------------------------------------------------------- C++ and Kotlin
-
-
-def replayed(bundle, place: Path) -> Path:
-    """A file with the sizes that the double of the interpreter needs to know."""
-    file = app_of(bundle.report, bundle.preprocessor, {}, bundle.path).files[0]
-    lines = [
-        f"{tensor.size * np.dtype(tensor.dtype).itemsize} {tensor.scale!r} {tensor.zero_point}"
-        for tensor in (file.inputs[0], file.outputs[0])
-    ]
-    path = place / file.name
-    path.write_bytes(b"")
-    Path(f"{path}.sizes").write_text("\n".join(lines))
-    return path
-
-
-def check_replay(bundle, place: Path, ask) -> None:
-    """Asks an app for each sample, and compares what it gave to the interpreter and what it said.
-
-    Args:
-        bundle: The bundle.
-        place: Where the recorded files go.
-        ask: From the file and a raw input to the numbers and the label that the app prints.
-    """
-    path = replayed(bundle, place)
-    file = app_of(bundle.report, bundle.preprocessor, {}, bundle.path).files[0]
-    for sample, answer, _ in recorded(bundle, file.name):
-        output, tensor = np.array(answer["outputs"][file.outputs[0].name]), file.outputs[0]
-        if tensor.scale:
-            output = np.rint(output / tensor.scale) + tensor.zero_point
-        Path(f"{path}.out").write_bytes(output.astype(tensor.dtype).tobytes())
-        numbers, labels = ask(path, raw(sample))
-        given = np.frombuffer(Path(f"{path}.in").read_bytes(), file.inputs[0].dtype)
-        wanted = np.ravel(sample["inputs"][file.inputs[0].name])
-        if file.inputs[0].scale:
-            wanted = np.rint(wanted / file.inputs[0].scale) + file.inputs[0].zero_point
-        assert np.abs(given - wanted.clip(-128, None)).max() <= (1 if tensor.scale else 1e-6)
-        expected = answer["answer"]
-        scores = expected.get("values") or expected["scores"]
-        scores = list(scores.values()) if isinstance(scores, dict) else scores
-        assert same(numbers, scores, 1e-5)
-        assert labels == expected.get("labels", [expected["label"]] if "label" in expected else [])
-
-
-def printed(text: str) -> tuple[list[float], list[str]]:
-    """What `main` printed: numbers, and labels behind them or alone in the last line.
-
-    Where any number of labels may apply, those that do have a + before their line.
-    """
-    numbers, labels = [], []
-    for line in text.splitlines():
-        first, _, rest = line.partition(" ")
-        if first in ("+", "-"):
-            number, _, label = rest.partition(" ")
-            numbers.append(float(number))
-            labels += [label] if first == "+" else []
-            continue
-        try:
-            numbers.append(float(first))
-            labels += [rest] if rest else []
-        except ValueError:
-            return numbers, [line]
-    return numbers, labels
-
-
-def compiled(bundle, place: Path, main: Path | None = None) -> Path:
-    program = place / "main"
-    command = [CXX, "-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{DOUBLES}"]
-    command += [f"-I{bundle.path / 'app/cpp'}", main or bundle.path / "app/cpp/main.cc"]
-    done = subprocess.run(
-        [*command, DOUBLES / "replay.cc", "-o", program], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return program
 
 
 @needs_cxx
@@ -588,52 +510,14 @@ def test_the_tables_of_letters_are_those_of_the_tokenizer():
         assert (code in inside) == chr(code).isalnum()
 
 
-KOTLINC = os.environ.get("KOTLINC") or shutil.which("kotlinc")
-
-
-@pytest.mark.skipif(KOTLINC is None, reason="there is no kotlinc to try it with")
+@needs_kotlin
 def test_kotlin_gives_the_interpreter_what_is_recorded(bundles, tmp_path):
     names = ["texts", "spelled", *SCRIPTS, "sensors", "padded"]
     names += ["regression", "sounds", "tags", "integers"]
-    sources = [DOUBLES / "Interpreter.kt"]
-    for name in names:
-        text = (bundles[name].path / "app/kotlin/Model.kt").read_text(encoding="utf-8")
-        (tmp_path / f"{name}.kt").write_text(f"package {name}\n{text}", encoding="utf-8")
-        main = (DOUBLES / "main.kt").read_text().replace("PACKAGE", name)
-        known = bundles[name].preprocessor
-        # A line with a remark is for the kinds of inputs and the tasks that it names.
-        lines = [
-            line
-            for line in main.splitlines()
-            if not (tags := line.partition(" // ")[2].split())
-            or known.task in tags
-            or known.kind in tags
-        ]
-        (tmp_path / f"{name}_main.kt").write_text("\n".join(lines), encoding="utf-8")
-        sources += [tmp_path / f"{name}.kt", tmp_path / f"{name}_main.kt"]
-    jar = tmp_path / "apps.jar"
-    done = subprocess.run(
-        [KOTLINC, *sources, "-include-runtime", "-d", jar], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-
-    for name in names:
-        place = tmp_path / f"replay_{name}"
-        place.mkdir()
-
-        def ask(path, value, name=name):
-            arguments = ["java", "-cp", jar, f"{name}.{name.capitalize()}_mainKt", path]
-            if isinstance(value, str):
-                arguments += [vocabulary_file(bundles[name]), value]
-            numbers = "" if isinstance(value, str) else " ".join(map(str, np.ravel(value).tolist()))
-            done = subprocess.run(arguments, input=numbers, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-            return printed(done.stdout)
-
-        check_replay(bundles[name], place, ask)
+    in_kotlin(bundles, names, tmp_path)
 
 
-@pytest.mark.skipif(KOTLINC is None, reason="there is no kotlinc to try it with")
+@needs_kotlin
 def test_kotlin_reads_what_mediapipe_answers(bundles, tmp_path):
     bundle = bundles["mediapipe"]
     (tmp_path / "main.kt").write_text(

@@ -203,6 +203,96 @@ def test_a_step_is_called_for_each_time_step_with_what_the_one_before_left(
     assert done.returncode == 0, done.stderr
 
 
+SEQUENCES = """
+#include <cstdio>
+#include <vector>
+#include "model.h"
+int main(int, char** argv) {
+  std::vector<float> x;
+  for (float number; std::scanf("%f", &number) == 1;) x.push_back(number);
+  std::vector<float> y(1000);
+  if (!SetUpModel()) return 1;
+  const int size = WIDTH;
+  if (argv[1][0] == 's') {
+    if (!StepModel(x.data(), y.data())) return 2;
+    BeginSequence();
+    for (size_t i = 0; i < x.size() / size; ++i) {
+      if (!StepModel(&x[i * size], &y[EACH])) return 3;
+    }
+  } else if (!RunModel(x.data(), COUNT, y.data())) {
+    return 4;
+  }
+  for (float value : y) std::printf("%.7g ", value);
+}
+"""
+
+
+@needs_cxx
+@pytest.mark.parametrize("kind", ["steps", "arrays"])
+def test_a_microcontroller_takes_a_sequence_whole_or_step_by_step(bundles, kind, tmp_path):
+    bundle = bundles[f"micro_{kind}"]
+    app, golden = known(bundle), golden_of(bundle)
+    file, path = app.files[0], tmp_path / "replay"
+    x, y, steps = file.inputs[0], file.outputs[0], file.inputs[0].shape[1]
+    states = [state.name for state in file.states]
+    tensors = {one.name: one for one in (x, y, *file.states)}
+    lines = []
+    order = places((bundle.path / file.name).read_bytes())
+    for side, names in (("in", order["inputs"]), ("out", order["outputs"])):
+        for one in map(tensors.get, sorted(names, key=names.get)):
+            size = one.size * np.dtype(one.dtype).itemsize
+            which = states.index(one.name) if one.name in states else -1
+            lines.append(f"{side} {one.dtype} {size} {one.scale!r} {one.zero_point} {which}")
+    path.write_text("\n".join(lines))
+    width = "kSteps * kFeatures" if kind == "steps" else "kInputs"
+    main = SEQUENCES.replace("WIDTH", width).replace(
+        "EACH", "i * kOutputs" if y.shape[1:] != (3,) else "0"
+    )
+    main = main.replace(
+        "COUNT", "x.size() / kFeatures" if kind == "steps" else "x.size() / kInputs"
+    )
+    project = shutil.copytree(bundle.path / "app/micro", tmp_path / "project")
+    (project / "main.cc").write_text(main)
+    flags = ["-Wall", "-Wextra", "-Werror", "-Wno-reorder", f"-I{DOUBLES / 'micro_steps'}"]
+    program = compiled(project, tmp_path, *flags, f"-I{DOUBLES}")
+
+    def ask(what, numbers):
+        done = subprocess.run(
+            [program, what],
+            env={**os.environ, "REPLAY": str(path)},
+            input=" ".join(map(str, np.ravel(numbers).tolist())),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.returncode
+        return np.array(done.stdout.split(), float)
+
+    for sample, answer in zip(golden["samples"], golden["files"][0]["answers"], strict=True):
+        given, wanted = sample["inputs"][x.name], np.ravel(answer["outputs"][y.name])
+        calls = len(given) // steps
+        stored = np.rint(wanted / y.scale) + y.zero_point if y.scale else wanted
+        if kind == "steps":
+            stored = np.concatenate([np.zeros((calls - 1) * stored.size), stored])
+        Path(f"{path}.out").write_bytes(stored.astype(y.dtype).tobytes())
+        raw = sample.get("features", given)
+        for what in ("whole", "steps") if len(raw) == len(given) else ("whole",):
+            found = ask(what, raw)
+            assert np.abs(found[: wanted.size] - wanted).max() < 1e-5
+            taken = np.frombuffer(Path(f"{path}.in").read_bytes(), x.dtype)
+            expected = np.ravel(given)
+            if x.scale:
+                expected = (np.rint(expected / x.scale) + x.zero_point).clip(-128, 127)
+            assert taken.shape == expected.shape
+            assert np.abs(taken - expected).max() <= (1 if x.scale else 1e-6)
+
+    carries = (project / "model.cc").read_text()
+    assert "  CarryStates();\n" in carries
+    (project / "model.cc").write_text(carries.replace("  CarryStates();\n", ""))
+    compiled(project, tmp_path, f"-I{DOUBLES / 'micro_steps'}", f"-I{DOUBLES}")
+    with pytest.raises(AssertionError):
+        assert np.abs(ask("whole", raw)[: wanted.size] - wanted).max() < 1e-5
+
+
 @pytest.mark.skipif(
     not (CXX and TFLM_DIR and TFLM_LIB), reason="TFLM_DIR and TFLM_LIB name no tflite-micro"
 )

@@ -14,6 +14,7 @@ import sys
 import urllib.parse
 from pathlib import Path
 
+import numpy as np
 import pytest
 from app_bundles import golden_of, same, spelled
 
@@ -32,6 +33,11 @@ SHOWN = [
     "sounds",
     "tags",
     "several",
+    "stream_sensors",
+    "stream_inside",
+    "stream_texts",
+    "stream_tags",
+    "stream_pair",
 ]
 
 
@@ -112,8 +118,51 @@ def test_the_app_of_a_bundle_answers_in_a_browser_what_is_recorded(bundles, visi
             [entry["file"], golden["samples"]],
         )
         for answer, recorded in zip(found, entry["answers"], strict=True):
-            expected = recorded.get("answer", recorded["outputs"])
+            flat = {key: np.ravel(values).tolist() for key, values in recorded["outputs"].items()}
+            expected = recorded.get("answer", flat)
             assert same(answer, expected, entry["tolerance"]), entry["file"]
+
+
+@pytest.mark.parametrize("name", ["stream_sensors", "stream_inside", "stream_texts"])
+def test_the_app_goes_step_by_step_in_a_browser(bundles, visit, name):
+    page = visit(bundles[name])
+    golden, inside = golden_of(bundles[name]), name == "stream_inside"
+    steps = bundles[name].preprocessor.timesteps
+    for entry in golden["files"]:
+        sample, recorded = next(
+            (sample, recorded)
+            for sample, recorded in zip(golden["samples"], entry["answers"], strict=True)
+            if len(sample.get("tokens") or sample["features"]) == steps
+        )
+        found = page.evaluate(
+            """async ([file, steps, several]) => {
+                const { Model } = await import("/app/model.js");
+                const { load } = await (await fetch("/about.json")).json();
+                const model = await Model.load(`/files/${file}`, ...load);
+                const stream = await model.stream();
+                const other = several ? await model.stream() : undefined;
+                const answers = [];
+                for (let round = 0; round < 2; round++) {
+                    await stream.reset();
+                    for (let i = 0; i < steps.length; i++) {
+                        if (i) await other?.step(steps.at(-i));
+                        answers.push(await stream.step(steps[i]));
+                    }
+                }
+                const errors = [];
+                for (const wrong of [[1], -1, "two words"]) {
+                    await stream.step(wrong).catch((error) => errors.push(error.message));
+                }
+                return [answers, errors];
+            }""",
+            [entry["file"], sample.get("tokens") or sample["features"], not inside],
+        )
+        answers, errors = found
+        for last in (steps - 1, -1):
+            assert same(answers[last], recorded["answer"], entry["tolerance"])
+        assert answers[:steps] == answers[steps:], "a stream that is reset begins anew"
+        assert not same(answers[0], recorded["answer"], 1e-3)
+        assert len(errors) == 3 and all(error.startswith("Give ") for error in errors)
 
 
 def test_a_text_that_is_typed_gets_the_answer_of_predict(bundles, visit):

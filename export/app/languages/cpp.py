@@ -6,7 +6,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from keras_rnn_zoo.export.app.app import App
 from keras_rnn_zoo.export.app.language import Language, register_language, rendered
@@ -31,6 +31,7 @@ class Cpp(Language):
 
     description = "the C API of LiteRT or TensorFlow Lite (c_api.h)"
     usage = "c++ -std=c++17 app/cpp/main.cc -ltensorflowlite_c"
+    streams: ClassVar[bool] = True
 
     def files(self, app: App) -> Mapping[str, str]:
         """Returns `model.h`, `main.cc`, and for texts `unicode.h`."""

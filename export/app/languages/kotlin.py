@@ -20,6 +20,7 @@ class Kotlin(Language):
 
     description = "org.tensorflow.lite.Interpreter of LiteRT 1.x (com.google.ai.edge.litert:litert)"
     usage = "copy Model.kt into your module, the files into assets/"
+    streams: ClassVar[bool] = True
     classifier: ClassVar[Classifier] = Classifier(
         "MediaPipe on Android (com.google.mediapipe:tasks-text)",
         "copy Model.kt into your module, the files into assets/",

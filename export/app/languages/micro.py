@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from keras_rnn_zoo.export.app.app import App, File
+from keras_rnn_zoo.export.app.app import ARRAYS, App, File
 from keras_rnn_zoo.export.app.language import Language, register_language, rendered
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 
@@ -50,9 +50,12 @@ class Micro(Language):
         content = (app.directory / chosen.name).read_bytes()
         output = chosen.outputs[0].size
         if chosen.states and app.preprocessor and app.preprocessor.task == "sequence_labelling":
-            output *= app.preprocessor.timesteps
+            output *= app.preprocessor.timesteps // (chosen.inputs[0].shape[1] or 1)
+        recorded = _recorded(app, chosen)
         values: dict[str, Any] = {
             "outputs": output,
+            # Of arrays an answer for each time step has an axis of theirs.
+            "each": app.kind == ARRAYS and len(chosen.outputs[0].shape) > 2,
             "number": "float" if chosen.inputs[0].dtype != "int32" else "int32_t",
             "state_bytes": sum(one.size * np.dtype(one.dtype).itemsize for one in chosen.states),
             "lines": [content[start : start + 16] for start in range(0, len(content), 16)],
@@ -60,7 +63,8 @@ class Micro(Language):
             "methods": [method(op) for op in sorted(chosen.ops)],
             "places": places(content),
             "arena": arena(chosen),
-            "recorded": _recorded(app, chosen),
+            "recorded": recorded,
+            "outputs_in_all": len(recorded[0]["y"]),
             "tolerance": _tolerance(app, chosen),
         }
         one = app.restricted([chosen])

@@ -21,6 +21,7 @@ class Python(Language):
     description = "numpy and ai-edge-litert (or tflite-runtime)"
     usage = "pip install numpy ai-edge-litert && python app/python/model.py INPUT"
     several: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
     classifier: ClassVar[Classifier] = Classifier(
         "MediaPipe (mediapipe of PyPI)",
         'pip install mediapipe && python app/python/model.py "a text"',
@@ -29,7 +30,7 @@ class Python(Language):
 
     def usable(self, app: App) -> list[File]:
         """Files of any type: NumPy has them all."""
-        return [file for file in app.files if not file.states and not file.resets]
+        return [file for file in app.files if self.carries(file)]
 
     def files(self, app: App) -> Mapping[str, str]:
         """Returns `model.py`."""

@@ -20,6 +20,7 @@ class Swift(Language):
 
     description = "Interpreter of TensorFlowLiteSwift"
     usage = "copy Model.swift into your target, the files into its bundle"
+    streams: ClassVar[bool] = True
     classifier: ClassVar[Classifier] = Classifier(
         "MediaPipe on iOS (the pod MediaPipeTasksText)",
         "copy Model.swift into your target, the files into its bundle",

@@ -4,7 +4,7 @@ import { Model } from "/app/model.js";
 const SECONDS = 0.05; // calls are repeated for so long, as `predict`'s are
 const $ = (id) => document.getElementById(id);
 const about = await (await fetch("/about.json")).json();
-let model, name, latest = 0;
+let model, name, latest = 0, turn = Promise.resolve();
 
 /** What was typed -> a raw input. */
 function read(text) {
@@ -89,8 +89,14 @@ function show(side, result) {
   $(side).querySelector("time").textContent = failed ? "" : `${result.value.milliseconds.toPrecision(3)} ms`;
 }
 
-async function ask() {
+/** One after the other: a file that keeps its states answers one sequence at a time. */
+function ask() {
   const number = ++latest;
+  turn = turn.then(() => number === latest && answer(number));
+  return turn;
+}
+
+async function answer(number) {
   const text = $("input").value;
   if (!text.trim()) return;
   let results;

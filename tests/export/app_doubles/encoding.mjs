@@ -7,9 +7,10 @@ const spellings = `${bundle}/app/spellings.txt`;
 const words = other ?? (existsSync(spellings) ? spellings : `${bundle}/vocab.txt`);
 const vocabulary = app.readVocabulary?.(readFileSync(words, "utf8"));
 const requests = JSON.parse(readFileSync(file, "utf8"), (_, one) => (one === "NaN" ? NaN : one));
-const answers = requests.map(({ value, output, tokenize }) => {
+const answers = requests.map(({ value, output, tokenize, step }) => {
   try {
     if (tokenize) return app.tokenize(value, vocabulary);
+    if (step) return { x: Array.from(app.encodeSteps(value, vocabulary)) };
     const encoded = app.encode(value, vocabulary);
     return { x: Array.from(encoded.x), answer: app.decode(Float32Array.from(output), encoded) };
   } catch (error) {

@@ -10,6 +10,7 @@ typedef struct TfLiteModel TfLiteModel;
 typedef struct TfLiteInterpreter TfLiteInterpreter;
 typedef struct TfLiteInterpreterOptions TfLiteInterpreterOptions;
 typedef struct TfLiteTensor TfLiteTensor;
+typedef struct TfLiteSignatureRunner TfLiteSignatureRunner;
 typedef enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
 typedef struct TfLiteQuantizationParams {
   float scale;
@@ -28,6 +29,12 @@ size_t TfLiteTensorByteSize(const TfLiteTensor*);
 void* TfLiteTensorData(const TfLiteTensor*);
 TfLiteQuantizationParams TfLiteTensorQuantizationParams(const TfLiteTensor*);
 TfLiteStatus TfLiteTensorCopyFromBuffer(TfLiteTensor*, const void*, size_t);
+TfLiteSignatureRunner* TfLiteInterpreterGetSignatureRunner(const TfLiteInterpreter*, const char*);
+TfLiteStatus TfLiteSignatureRunnerAllocateTensors(TfLiteSignatureRunner*);
+TfLiteTensor* TfLiteSignatureRunnerGetInputTensor(TfLiteSignatureRunner*, const char*);
+TfLiteStatus TfLiteSignatureRunnerInvoke(TfLiteSignatureRunner*);
+const TfLiteTensor* TfLiteSignatureRunnerGetOutputTensor(const TfLiteSignatureRunner*, const char*);
+void TfLiteSignatureRunnerDelete(TfLiteSignatureRunner*);
 #ifdef __cplusplus
 }
 #endif
