@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,6 +214,12 @@ def choose_rows(
     if check is None:
         check = Rows(synthetic_samples(model, timesteps), None, RANDOM)
     return calibration, check
+
+
+def time_steps_of(x: Any) -> int:
+    """Returns the time steps of encoded inputs, an array or several by name."""
+    first = next(iter(x.values())) if isinstance(x, Mapping) else np.asarray(x)
+    return int(first.shape[1])
 
 
 def in_whole_calls(calibration: Any, check: Rows, steps: int) -> tuple[Any, Rows]:

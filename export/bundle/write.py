@@ -47,6 +47,7 @@ from keras_rnn_zoo.export.bundle.rows import (
     in_whole_calls,
     read_data,
     read_representative,
+    time_steps_of,
 )
 from keras_rnn_zoo.export.bundle.scoring import label_rows
 from keras_rnn_zoo.export.bundle.source import Source, infer_task, open_source
@@ -134,6 +135,11 @@ def export_bundle(
         steps = steps_of_a_call(model, chosen, client)
         if steps is not None:
             model = model.open_in_time
+            if left := time_steps_of(check.x) % steps:
+                say(
+                    f"A call takes {steps} time steps: {left} of each row's "
+                    f"{time_steps_of(check.x)} fill none, and are left out of all comparisons"
+                )
             calibration, check = in_whole_calls(calibration, check, steps)
             opened = opened.in_whole_calls(steps)
             timesteps = None

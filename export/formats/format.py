@@ -89,6 +89,7 @@ class FileRecord(Record):
         latency: What `benchmark_tflite` measured, in ms.
         metadata: What a client that encodes raw inputs finds in the file: what it `takes` and
             `answers`, its `delimiter`, and name -> `lines` and `bytes` of the `files` in it.
+        drift: How the error of a quantized file that streams goes on: `Drift.to_dict`.
         streaming: Of a file whose call takes some time steps and that says so: how many `steps`,
             the outputs that answer `every_step`, and whether its `state` is external or internal.
         arena: Bytes of the least tensor arena in tflite-micro, for a target that has one; a 32-bit
@@ -120,6 +121,7 @@ class FileRecord(Record):
     latency: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] | None = None
     streaming: Mapping[str, Any] | None = None
+    drift: Mapping[str, Any] | None = None
     arena: int | None = None
 
 

@@ -686,7 +686,10 @@ class TFLite(Format):
                 "quantization": part,
                 "inference_type": _inference_type(mode, options.inference_type),
                 # Of several candidates each has to be true; the one file is compared below.
-                "verify": bool(options.fold_embedding) or lowering == AUTO or several,
+                # A long stream is compared with the float32 file, which is gone afterwards.
+                "verify": bool(options.fold_embedding or options.streaming)
+                or lowering == AUTO
+                or several,
             },
         )
         if client.encodes and job.preprocessor is not None and job.about is not None:
@@ -727,12 +730,14 @@ class TFLite(Format):
             plan=written.plan.to_dict(),
             notes=[
                 *TARGETS.get(options.target).notes(info),
+                *([] if written.drift is None else [written.drift.text]),
                 *(compare.integer_answers(parity) if integers else ()),
             ],
             parity=parity.to_dict(),
             latency=benchmark_tflite(path, given, seconds=LATENCY_SECONDS),
             arena=written.arena,
             streaming=_streaming(info),
+            drift=None if written.drift is None else written.drift.to_dict(),
             labelled=scored,
             metadata=client.found(path.read_bytes()),
         )
