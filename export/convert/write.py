@@ -154,6 +154,7 @@ def write(
             for number, state in enumerate(plan.states)
         }
         written.write_bytes(fb.renamed(written.read_bytes(), STEP, names))
+    written.write_bytes(fb.outputs_apart(written.read_bytes()))
     try:
         contents.check_builtin_only(written)
         groups = [] if calibration is None else [calibration]

@@ -171,6 +171,38 @@ def renamed(content: bytes, signature: str, names: Mapping[str, str]) -> bytes:
     return pack(model)
 
 
+def outputs_apart(content: bytes) -> bytes:
+    """Returns a file whose outputs are tensors of their own.
+
+    A model may answer a state, too: one tensor with two names in the signature. Clients that
+    find outputs by their tensors (CompiledModel, LiteRT.js) know the last of these names alone.
+    """
+    known = schema.Model.GetRootAs(content, 0).SignatureDefs(0)
+    indices = [known.Outputs(number).TensorIndex() for number in range(known.OutputsLength())]
+    indices += [known.Inputs(number).TensorIndex() for number in range(known.InputsLength())]
+    if len(set(indices)) == len(indices):
+        return content
+    model = unpack(content)
+    (signature,) = model.signatureDefs
+    graph = model.subgraphs[signature.subgraphIndex]
+    seen = {int(index) for index in graph.inputs}
+    outputs = []
+    for entry in signature.outputs:
+        index = int(entry.tensorIndex)
+        if index in seen:
+            shape = shape_of(graph.tensors[index])
+            copy = add_tensor(graph, shape, dtype_of(graph.tensors[index]))
+            size = add_constant(model, graph, np.array(shape, np.int32))
+            options = schema.ReshapeOptionsT()
+            options.newShape = np.array(shape, np.int32)
+            graph.operators.append(op(model, "RESHAPE", [index, size], [copy], options=options))
+            entry.tensorIndex = index = copy
+        seen.add(index)
+        outputs.append(index)
+    graph.outputs = np.array(outputs, np.int32)
+    return pack(model)
+
+
 def described(content: bytes, text: str) -> bytes:
     """Returns a file that says something else of itself."""
     model = unpack(content)
