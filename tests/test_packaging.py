@@ -47,6 +47,16 @@ def test_pyproject_holds_the_build_backend_only():
     assert re.findall(r"^\[(.*)\]$", text, re.MULTILINE) == ["build-system"]
 
 
+def test_every_template_is_packaged(setup):
+    declared = setup["options.package_data"]
+    for package in ("keras_rnn_zoo.export.app", "keras_rnn_zoo.export.bundle"):
+        folder = ROOT / package.removeprefix("keras_rnn_zoo.").replace(".", "/")
+        patterns = [pattern.strip() for pattern in declared[package].split(",")]
+        packaged = {path for pattern in patterns for path in folder.glob(pattern)}
+        templates = {path for path in (folder / "templates").rglob("*") if path.is_file()}
+        assert templates - packaged == set() != templates
+
+
 def test_every_folder_with_code_is_a_declared_package(setup):
     declared = set(setup["options"]["packages"].split())
     roots = {"keras_rnn_zoo": "keras_rnn_zoo"}

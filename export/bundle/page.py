@@ -205,7 +205,8 @@ def _facts(entry: FileRecord, digests: Mapping[str, str]) -> list[tuple[str, str
         facts.append(
             (
                 "latency",
-                f"median {latency['median_ms']:.3g} ms, 90 % within {latency['p90_ms']:.3g} ms, "
+                (f"a call of {latency['steps']} time steps: " if "steps" in latency else "")
+                + f"median {latency['median_ms']:.3g} ms, 90 % within {latency['p90_ms']:.3g} ms, "
                 f"best {latency['min_ms']:.3g} ms of {latency['repeats']:,} calls",
             )
         )
