@@ -46,9 +46,9 @@ class Drift:
     def text(self) -> str:
         """Says so in a sentence."""
         return (
-            f"Over a stream of {self.steps:,} steps, '{self.output}' is {100 * self.first:.2g} % of "
-            f"its standard deviation off the float32 file in the first {WINDOW:,} steps, and "
-            f"{100 * self.last:.2g} % in the last {WINDOW:,}."
+            f"Over a stream of {self.steps:,} steps, '{self.output}' is off the float32 file by "
+            f"{100 * self.first:.2g} % of its standard deviation in the first {WINDOW:,} steps, and "
+            f"by {100 * self.last:.2g} % in the last {WINDOW:,}."
         )
 
     def to_dict(self) -> dict[str, Any]:
