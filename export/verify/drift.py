@@ -47,7 +47,7 @@ class Drift:
         """Says so in a sentence."""
         return (
             f"Over a stream of {self.steps:,} steps, '{self.output}' is off the float32 file by "
-            f"{100 * self.first:.2g} % of its standard deviation in the first {WINDOW:,} steps, and "
+            f"{100 * self.first:.2g} % of its standard deviation in the first {WINDOW:,}, and "
             f"by {100 * self.last:.2g} % in the last {WINDOW:,}."
         )
 

@@ -446,6 +446,15 @@ def test_states_inside_cannot_be_saved_and_the_message_says_what_to_do(files):
 # ------------------------------------------------------------------------------ bundles
 
 
+def alike(answer):
+    """The same answer, its numbers as near as another order of sums takes them."""
+    if isinstance(answer, dict):
+        return {key: alike(value) for key, value in answer.items()}
+    if isinstance(answer, list):
+        return [alike(value) for value in answer]
+    return pytest.approx(answer, abs=1e-5) if isinstance(answer, float) else answer
+
+
 def test_a_bundle_answers_a_whole_row_as_predict_does(motions, texts, tags):
     row = np.random.default_rng(1).normal(3, 2, (5, 2)).astype("float32")
     for bundle, given in [
@@ -456,12 +465,12 @@ def test_a_bundle_answers_a_whole_row_as_predict_does(motions, texts, tags):
         (expected,) = bundle.predict([given])
         expected.pop("tokens", None)
         session = StreamingSession(bundle.path)
-        assert session.answer(given) == expected
+        assert session.answer(given) == alike(expected)
         assert session.steps == 5
     # The same, one by one.
     session = StreamingSession(motions.path)
     answers = [session.answer(step) for step in row]
-    assert answers[-1] == motions.predict([row])[0]
+    assert answers[-1] == alike(motions.predict([row])[0])
     session = StreamingSession(tags.path)
     label = session.answer(3)
     assert set(label) == {"label", "score"}
