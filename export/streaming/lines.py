@@ -322,7 +322,7 @@ class _Rows(_Parts):
                 return []
             if len(cells) != len(self._names):
                 raise DataError(
-                    f"The first line names {len(self._names)} columns. Received {len(cells)}: "
+                    f"The first line names {_columns(len(self._names))}. Received {len(cells)}: "
                     f"{short(line.strip())}"
                 )
             cells = [cells[place] for place in self._places]
@@ -388,6 +388,10 @@ class _Rows(_Parts):
 
 def _numbers(count: int) -> str:
     return "1 number" if count == 1 else f"{count} numbers"
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
 
 
 class _NoColumns(DataError):
