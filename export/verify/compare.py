@@ -530,10 +530,12 @@ def _advice(mode: str, parity: Parity, integers: bool) -> str:
         )
     if mode == "none":
         return "Export this model again; if that answers the same, with another lowering."
-    less = (
-        "'none', which does not" if mode == "float16" else "'float16' or 'none', which round less"
+    if mode == "float16":
+        return "Export this model again with quantization 'none', which does not round."
+    return (
+        "Export this model again with a quantization that rounds less: 'float16' or 'none', or, for "
+        "microcontrollers, 'int16x8' or 'none'."
     )
-    return f"Export this model again with quantization {less}."
 
 
 def _amplifies(spec: Spec, reference: Reference) -> bool:
