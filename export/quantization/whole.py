@@ -597,9 +597,17 @@ class _Whole:
         self._again(operator, inputs, [self._twin(int(operator.outputs[0]))])
 
     def _join(self, operator: fb.Operator) -> None:
-        """Puts tensors side by side, which the kernels do in one scale: that of a state, if any."""
+        """Puts tensors side by side, which the kernels do in one scale.
+
+        That of a state, where it holds all of them: the last steps of an input beside the next.
+        """
         inputs, output = list(map(int, operator.inputs)), int(operator.outputs[0])
-        states = [self._states[index] for index in inputs if index in self._states]
+        largest = max(map(abs, self.seen.ranges[output]))
+        states = [
+            (scale, zero)
+            for scale, zero in (self._states[one] for one in inputs if one in self._states)
+            if scale * (self.numbers.limits[1] - zero) >= largest
+        ]
         result = self._twin(output, states[0] if states else None)
         parameters = self._parameters(result)
         taken = []

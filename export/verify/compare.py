@@ -533,8 +533,8 @@ def _advice(mode: str, parity: Parity, integers: bool) -> str:
     if mode == "float16":
         return "Export this model again with quantization 'none', which does not round."
     return (
-        "Export this model again with a quantization that rounds less: 'float16' or 'none', or, for "
-        "microcontrollers, 'int16x8' or 'none'."
+        "Export this model again with a quantization that rounds less: 'float16' or 'none', for "
+        "microcontrollers 'int16x8' or 'none'."
     )
 
 

@@ -498,6 +498,24 @@ def test_an_error_that_grows_is_refused(tmp_path):
         drift(tmp_path / "off.tflite", result.path, x)
 
 
+def test_a_state_beside_a_wider_input_is_not_cut_to_its_own_range(published, tmp_path):
+    model, x, _ = published("feedback_forecaster")  # whose cell reads its last answer beside x
+    short = {name: values[:, :24] for name, values in x.items()}
+    settings = {"quantization": "int8", "target": "micro"}
+    result = exported(model, tmp_path / "m.tflite", short, **settings)
+    assert result.parity.passed and result.ops["CONCATENATION"]
+
+
+def test_an_answer_that_is_a_state_is_a_tensor_of_its_own(tmp_path):
+    from keras import layers
+
+    # CompiledModel and LiteRT.js find outputs by their tensors.
+    result = exported(stack(layers.GRU(4, name="gru")), tmp_path / "m.tflite")
+    signature = fb.unpack(result.path.read_bytes()).signatureDefs[0]
+    indices = [entry.tensorIndex for entry in (*signature.inputs, *signature.outputs)]
+    assert len(set(indices)) == len(indices) == 4
+
+
 def test_what_comes_out_of_int8_goes_in_again_as_it_is(two_layers, tmp_path):
     result = exported(two_layers, tmp_path / "m.tflite", quantization="int8", inference_type="int8")
     content = fb.unpack(result.path.read_bytes())
