@@ -129,5 +129,5 @@ def one_line(error: BaseException) -> str:
 
 
 def plain(error: BaseException) -> str:
-    """Returns the message without the colours that Keras gives it."""
-    return re.sub(r"\x1b\[[\d;]*m", "", str(error))
+    """Returns the message without Keras' colours and TensorFlow's marks of functions."""
+    return re.sub(r"\x1b\[[\d;]*m|\{\{[^{}]*\}\} ?", "", str(error))

@@ -109,12 +109,16 @@ class Bundle:
             UnknownNameError: The bundle has no such file.
         """
         known = self.quantizations
-        if quantization is None and known:
+        if not known:
+            raise UnknownNameError(
+                f"{self.path} has no .tflite file. Export again with --format tflite."
+            )
+        if quantization is None:
             return next(iter(known.values()))
         if quantization not in known:
             raise UnknownNameError(
                 f"{self.path} has no .tflite file with the quantization {quantization!r}."
-                f"{nearest(quantization, known)} It has: {listed(known) or 'none'}."
+                f"{nearest(quantization, known)} It has: {listed(known)}."
             )
         return known[quantization]
 

@@ -161,11 +161,12 @@ def choose_rows(
     test: Dataset | None,
     representative_data: Any,
     timesteps: Timesteps,
+    made_steps: int | None = None,
 ) -> tuple[Any, Rows]:
     """Returns the encoded inputs to calibrate on (or None) and the rows to check on.
 
     What was given goes before what the run keeps; rows that training did not see go before those
-    that it did; random inputs come last.
+    that it did; random inputs come last, of `made_steps` time steps where nothing says how many.
 
     Raises:
         ExportError: What was given to calibrate on does not fit the model.
@@ -212,7 +213,7 @@ def choose_rows(
     if check is None and calibration is not None:
         check = Rows(calibration, None, "the representative data")
     if check is None:
-        check = Rows(synthetic_samples(model, timesteps), None, RANDOM)
+        check = Rows(synthetic_samples(model, timesteps or made_steps), None, RANDOM)
     return calibration, check
 
 

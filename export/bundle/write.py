@@ -58,6 +58,7 @@ from keras_rnn_zoo.export.formats.tflite import (
     check_inference_type,
     check_integer_inputs,
     plans,
+    steps_made,
     steps_of_a_call,
 )
 from keras_rnn_zoo.export.keras_model.model import KerasModel
@@ -129,10 +130,16 @@ def export_bundle(
     with files.new_directory(output) as directory:
         if chosen.inference_type != "float32":
             check_integer_inputs(model)
-        calibration, check = choose_rows(
-            opened, model, given.dataset, given.test, given.representative_data, timesteps
-        )
         steps = steps_of_a_call(model, chosen, client)
+        calibration, check = choose_rows(
+            opened,
+            model,
+            given.dataset,
+            given.test,
+            given.representative_data,
+            timesteps,
+            None if steps is None else steps_made(steps),
+        )
         if steps is not None:
             model = model.open_in_time
             if left := time_steps_of(check.x) % steps:

@@ -311,6 +311,11 @@ def _asked(options: FileOptions) -> int | None:
     return None if isinstance(options.streaming, bool) else options.streaming
 
 
+def steps_made(steps: int) -> int:
+    """Returns how many time steps random sequences have, of calls of so many."""
+    return -(-max(SYNTHETIC_STEPS, 3 * steps) // steps) * steps
+
+
 def steps_of_a_call(model: KerasModel, options: FileOptions, client: Target) -> int | None:
     """Returns how many time steps a call takes; None for a whole sequence.
 
@@ -366,7 +371,7 @@ class _Data:
                 proof = whole_chunks(proof, steps)
             timesteps = sizes_of(model, proof, timesteps)
         elif steps is not None:
-            timesteps = -(-max(SYNTHETIC_STEPS, 3 * steps) // steps) * steps
+            timesteps = timesteps or steps_made(steps)
         model.fixed(options.batch_size, timesteps)
         if options.inference_type != "float32":
             check_integer_inputs(model)

@@ -102,17 +102,17 @@ class StepModel(TFLiteModel):
 
         Args:
             x: Input name -> sequences `[samples, steps, ...]`.
-            most: Calls to return; where there are more, of some of the sequences.
+            most: Calls to return, about; where there are more, of some of the sequences.
         """
         found: dict[str, list[np.ndarray]] = {name: [] for name in self._takes}
-        count = 0
-        for used, batch in self.batches(x):
+        total, steps = next(iter(x.values())).shape[:2]
+        # Spread over all of them: the last ones may reach farther than the first.
+        sequences = min(total, -(-most * self.steps // steps))
+        rows = np.linspace(0, total - 1, sequences).round().astype(int)
+        self._each = found
+        for _, batch in self.batches({name: values[rows] for name, values in x.items()}):
             self.set_inputs(batch)
-            self._each = found
             self.invoke()
-            count += used * next(iter(batch.values())).shape[1] // self.steps
-            if count >= most:
-                break
         self._each = None
         return {name: np.concatenate(values) for name, values in found.items()}
 

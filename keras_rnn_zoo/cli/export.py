@@ -106,7 +106,9 @@ def command(
         click.echo(f"Target: {bundle.report.target}")
     click.echo(f"\nBundle: {output}")
     click.echo(f"Report: {bundle.path / 'report.html'}")
-    if bundle.preprocessor is not None and bundle.preprocessor.kind == "text":
+    if any(entry.streaming for entry in bundle.report.files):
+        out.next_command("stream", str(output))
+    elif bundle.preprocessor is not None and bundle.preprocessor.kind == "text":
         out.next_command("predict", str(output), "TEXT")
     else:
         out.next_command("predict", str(output), "--input", "FILE")

@@ -69,13 +69,14 @@ def command(
     from keras_rnn_zoo.export.streaming.lines import Answered, Left, Refused
 
     has_answers = session.model.preprocessor is not None
-    refused = left = 0
+    answered = refused = left = 0
     with (
         contextlib.suppress(KeyboardInterrupt),
         contextlib.closing(_events(session, file, reading)) as events,
     ):
         for event in events:
             if isinstance(event, Answered):
+                answered += 1
                 click.echo(_object(event, has_answers) if as_json else _line(event))
             elif isinstance(event, Refused):
                 refused += 1
@@ -93,6 +94,8 @@ def command(
         click.echo(
             f"{what} left over and had no answer: the file takes {session.chunk} at once.", err=True
         )
+    if refused and not answered:
+        sys.exit(1)  # a script sees that nothing fitted
 
 
 def _events(
