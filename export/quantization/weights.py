@@ -11,6 +11,7 @@ import numpy as np
 from keras_rnn_zoo.export.quantization.fitting import LEVELS, fitted
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import WEIGHT_INPUTS
+from keras_rnn_zoo.export.tflite.file import STEP
 
 # Fewer save nothing: what a file says of a tensor takes more bytes.
 FEWEST = 64
@@ -277,8 +278,10 @@ LAST = LAYOUT | {"LOGISTIC", "SOFTMAX", "TANH", "RELU", "ADD", "MUL", "SUB", "DI
 
 def _states(model: fb.Model) -> dict[int, int]:
     """Returns each state of a step -> what it is after it: an input and an output of one name."""
-    found = {}
+    found: dict[int, int] = {}
     for signature in model.signatureDefs or ():
+        if signature.signatureKey != STEP.encode():
+            continue
         made = {entry.name: int(entry.tensorIndex) for entry in signature.outputs}
         found |= {
             int(entry.tensorIndex): made[entry.name]

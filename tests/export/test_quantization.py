@@ -198,6 +198,8 @@ def test_a_state_of_a_step_is_no_reading_unless_the_step_hands_one_on(tmp_path):
     assert Sources(file).is_fed(0, before[b"lstm/h"])
     after[b"lstm/h"].tensorIndex = before[b"lstm/h"]  # a state that never changes
     assert not Sources(file).is_fed(0, before[b"lstm/h"])
+    signature.signatureKey = b"serving_default"  # names of a user, which say nothing
+    assert Sources(file).is_fed(0, before[b"lstm/h"])
 
 
 # ------------------------------------------------------------------- integer inputs and outputs
