@@ -153,7 +153,16 @@ def seconds(run: Any) -> float:
     return time.perf_counter() - start
 
 
-def measure(load: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
+def measure(
+    load: dict[str, Callable[[], Any]], rounds: int, warm: int = 0
+) -> dict[str, np.ndarray]:
+    """Returns the seconds of each contender in each round.
+
+    Args:
+        load: Name -> what opens a contender and returns what is timed.
+        rounds: In each of them every contender has its turn.
+        warm: Runs in front of the one that is timed, for what the turns of others pushed out.
+    """
     times: dict[str, list[float]] = {name: [] for name in load}
     runners: dict[str, Any] = {}
     for number in range(rounds):
@@ -164,5 +173,7 @@ def measure(load: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.nda
                 for _ in range(5):
                     run()
         for name, run in runners.items():
+            for _ in range(warm):
+                run()
             times[name].append(seconds(run))
     return {name: np.array(values) for name, values in times.items()}

@@ -230,7 +230,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--models", nargs="*", choices=[*MODELS, *STREAMED], help="which rows")
     parser.add_argument("--streamed", action="store_true", help="rows of streams alone")
-    parser.add_argument("--in-a-row", type=int, default=20, help="steps of a stream at a time")
+    parser.add_argument("--in-a-row", type=int, help="steps of a turn, else those of a sequence")
     options = parser.parse_args()
     wanted = options.models or [*([] if options.streamed else MODELS), *STREAMED]
     whole, steps = ([name for name in wanted if name in known] for known in (MODELS, STREAMED))

@@ -1,7 +1,9 @@
 """The contenders of `latency.py` on a stream: each call is one time step, and states go on.
 
-Every contender takes `Steps.in_a_row` steps in its turn, as a stream does whose rows come one after
-the other. A step is: give the inputs, run, get the answer, bring the states to the next step.
+In its turn each contender takes the steps of a whole sequence, twice; the second time counts, and
+is divided by their number. With `--in-a-row 1` it takes one step: that is a stream whose steps are
+far apart, of which no cache knows. A step is: give the inputs, run, get the answer, bring the
+states to the next step.
 
 `step` are the same few calls of the interpreter for every file; `session` is
 `StreamingSession.step`, which also checks what it is given and what the states became. `empty` is a
@@ -211,7 +213,7 @@ def onnx_run(content: bytes) -> Step:
 
 
 def rows_of(
-    name: str, case: tuple[str, int, bool, dict[str, int]], rounds: int, in_a_row: int
+    name: str, case: tuple[str, int, bool, dict[str, int]], rounds: int, in_a_row: int | None
 ) -> Iterator[dict[str, Any]]:
     """Measures one model; yields a row for each quantization mode and place of the states.
 
@@ -219,13 +221,14 @@ def rows_of(
         name: Of the model.
         case: Kind, layers, both directions, what comes in.
         rounds: Turns of each contender.
-        in_a_row: Steps of a turn.
+        in_a_row: Steps of a turn; None takes those of a sequence.
 
     Raises:
         AssertionError: A contender answers otherwise than Keras, after some step of a sequence.
     """
     kind, _, _, shape = case
     model, timesteps = keras_model(*case), shape["timesteps"]
+    in_a_row = in_a_row or timesteps
     generator = np.random.default_rng(1)
     if "vocabulary" in shape:
         data = generator.integers(1, shape["vocabulary"], (256, timesteps)).astype("int32")
@@ -269,7 +272,7 @@ def rows_of(
             limit = LIMITS[which.split()[1]]
             assert difference <= limit, f"{name}, {which}: off by {difference:.2g} deviations"
         load = {which: stream.runner for which, stream in streams.items()} | whole
-        times = measure(load, rounds)
+        times = measure(load, rounds, warm=in_a_row == timesteps)
     times = {
         which: values / (timesteps if which in whole else in_a_row)
         for which, values in times.items()
