@@ -11,6 +11,10 @@ writes JSON and a plot.
 
 `ours` is what `export_tflite` writes, `folded` the same with `fold_embedding=True`, where the model
 has an embedding. A call is: set the input, run, get the output; onnxruntime has them bound.
+
+    python benchmarks/latency.py --streamed -o streamed.json
+
+measures streams alone: what one time step costs, in microseconds; see `streamed.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +24,6 @@ import os
 import shlex
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -30,7 +33,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import numpy as np
-from onnx_models import Graph
+import streamed
+from contenders import (
+    UNITS,
+    keras_model,
+    measure,
+    onnx_model,
+    onnx_runner,
+    seconds,
+    stock,
+    tflite_runner,
+)
 
 from keras_rnn_zoo import files
 from keras_rnn_zoo.export import export_tflite
@@ -40,6 +53,7 @@ from keras_rnn_zoo.provenance import provenance
 TEXT = {"timesteps": 200, "vocabulary": 10_000, "embedding": 128}
 SENSOR = {"timesteps": 128, "features": 9}
 STEP = {"timesteps": 1, "features": 64}
+STREAM = {"timesteps": 100, "features": 64}
 # name -> layer, layers, both directions, what comes in
 MODELS: dict[str, tuple[str, int, bool, dict[str, int]]] = {
     "BiLSTM": ("LSTM", 1, True, TEXT),
@@ -52,118 +66,17 @@ MODELS: dict[str, tuple[str, int, bool, dict[str, int]]] = {
     "LSTM, one step": ("LSTM", 1, False, STEP),
     "GRU, one step": ("GRU", 1, False, STEP),
 }
-UNITS = 64
-ROUNDS_OF_A_LOAD = 50
-
-
-def architecture(kind: str, count: int, both: bool, shape: dict[str, int], outputs: int = 1) -> Any:
-    """Returns a model of `MODELS` as Keras initializes it; it answers logits."""
-    import keras
-    from keras import layers
-
-    if "vocabulary" in shape:
-        inputs = keras.Input((shape["timesteps"],), dtype="int32")
-        x = layers.Embedding(shape["vocabulary"], shape["embedding"])(inputs)
-    else:
-        inputs = x = keras.Input((shape["timesteps"], shape["features"]))
-    for number in range(count):
-        layer = getattr(layers, kind)(UNITS, return_sequences=number < count - 1)
-        x = layers.Bidirectional(layer)(x) if both else layer(x)
-    return keras.Model(inputs, layers.Dense(outputs)(x))
-
-
-def keras_model(kind: str, count: int, both: bool, shape: dict[str, int]) -> Any:
-    model = architecture(kind, count, both, shape)
-    generator = np.random.default_rng(0)
-    model.set_weights([generator.normal(scale=0.15, size=w.shape) for w in model.get_weights()])
-    return model
-
-
-def onnx_model(model: Any, kind: str, shape: dict[str, int]) -> bytes:
-    """The same weights in onnxruntime's own LSTM and GRU nodes, one node a layer.
-
-    Time comes first in the input, so nothing has to be transposed on the way.
-    """
-    graph = Graph()
-    weights = list(model.get_weights())
-    steps = shape["timesteps"]
-    if "vocabulary" in shape:
-        current = graph.node("Gather", graph.constant("table", weights.pop(0)), "x")
-        given: tuple[str, list[int]] = "int32", [steps, 1]
-    else:
-        current, given = "x", ("float32", [steps, 1, shape["features"]])
-    *recurrent, kernel, bias = weights
-    both = len(recurrent) == 6 and any("Bidirectional" in type(la).__name__ for la in model.layers)
-    directions = 2 if both else 1
-    layers = [recurrent[i : i + 3 * directions] for i in range(0, len(recurrent), 3 * directions)]
-    last = ""
-    for number, parts in enumerate(layers):
-        trios = [parts[i : i + 3] for i in range(0, len(parts), 3)]
-        every, last = graph.recurrent(kind, current, trios)
-        if number < len(layers) - 1:
-            current = graph.node("Squeeze", every, graph.constant("axis", [1]))
-    batch_first = graph.node("Transpose", last, perm=[1, 0, 2])
-    features = graph.node("Reshape", batch_first, graph.constant("flat", [1, -1]))
-    ends = graph.constant("kernel", kernel), graph.constant("bias", bias)
-    return graph.model({"x": given}, graph.node("Gemm", features, *ends), 2)
-
-
-def onnx_runner(content: bytes, x: np.ndarray, quantized: bool) -> Any:
-    import onnxruntime
-
-    if quantized:
-        from onnxruntime.quantization import quantize_dynamic
-
-        with tempfile.TemporaryDirectory() as scratch:
-            before, after = Path(scratch) / "model.onnx", Path(scratch) / "quantized.onnx"
-            before.write_bytes(content)
-            quantize_dynamic(before, after)
-            content = after.read_bytes()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    binding = session.io_binding()
-    binding.bind_cpu_input("x", np.ascontiguousarray(np.swapaxes(x, 0, 1)))
-    binding.bind_output("y")
-
-    def run() -> Any:
-        session.run_with_iobinding(binding)
-        return binding.get_outputs()[0].numpy()
-
-    return run
-
-
-def tflite_runner(path: Path, x: np.ndarray) -> Any:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def run() -> Any:
-        interpreter.set_tensor(given["index"], x)
-        interpreter.invoke()
-        return interpreter.get_tensor(answer["index"])
-
-    return run
-
-
-def stock(model: Any, path: Path, dynamic: bool) -> None:
-    """What TensorFlow's converter makes of the model at batch 1, frozen, in builtin ops."""
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
-
-    (tensor,) = model.inputs
-    spec = tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype)
-    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
-    frozen = convert_variables_to_constants_v2(traced)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
-    if dynamic:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    path.write_bytes(converter.convert())
+# Of these one step of a stream is measured.
+STREAMED: dict[str, tuple[str, int, bool, dict[str, int]]] = {
+    "LSTM, streamed": ("LSTM", 1, False, STREAM),
+    "GRU, streamed": ("GRU", 1, False, STREAM),
+    "2 x LSTM, streamed": ("LSTM", 2, False, STREAM),
+    "2 x GRU, streamed": ("GRU", 2, False, STREAM),
+    "2 x LSTM, streamed sensors": ("LSTM", 2, False, SENSOR),
+    "2 x GRU, streamed sensors": ("GRU", 2, False, SENSOR),
+    "LSTM, streamed text": ("LSTM", 1, False, TEXT),
+    "GRU, streamed text": ("GRU", 1, False, TEXT),
+}
 
 
 def multiply_adds(kind: str, count: int, both: bool, shape: dict[str, int]) -> int:
@@ -190,29 +103,8 @@ def peak() -> float:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(made.SerializeToString(), options)
     values = np.random.default_rng(0).normal(size=(size, size)).astype("float32")
-    best = min(_seconds(lambda: session.run(None, {"a": values, "b": values})) for _ in range(10))
+    best = min(seconds(lambda: session.run(None, {"a": values, "b": values})) for _ in range(10))
     return float(size**3 / best)
-
-
-def _seconds(run: Any) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-def measure(load: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
-    times: dict[str, list[float]] = {name: [] for name in load}
-    runners: dict[str, Any] = {}
-    for number in range(rounds):
-        if number % ROUNDS_OF_A_LOAD == 0:
-            # The old ones live until the new ones have memory of their own, so it is another.
-            runners = {name: make() for name, make in load.items()}
-            for run in runners.values():
-                for _ in range(5):
-                    run()
-        for name, run in runners.items():
-            times[name].append(_seconds(run))
-    return {name: np.array(values) for name, values in times.items()}
 
 
 def rows_of(name: str, rounds: int, floor_rate: float) -> Iterator[dict[str, Any]]:
@@ -294,7 +186,7 @@ COLUMNS: dict[str, Callable[[dict[str, Any]], float | None]] = {
 
 
 def show(head: str, mode: str, cells: Iterable[str]) -> None:
-    print(f"{head:20}{mode:9}" + "".join(f"{cell:>12}" for cell in cells), flush=True)
+    print(f"{head:28}{mode:18}" + "".join(f"{cell:>12}" for cell in cells), flush=True)
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
@@ -336,23 +228,38 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--plot", type=Path, help="PNG file to write")
     parser.add_argument("--rounds", type=int, default=1000)
-    parser.add_argument("--models", nargs="*", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--models", nargs="*", choices=[*MODELS, *STREAMED], help="which rows")
+    parser.add_argument("--streamed", action="store_true", help="rows of streams alone")
+    parser.add_argument("--in-a-row", type=int, help="steps of a turn, else those of a sequence")
     options = parser.parse_args()
-    floor_rate = peak()
-    print(
-        f"matrix product peak: {floor_rate / 1e9:.0f} billion multiply-adds a second; times in ms\n"
-    )
-    show("model", "", COLUMNS)
-    rows = []
-    for name in options.models:
+    wanted = options.models or [*([] if options.streamed else MODELS), *STREAMED]
+    whole, steps = ([name for name in wanted if name in known] for known in (MODELS, STREAMED))
+    if options.plot and not whole:
+        parser.error("--plot shows whole sequences. Leave it out, or --streamed.")
+    floor_rate = peak() if whole else None
+    if whole:
+        print(f"matrix product peak: {floor_rate / 1e9:.0f} billion multiply-adds a second\n")
+        show("model, ms", "", COLUMNS)
+    rows: list[dict[str, Any]] = []
+    for name in whole:
         for row in rows_of(name, options.rounds, floor_rate):
             rows.append(row)
             cells = [column(row) for column in COLUMNS.values()]
             show(name, label(row), ["" if cell is None else f"{cell:#.3g}" for cell in cells])
+    if steps:
+        show("\none step, microseconds", "", streamed.COLUMNS)
+    streams = []
+    for name in steps:
+        for row in streamed.rows_of(name, STREAMED[name], options.rounds, options.in_a_row):
+            streams.append(row)
+            columns = (column(row) for column in streamed.COLUMNS.values())
+            show(name, f"{label(row)}, {row['state']}", [f"{cell:#.3g}" for cell in columns])
     files.write_json(
         options.output,
         {
             "rows": rows,
+            "streamed": streams,
+            "in_a_row": options.in_a_row,
             "rounds": options.rounds,
             "multiply_adds_per_second": floor_rate,
             "machine": machine(),

@@ -7,6 +7,7 @@ the same recurrence is quantized.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,16 +41,21 @@ class Graph:
         self.nodes.append(helper.make_node(op, list(inputs), names, name=names[0], **attributes))
         return names if outputs > 1 else names[0]
 
-    def recurrent(self, kind: str, x: str, trios: list[list[np.ndarray]]) -> list[str]:
+    def recurrent(
+        self, kind: str, x: str, trios: list[list[np.ndarray]], states: Sequence[str] = ()
+    ) -> list[str]:
         """Adds an LSTM or GRU node.
 
         Args:
             kind: `"LSTM"` or `"GRU"`, of Keras' defaults.
             x: `[timesteps, 1, features]`.
             trios: Kernel, recurrent kernel and bias of each direction.
+            states: Of an LSTM the output and the cell before the first step, of a GRU the output,
+                `[directions, 1, units]`; zeros without them.
 
         Returns:
-            All outputs `[timesteps, directions, 1, units]`, the last ones `[directions, 1, units]`.
+            All outputs `[timesteps, directions, 1, units]`, the last ones `[directions, 1, units]`,
+            and of an LSTM that is given its states the last cell.
         """
 
         def gates(value: np.ndarray) -> np.ndarray:
@@ -68,15 +74,22 @@ class Graph:
             self.constant("w", np.stack([gates(w) for w, _, _ in trios])),
             self.constant("r", np.stack([gates(r) for _, r, _ in trios])),
             self.constant("b", np.stack(biases)),
-            outputs=2,
+            *(["", *states] if states else []),
+            outputs=max(2, 1 + len(states)),
             hidden_size=trios[0][1].shape[0],
             direction="bidirectional" if len(trios) > 1 else "forward",
             **({"linear_before_reset": 1} if kind == "GRU" else {}),
         )
         return made
 
-    def model(self, inputs: dict[str, tuple[Any, list[int]]], output: str, rank: int) -> bytes:
-        """Returns the file; its output is called `y`."""
+    def model(
+        self,
+        inputs: dict[str, tuple[Any, list[int]]],
+        output: str,
+        rank: int,
+        states: Sequence[tuple[str, list[int]]] = (),
+    ) -> bytes:
+        """Returns the file; its output is called `y`, and `states` are outputs after it."""
         from onnx import TensorProto, helper
 
         self.nodes.append(helper.make_node("Identity", [output], ["y"]))
@@ -87,7 +100,10 @@ class Graph:
             for name, (dtype, shape) in inputs.items()
         ]
         sizes = [1, *[f"size{axis}" for axis in range(1, rank)]]
-        made = [helper.make_tensor_value_info("y", TensorProto.FLOAT, sizes)]
+        made = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in (("y", sizes), *states)
+        ]
         graph = helper.make_graph(self.nodes, "model", given, made, self.constants)
         opsets = [helper.make_opsetid("", OPSET)]
         content = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)

@@ -37,7 +37,8 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "export"))
 
 import numpy as np
-from latency import MODELS, SENSOR, TEXT, architecture
+from contenders import architecture
+from latency import MODELS, SENSOR, TEXT
 from onnx_models import onnx_of
 from published import PUBLISHED
 

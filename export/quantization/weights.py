@@ -11,6 +11,7 @@ import numpy as np
 from keras_rnn_zoo.export.quantization.fitting import LEVELS, fitted
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import WEIGHT_INPUTS
+from keras_rnn_zoo.export.tflite.file import STEP
 
 # Fewer save nothing: what a file says of a tensor takes more bytes.
 FEWEST = 64
@@ -275,16 +276,39 @@ LAYOUT = frozenset(
 LAST = LAYOUT | {"LOGISTIC", "SOFTMAX", "TANH", "RELU", "ADD", "MUL", "SUB", "DIV"}
 
 
+def _states(model: fb.Model) -> dict[int, int]:
+    """Returns each state of a step -> what it is after it: an input and an output of one name."""
+    found: dict[int, int] = {}
+    for signature in model.signatureDefs or ():
+        if signature.signatureKey != STEP.encode():
+            continue
+        made = {entry.name: int(entry.tensorIndex) for entry in signature.outputs}
+        found |= {
+            int(entry.tensorIndex): made[entry.name]
+            for entry in signature.inputs
+            if entry.name in made
+        }
+    return found
+
+
 def answers_of(model: fb.Model) -> set[int]:
     """Returns the tensors of the main subgraph that the file answers, but for what comes last.
 
     Between the product that makes one and the answer lies no other product, so its result would
     be rounded for nothing: to 1/256 of the range of all answers. Of a sum, that is true of each
-    part.
+    part. The states after a step are no answers.
     """
     graph = model.subgraphs[0]
     makers = {int(out): operator for operator in graph.operators for out in operator.outputs}
-    pending, found = [int(index) for index in graph.outputs], set()
+    states = set(_states(model).values())
+    named = {
+        int(entry.tensorIndex)
+        for signature in model.signatureDefs or ()
+        for entry in signature.outputs
+        if entry.name not in {given.name for given in signature.inputs}
+    }
+    pending = [int(index) for index in graph.outputs if index in named or index not in states]
+    found = set()
     while pending:
         index = pending.pop()
         found.add(index)
@@ -300,7 +324,10 @@ def answers_of(model: fb.Model) -> set[int]:
 
 
 class Sources:
-    """Finds out whether a tensor is what a user feeds, only cut and ordered otherwise."""
+    """Finds out whether a tensor is what a user feeds, only cut and ordered otherwise.
+
+    A state that a client brings from step to step is what the step before made it.
+    """
 
     def __init__(self, model: fb.Model):
         self.model = model
@@ -314,6 +341,7 @@ class Sources:
             for operator in graph.operators:
                 if fb.op_name(model, operator) == "WHILE":
                     self._loops[operator.builtinOptions.bodySubgraphIndex] = number, operator
+        self._states = _states(model)
 
     def is_fed(self, number: int, tensor: int) -> bool:
         """Whether some of the values of a float32 tensor come straight from a model input."""
@@ -328,6 +356,8 @@ class Sources:
             if maker is not None:
                 if fb.op_name(self.model, maker) in LAYOUT:
                     pending += [(number, int(index)) for index in maker.inputs]
+            elif number == 0 and tensor in self._states:
+                pending.append((0, self._states[tensor]))
             elif tensor in (inputs := [int(index) for index in graph.inputs]):
                 if number == 0:
                     return True

@@ -8,6 +8,8 @@ from architectures import TOGETHER, build, build_together, inputs_for, two_grus
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
 from keras_rnn_zoo.export import TARGETS, TFLiteModel, export_tflite
+from keras_rnn_zoo.export.quantization.weights import Sources, answers_of
+from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import inspect
 
 QUANTIZED = [name for name in TARGETS.get("litert").quantizations() if name != "none"]
@@ -140,6 +142,64 @@ def test_weights_of_an_unknown_cell_become_int8_too(tmp_path):
 def test_nothing_is_said_where_all_weights_are_what_the_mode_says(sizes, tmp_path):
     assert all(not result.unquantized for result in sizes.values())
     assert not export(two_grus, tmp_path, quantization="int8").unquantized
+
+
+def a_step(kind, path, **options):
+    """Writes a streaming file of 40 readings, 32 units, 2 answers; returns it and its products.
+
+    These as shape of the weights -> dtypes of what is multiplied and of the weights.
+    """
+    import keras
+
+    inputs = keras.Input((6, 40), name="readings")
+    x = getattr(keras.layers, kind)(32, name=kind.lower())(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    export_tflite(model, path, streaming=True, **options)
+    file = fb.unpack(path.read_bytes())
+    tensors = file.subgraphs[0].tensors
+    products = {
+        fb.shape_of(tensors[operator.inputs[1]]): tuple(
+            fb.dtype_of(tensors[index]).name for index in operator.inputs[:2]
+        )
+        for operator in file.subgraphs[0].operators
+        if fb.op_name(file, operator) == "FULLY_CONNECTED"
+    }
+    return file, products
+
+
+def test_a_state_after_a_step_is_no_answer_unless_it_is_one_too(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(32, 6, 40)).astype(np.float32)
+    path = tmp_path / "model.tflite"
+    file, products = a_step("GRU", path, quantization="int8", representative_data=rows)
+    # An answer would not be rounded again, nor what is added up to it.
+    assert products == {
+        (96, 40): ("int8", "int8"),
+        (96, 32): ("int8", "int8"),
+        (2, 32): ("float32", "float32"),
+    }
+    after = {entry.name: entry for entry in file.signatureDefs[0].outputs}
+    state = int(after[b"gru/h"].tensorIndex)
+    assert state not in answers_of(file)
+    after[b"gru/h"].name = b"features"
+    assert state in answers_of(file)
+
+
+def test_a_state_of_a_step_is_no_reading_unless_the_step_hands_one_on(tmp_path):
+    file, products = a_step("LSTM", tmp_path / "model.tflite", quantization="dynamic")
+    # Readings keep their accuracy; what the step before made is rounded, as in whole sequences.
+    assert products[128, 40] == ("float32", "float32")
+    assert products[128, 32] == ("float32", "int8")
+    signature = file.signatureDefs[0]
+    before = {entry.name: int(entry.tensorIndex) for entry in signature.inputs}
+    after = {entry.name: entry for entry in signature.outputs}
+    assert Sources(file).is_fed(0, before[b"readings"])
+    assert not Sources(file).is_fed(0, before[b"lstm/h"])
+    after[b"lstm/h"].tensorIndex = before[b"readings"]
+    assert Sources(file).is_fed(0, before[b"lstm/h"])
+    after[b"lstm/h"].tensorIndex = before[b"lstm/h"]  # a state that never changes
+    assert not Sources(file).is_fed(0, before[b"lstm/h"])
+    signature.signatureKey = b"serving_default"  # names of a user, which say nothing
+    assert Sources(file).is_fed(0, before[b"lstm/h"])
 
 
 # ------------------------------------------------------------------- integer inputs and outputs
