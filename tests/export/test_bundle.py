@@ -465,7 +465,7 @@ def test_bundle_of_a_saved_model_alone_still_answers(run, tmp_path):
     assert verify_bundle(bundle.path)["passed"]
     with pytest.raises(RunError, match=r"no \.tflite file"):
         benchmark_bundle(bundle.path)
-    with pytest.raises(UnknownNameError, match="has no .tflite file"):
+    with pytest.raises(UnknownNameError, match=r"has no \.tflite file"):
         bundle.predict(["a moving film"], "int8")
 
 
