@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.data import Dataset, ReadOptions
     from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.bundle.source import Source
+from keras_rnn_zoo.export.progress import Progress
 
 RANDOM = "random inputs"
 
@@ -217,19 +218,14 @@ def choose_rows(
     return calibration, check
 
 
-def time_steps_of(x: Any) -> int:
-    """Returns the time steps of encoded inputs, an array or several by name."""
-    first = next(iter(x.values())) if isinstance(x, Mapping) else np.asarray(x)
-    return int(first.shape[1])
-
-
-def in_whole_calls(calibration: Any, check: Rows, steps: int) -> tuple[Any, Rows]:
+def in_whole_calls(calibration: Any, check: Rows, steps: int, say: Progress) -> tuple[Any, Rows]:
     """Returns rows whose number of time steps is a multiple of what a call takes.
 
     Args:
         calibration: Encoded inputs, or None.
         check: The rows to check on; the labels of time steps are cut like these.
         steps: Time steps that a call takes.
+        say: Told what is left out.
 
     Raises:
         ExportError: They have fewer steps than that.
@@ -241,6 +237,12 @@ def in_whole_calls(calibration: Any, check: Rows, steps: int) -> tuple[Any, Rows
             return whole_chunks({"": x}, steps)[""]
         return whole_chunks(x, steps) if isinstance(x, dict) else x
 
+    first = next(iter(check.x.values())) if isinstance(check.x, Mapping) else np.asarray(check.x)
+    if left := first.shape[1] % steps:
+        say(
+            f"A call takes {steps} time steps: {left} of each row's {first.shape[1]} fill none "
+            "and are left out of all comparisons"
+        )
     y = check.y
     if y is not None and isinstance(check.x, np.ndarray) and y.shape[1:2] == check.x.shape[1:2]:
         y = y[:, steps_kept(check.x, steps)]

@@ -40,14 +40,13 @@ from keras_rnn_zoo.export.bundle.app import app_of
 from keras_rnn_zoo.export.bundle.bundle import Bundle
 from keras_rnn_zoo.export.bundle.card import CARD_FILE, card
 from keras_rnn_zoo.export.bundle.page import PAGE_FILE, page
-from keras_rnn_zoo.export.bundle.records import REFERENCE_FILE, FileRecord
+from keras_rnn_zoo.export.bundle.records import REFERENCE_FILE, BundleReport, FileRecord
 from keras_rnn_zoo.export.bundle.report import report_of
 from keras_rnn_zoo.export.bundle.rows import (
     choose_rows,
     in_whole_calls,
     read_data,
     read_representative,
-    time_steps_of,
 )
 from keras_rnn_zoo.export.bundle.scoring import label_rows
 from keras_rnn_zoo.export.bundle.source import Source, infer_task, open_source
@@ -141,15 +140,8 @@ def export_bundle(
             None if steps is None else steps_made(steps),
         )
         if steps is not None:
-            model = model.open_in_time
-            if left := time_steps_of(check.x) % steps:
-                say(
-                    f"A call takes {steps} time steps: {left} of each row's "
-                    f"{time_steps_of(check.x)} fill none, and are left out of all comparisons"
-                )
-            calibration, check = in_whole_calls(calibration, check, steps)
-            opened = opened.in_whole_calls(steps)
-            timesteps = None
+            model, opened, timesteps = model.open_in_time, opened.in_whole_calls(steps), None
+            calibration, check = in_whole_calls(calibration, check, steps, say)
         samples = as_samples(model, check.x, limit=chosen.samples_count, timesteps=timesteps)
         timesteps = sizes_of(model, samples, timesteps)
         if opened.both:
@@ -180,26 +172,7 @@ def export_bundle(
         )
         entries = _write_parts(directory, job)
         report = report_of(opened, check, labelled, entries, job, command)
-        golden = golden_vectors(
-            report.model["name"],
-            opened.preprocessor,
-            entries,
-            {name: values[: references[0].given] for name, values in references[0].x.items()},
-            directory,
-        )
-        write_golden(directory, golden)
-        write_starts(directory, entries)
-        report = replace(
-            report,
-            references=names,
-            sha256={
-                str(file.relative_to(directory)): files.sha256(file) for file in _files(directory)
-            },
-        )
-        files.write_json(directory / BUNDLE_FILE, report.to_dict())
-        files.write_text(directory / PAGE_FILE, page(report))
-        files.write_text(directory / CARD_FILE, card(report))
-        write_app(directory, app_of(report, opened.preprocessor, golden, directory))
+        report = _write_documents(directory, replace(report, references=names), job, entries)
     # Of the files, that is; what the model is worth comes first in what is kept and shown.
     say(report.verdict["text"].removeprefix(report.verdict["baseline"] or "").strip())
     return Bundle.load(output)
@@ -334,6 +307,29 @@ def _write_parts(directory: Path, job: BundleJob) -> list[FileRecord]:
             f"was written. {reasons}"
         )
     return entries
+
+
+def _write_documents(
+    directory: Path, report: BundleReport, job: BundleJob, entries: list[FileRecord]
+) -> BundleReport:
+    """Writes what tells of the files, and the code that runs them; returns the whole report."""
+    reference = job.reference
+    golden = golden_vectors(
+        report.model["name"],
+        job.preprocessor,
+        entries,
+        {name: values[: reference.given] for name, values in reference.x.items()},
+        directory,
+    )
+    write_golden(directory, golden)
+    write_starts(directory, entries)
+    digests = {str(file.relative_to(directory)): files.sha256(file) for file in _files(directory)}
+    report = replace(report, sha256=digests)
+    files.write_json(directory / BUNDLE_FILE, report.to_dict())
+    files.write_text(directory / PAGE_FILE, page(report))
+    files.write_text(directory / CARD_FILE, card(report))
+    write_app(directory, app_of(report, job.preprocessor, golden, directory))
+    return report
 
 
 def _reasons(failures: dict[str, ZooError]) -> dict[str, list[str]]:
