@@ -63,8 +63,8 @@ def step_facts(report: BundleReport) -> list[tuple[str, str]]:
 
 def timed(report: BundleReport) -> str:
     """Returns what a latency of the report is of."""
-    streams = any(entry.streaming is not None for entry in report.files)
-    return "sequence, all its calls together," if streams else "call"
+    steps = {entry.latency["steps"] for entry in report.files if "steps" in (entry.latency or {})}
+    return f"call, of {' or '.join(map(str, sorted(steps)))} time steps," if steps else "call"
 
 
 def _calls(count: int) -> str:

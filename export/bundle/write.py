@@ -137,7 +137,7 @@ def export_bundle(
             given.test,
             given.representative_data,
             timesteps,
-            None if steps is None else steps_made(steps),
+            steps_made(steps) if steps is not None and not model.has_fixed_sizes else None,
         )
         if steps is not None:
             model, opened, timesteps = model.open_in_time, opened.in_whole_calls(steps), None

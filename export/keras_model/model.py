@@ -73,6 +73,11 @@ class KerasModel:
         """Name of the Keras model."""
         return str(self.keras.name)
 
+    @property
+    def has_fixed_sizes(self) -> bool:
+        """Whether it leaves no size but that of the batch open."""
+        return not any(None in spec.shape[1:] for spec in self.inputs)
+
     @cached_property
     def open_in_time(self) -> KerasModel:
         """The same model, for sequences of any number of time steps, as far as its layers go."""

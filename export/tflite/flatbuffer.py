@@ -179,13 +179,12 @@ def outputs_apart(content: bytes) -> bytes:
     """
     known = schema.Model.GetRootAs(content, 0).SignatureDefs(0)
     indices = [known.Outputs(number).TensorIndex() for number in range(known.OutputsLength())]
-    indices += [known.Inputs(number).TensorIndex() for number in range(known.InputsLength())]
     if len(set(indices)) == len(indices):
         return content
     model = unpack(content)
     (signature,) = model.signatureDefs
     graph = model.subgraphs[signature.subgraphIndex]
-    seen = {int(index) for index in graph.inputs}
+    seen: set[int] = set()
     outputs = []
     for entry in signature.outputs:
         index = int(entry.tensorIndex)

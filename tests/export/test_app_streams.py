@@ -196,11 +196,13 @@ def test_card_and_page_say_what_a_call_takes_and_how_to_start(bundles, name, lin
     section = card.partition("## Step by step\n")[2].partition("\n## ")[0].replace("\\", "")
     page = (path / "report.html").read_text(encoding="utf-8")
     assert "<h2>Step by step</h2>" in page
+    # Keras counts the layers of a process.
+    section, page = (re.sub(r"gru_\d+/", "gru/", text) for text in (section, page))
     shown = " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
     for line in lines:
         assert line in section, section
         assert line.partition(": ")[2].rstrip(".") in shown
-    assert "all its calls together" in card and "all its calls together" in page
+    assert "median call, of 1 time steps," in page or name != "stream_sensors"
     assert "Step by step" not in (bundles["sensors"].path / "MODEL_CARD.md").read_text()
     assert "Step by step" not in (bundles["sensors"].path / "report.html").read_text()
 

@@ -64,7 +64,7 @@ def test_what_is_too_rough_is_exported_in_the_modes_that_the_message_names(tmp_p
             model, tmp_path / "m.tflite", quantization=mode, representative_data=x, samples=x
         )
 
-    with pytest.raises(VerificationError, match="again with quantization 'float16' or 'none'"):
+    with pytest.raises(VerificationError, match="rounds less: 'float16' or 'none'"):
         export("int8")
     assert export("float16").parity.passed and export("none").parity.passed
 

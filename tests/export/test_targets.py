@@ -68,7 +68,8 @@ def test_what_a_target_prefers_makes_a_file_that_it_takes(name, tmp_path):
         representative_data=samples,
     )
     assert result.parity.passed and result.target == name
-    assert set(result.lowering.values()) == {target.fallback or target.preferred(prepare(model))}
+    (lowering,) = set(result.lowering.values())
+    assert lowering in (target.fallback, target.preferred(prepare(model)))
     info = contents.inspect(result.path)
     assert target.refuses(info) is None
     assert not target.one_subgraph or info.subgraphs == 1
