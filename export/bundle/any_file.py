@@ -297,17 +297,17 @@ def benchmark_file_on(
         core: Its name.
         path: The file.
         samples: As in `benchmark_file`.
-        calls: How many are measured; None for 3.
+        calls: How many are measured; see `benchmark_core`.
 
     Raises:
         DataError: The samples cannot be read.
         ZooError: As `benchmark_core` does.
     """
-    from keras_rnn_zoo.export.cores.measure import CALLS, benchmark_core
+    from keras_rnn_zoo.export.cores.measure import benchmark_core
 
     path = _tflite(path)
     x = _encoded(samples) if isinstance(samples, str | os.PathLike) else samples
-    (row,) = benchmark_core([path], core, x, calls=CALLS if calls is None else calls)
+    (row,) = benchmark_core([path], core, x, calls=calls)
     return row
 
 

@@ -408,7 +408,7 @@ def benchmark_bundle_on(
         core: Its name; see `benchmark_core`.
         path: The bundle, or where it lies.
         quantization: Quantization modes to measure; None for all that it has.
-        calls: Calls of each file, on the bundle's own samples; None for 3.
+        calls: Calls of each file, on the bundle's own samples; see `benchmark_core`.
         progress: Print a line to stderr, or call this with it.
 
     Returns:
@@ -419,14 +419,12 @@ def benchmark_bundle_on(
         UnknownNameError: The bundle has no file of a mode, or there is no such core.
         MissingClientError: The emulator is not set up.
     """
-    from keras_rnn_zoo.export.cores.measure import CALLS, benchmark_core
+    from keras_rnn_zoo.export.cores.measure import benchmark_core
 
     bundle, chosen = _files_of(path, quantization)
     teller(progress)(f"Emulating {', '.join(file.name for file in chosen.values())}")
     samples = check.samples_of(bundle.path)
-    found = benchmark_core(
-        list(chosen.values()), core, samples, calls=CALLS if calls is None else calls
-    )
+    found = benchmark_core(list(chosen.values()), core, samples, calls=calls)
     return [
         {"file": file.name, "quantization": name, "bytes": file.stat().st_size, **row}
         for (name, file), row in zip(chosen.items(), found, strict=True)

@@ -19,17 +19,19 @@ from typing import Any, TypeAlias
 import numpy as np
 
 MARK, WARM = 0x7A51, 63
+# All calls are made as often: to plan memory and pack weights, to warm the modelled caches, and to
+# be measured.
+PASSES = 3
 # What makes a call, and what reads its answers.
 Call: TypeAlias = tuple[Callable[[], object], Callable[[], list[Any]]]
 
 
-def mark(label: int) -> None:
-    """Says what follows."""
-    ctypes.CDLL(None).syscall(MARK, label)
+# Linux's `syscall`: what it is called with says what follows.
+mark = ctypes.CDLL(None).syscall
 
 
-def tflite(file: dict[str, Any]) -> Iterator[Call]:
-    """Yields the calls of a file in LiteRT."""
+def tflite(file: dict[str, Any]) -> Iterator[Call | None]:
+    """Yields the calls of a file in LiteRT, and None after each pass."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(file["path"], num_threads=1)
@@ -51,18 +53,20 @@ def tflite(file: dict[str, Any]) -> Iterator[Call]:
             call, tensor = map(int, name.split("_"))
             calls.setdefault(call, {})[tensor] = stored[name]
     shapes = None
-    for _, given in sorted(calls.items()):
-        if shapes != (shapes := {tensor: values.shape for tensor, values in given.items()}):
-            for tensor in file["open"]:
-                interpreter.resize_tensor_input(tensor, shapes[tensor])
-            interpreter.allocate_tensors()
-        for tensor, values in given.items():
-            interpreter.set_tensor(tensor, values)
-        yield run, read
+    for _ in range(PASSES):
+        for _, given in sorted(calls.items()):
+            if shapes != (shapes := {tensor: values.shape for tensor, values in given.items()}):
+                for tensor in file["open"]:
+                    interpreter.resize_tensor_input(tensor, shapes[tensor])
+                interpreter.allocate_tensors()
+            for tensor, values in given.items():
+                interpreter.set_tensor(tensor, values)
+            yield run, read
+        yield None
 
 
-def onnx(file: dict[str, Any]) -> Iterator[Call]:
-    """Yields one call of onnxruntime, its input and output bound."""
+def onnx(file: dict[str, Any]) -> Iterator[Call | None]:
+    """Yields the same of onnxruntime: one call, its input and output bound."""
     onnxruntime: Any = importlib.import_module("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -77,7 +81,9 @@ def onnx(file: dict[str, Any]) -> Iterator[Call]:
         binding._iobinding,
         onnxruntime.RunOptions(),
     )
-    yield lambda: call(bound, how), lambda: [one.numpy() for one in binding.get_outputs()]
+    for _ in range(PASSES):
+        yield lambda: call(bound, how), lambda: [one.numpy() for one in binding.get_outputs()]
+        yield None
 
 
 def main() -> None:
@@ -85,14 +91,16 @@ def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     answers = []
     for number, file in enumerate(job["files"]):
-        last: list[Any] = []
-        for run, read in (onnx if file["path"].endswith(".onnx") else tflite)(file):
-            run()  # plans memory, packs weights
-            mark(WARM)
+        labels = iter([0, WARM, number + 1, 0])
+        label, last = next(labels), []
+        for one in (onnx if file["path"].endswith(".onnx") else tflite)(file):
+            if one is None:
+                label = next(labels)
+                continue
+            run, read = one
+            mark(MARK, label)
             run()
-            mark(number + 1)
-            run()
-            mark(0)
+            mark(MARK, 0)
             last = [np.ravel(values).tolist() for values in read()]
         answers.append(last)
     maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]

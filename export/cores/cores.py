@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_rnn_zoo.errors import UnknownNameError, listed, nearest
+from keras_rnn_zoo.errors import ConfigError, UnknownNameError, listed, nearest
 
 # What an absolute time may be wrong by: see benchmarks/arm/README.md.
 UNCERTAINTY = 1.5
@@ -88,3 +88,19 @@ def find_core(name: object) -> Core:
             f"Unknown core: {str(name)!r}.{nearest(text, known)} Known: {listed(CORES)}."
         )
     return found
+
+
+def modelled(core: str | Core) -> Core:
+    """Returns a core whose cycles are modelled.
+
+    Raises:
+        UnknownNameError: There is no such core.
+        ConfigError: Its cycles are not modelled.
+    """
+    core = find_core(core) if isinstance(core, str) else core
+    if core.model is None:
+        raise ConfigError(
+            f"Of the {core.name} instructions are counted, but its cycles are not modelled, so "
+            "there is no time. Take cortex-a76."
+        )
+    return core

@@ -27,7 +27,7 @@ SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Calls:
-    """A file and the calls of it that are measured, each after one that warms the caches.
+    """A file and the calls of it that are measured, after all were made once to warm the caches.
 
     Attributes:
         path: A .tflite file; an .onnx file where onnxruntime was set up.

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.errors import ConfigError, DataError
 from keras_rnn_zoo.export.cores import installation
-from keras_rnn_zoo.export.cores.cores import UNCERTAINTY, Core, find_core
+from keras_rnn_zoo.export.cores.cores import UNCERTAINTY, Core, find_core, modelled
 from keras_rnn_zoo.export.cores.emulate import Calls, Emulated, emulate
 from keras_rnn_zoo.export.cores.reading import PARTS, REST, part_of
 from keras_rnn_zoo.export.tflite.file import RESET, STEP, description, read
@@ -23,10 +23,10 @@ from keras_rnn_zoo.export.tflite.steps import StepModel
 from keras_rnn_zoo.export.tflite.streams import signatures_of
 from keras_rnn_zoo.files import PathLike
 
-# Of each file: their cost varies with the length of what they are given, and not otherwise.
+# Of each file: what they cost varies with the length of what they are given, and hardly otherwise.
 CALLS = 3
-# Of a stream, to take calls from: the first ones are as dear as the others.
-STEPS = 64
+# Of a stream, whose short calls vary more, one after the other.
+STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,20 @@ def benchmark_core(
     core: str | Core,
     samples: np.ndarray | Mapping[str, np.ndarray] | None = None,
     *,
-    calls: int = CALLS,
+    calls: int | None = None,
 ) -> list[dict[str, Any]]:
     """Counts and models what a call of .tflite files costs on an Arm core.
 
     The aarch64 LiteRT runs them in an emulator, which counts instructions exactly and leads them
-    through a model of the core. A call is what the interpreter does in one thread, after another
-    call has warmed the caches; setting inputs and reading answers are no part of it.
+    through a model of the core. A call is what the interpreter does in one thread, after other
+    calls have warmed the caches; setting inputs and reading answers are no part of it.
 
     Args:
         paths: The files.
         core: Its name, such as `"cortex-a55"` or `"a55"`.
         samples: As in `benchmark_tflite`.
-        calls: How many of each file are measured, of samples spread over all; the mean is returned.
+        calls: How many of each file are measured, of samples spread over all; the mean is
+            returned. None for 3, or 20 steps of a stream.
 
     Returns:
         For each file `core`, `instructions` of a call, `kinds` (kind of instruction -> how many),
@@ -77,7 +78,7 @@ def benchmark_core(
         RunError, OpGateError: A file is damaged, or does not run here or there.
     """
     core = find_core(core) if isinstance(core, str) else core
-    if calls < 1:
+    if calls is not None and calls < 1:
         raise ConfigError(f"At least one call is measured. Received: {calls}")
     installed = installation.needed(f"To measure on a {core.name}")
     with Isolated() as process:
@@ -110,26 +111,10 @@ def milliseconds_on(core: str | Core, path: PathLike, samples: Any) -> float:
     return float(row["milliseconds"])
 
 
-def modelled(core: str | Core) -> Core:
-    """Returns a core whose cycles are modelled.
-
-    Raises:
-        UnknownNameError: There is no such core.
-        ConfigError: Its cycles are not modelled.
-    """
-    core = find_core(core) if isinstance(core, str) else core
-    if core.model is None:
-        raise ConfigError(
-            f"Of the {core.name} instructions are counted, but its cycles are not modelled, so "
-            "there is no time. Take cortex-a76."
-        )
-    return core
-
-
 def describe(
     path: PathLike,
     samples: np.ndarray | Mapping[str, np.ndarray] | None,
-    calls: int,
+    calls: int | None,
     process: Isolated,
 ) -> Described:
     """Finds out what calls of a file take, in a process that the file may end."""
@@ -148,40 +133,43 @@ def describe(
     )
 
 
-def _describe(path: str, x: Arrays | None, calls: int) -> tuple[Any, list[Arrays]]:
+def _describe(path: str, x: Arrays | None, calls: int | None) -> tuple[Any, list[Arrays]]:
     """Returns what calls take: for each of them tensor index -> what it stores."""
     content = read(Path(path))
     # In LiteRT, for whatever client a file is: there is no microcontroller here.
     model = (StepModel if STEP in signatures_of(content) else TFLiteModel)(path)
     given = samples_of(model, next(iter(x.values())) if x is not None and set(x) == {""} else x)
+    # Says what does not fit.
+    if next(iter(model.batches(given)), None) is None:
+        raise DataError(f"{model.path.name} is measured on samples, and there are none. Give some.")
     steps = None
     if isinstance(model, StepModel):
-        steps = model.steps
-        model.batches(given)  # says what does not fit
+        count, steps = calls or STEPS, model.steps
+        if x is None:
+            given = {name: np.repeat(values, count, axis=1) for name, values in given.items()}
         whole = next(iter(given.values())).shape[1] // steps * steps
-        cut = {name: values[:, : min(max(whole, steps), STEPS * steps)]
-               for name, values in given.items()}  # fmt: skip
-        taken = model.each_step(cut, most=STEPS)
-        indices = {info.name: info.index for info in (*model.tensors["inputs"],
-                                                      *model.tensors["states"])}  # fmt: skip
+        most = min(max(whole, steps), count * steps)
+        taken = model.each_step({name: v[:, :most] for name, v in given.items()}, most=count)
+        tensors = (*model.tensors["inputs"], *model.tensors["states"])
         rows = [
             {name: values[row : row + model.batch_size] for name, values in taken.items()}
             for row in range(0, len(next(iter(taken.values()))), model.batch_size)
-        ]
+        ][:count]
     else:
-        indices = {name: info.index for name, info in model.inputs.items()}
+        tensors = tuple(model.inputs.values())
+        batches = [batch for _, batch in model.batches(given)]
         rows = [
-            {name: info.quantize(batch[name]) for name, info in model.inputs.items()}
-            for _, batch in model.batches(given)
+            {name: info.quantize(batches[row][name]) for name, info in model.inputs.items()}
+            for row in _spread(len(batches), calls or CALLS)
         ]
-    chosen = [rows[row] for row in _spread(len(rows), calls)]
+    indices = {info.name: str(info.index) for info in tensors}
     about = {
         "open": [info.index for name, info in model.inputs.items() if model.open(name)],
         "resets": description(content) == RESET,
         "batch_size": model.batch_size,
         "steps": steps,
     }
-    return about, [{str(indices[name]): v for name, v in row.items()} for row in chosen]
+    return about, [{indices[name]: values for name, values in row.items()} for row in rows]
 
 
 def _spread(total: int, count: int) -> list[int]:

@@ -15,6 +15,7 @@ import numpy as np
 
 # The Python that calls, and what joins it to the interpreter: no app has them.
 CALLER = ("python3", "_ctypes", "ld-linux", "_multiarray_umath", "_pywrap_", "libffi")
+CALLER_FUNCTIONS = ("_ZN8pybind11", "_ZZN8pybind11", "_ZN6tflite19interpreter_wrapper")
 _ROW = struct.Struct("<QQQQI")
 
 
@@ -73,7 +74,7 @@ def read_counts(
     found: dict[int, Counts] = {}
     for label, address, executions, cycles, words in _rows(path.read_bytes()):
         library, function = places.function(address)
-        if library.startswith(CALLER):
+        if library.startswith(CALLER) or function.startswith(CALLER_FUNCTIONS):
             continue
         counts = found.setdefault(label, Counts())
         counts.instructions[library, function] += executions * len(words)

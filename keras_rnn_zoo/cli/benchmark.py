@@ -38,7 +38,7 @@ from keras_rnn_zoo.cli._options import json_option, names, quantization_option
     "--repeats",
     type=int,
     metavar="N",
-    help="Invokes of each file.  [default: for --seconds; 3 with --core]",
+    help="Invokes of each file.  [default: for --seconds; with --core 3, or 20 steps of a stream]",
 )
 @click.option(
     "--seconds", type=float, default=1.0, metavar="S", help="How long to measure each file."
