@@ -126,13 +126,15 @@ def _unpack_debian(place: Path, mirror: str) -> str:
         "Dir::Cache": apt / "cache",
         "APT::Architecture": "amd64",
         "APT::Install-Recommends": "false",
+        "APT::Update::Error-Mode": "any",
         "APT::Sandbox::User": "",  # where the folder is private, nobody else may write there
     }
     lines = [f'{name} "{value}";' for name, value in settings.items()]
     (apt / "apt.conf").write_text("\n".join([*lines, 'APT::Architectures { "amd64"; "arm64"; };']))
     environment = {"APT_CONFIG": str(apt / "apt.conf")}
-    _run(["apt-get", "-q", "update"], environment)
-    _run(["apt-get", "-q", "-y", "--download-only", "install", *DEBIAN], environment)
+    advice = f" See whether {mirror} answers, or name another --mirror."
+    _run(["apt-get", "-q", "update"], environment, advice)
+    _run(["apt-get", "-q", "-y", "--download-only", "install", *DEBIAN], environment, advice)
     version = ""
     for package in sorted((apt / "cache/archives").glob("*.deb")):
         arm = package.name.endswith("_arm64.deb")
@@ -152,14 +154,17 @@ def _unpack_wheels(place: Path, wheels: Mapping[str, str]) -> None:
     python = ["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
     pins = [f"{name}=={version}" for name, version in wheels.items()]
     others = ["--abi", "abi3", "--abi", "none", "--only-binary=:all:"]
-    _run([*pip, "--target", str(place / "site"), *platforms, *python, *others, *pins])
+    command = [*pip, "--target", str(place / "site"), *platforms, *python, *others, *pins]
+    _run(command, advice=f" See whether '{' '.join(pip[1:3])} download numpy' works here.")
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+def _run(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, advice: str = ""
+) -> None:
     """Runs a program.
 
     Raises:
-        ExportError: It fails; the message holds its last words.
+        ExportError: It fails; the message holds its last words, and the advice.
     """
     done = subprocess.run(
         command,
@@ -171,7 +176,9 @@ def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -
     )
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
-        raise ExportError(f"'{' '.join(command[:4])} ...' failed: {said[-1][:300]}")
+        raise ExportError(
+            f"'{' '.join(command[:4])} ...' failed: {said[-1][:300].rstrip('.')}.{advice}"
+        )
 
 
 def _say(line: str) -> None:
@@ -182,7 +189,7 @@ def main() -> int:
     """Reads the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog=installation.COMMAND,
-        description=f"Sets up the emulator of Arm cores in {installation.folder()} (150 MB; "
+        description=f"Sets up the emulator of Arm cores in {installation.folder()} (200 MB; "
         f"{installation.VARIABLE} names another folder).",
     )
     parser.add_argument("--mirror", default=MIRROR, help="of Debian 12; default: %(default)s")

@@ -31,7 +31,6 @@ from keras_rnn_zoo.tuner.results.search import (
     read_info,
     wrong_format,
 )
-from keras_rnn_zoo.tuner.trials.budget import DeviceBudget
 
 LOGS, STATE = "logs", "tuner"
 # What is left to the data where nobody says it.
@@ -194,8 +193,6 @@ class SearchDirectory:
 def _same(key: str, there: Any, here: Any) -> bool:
     if key == "data" and there:
         return bool(there.get("sha256") == here["sha256"])
-    if key == "device" and there:  # an older version knew fewer limits
-        return DeviceBudget.from_dict(there) == DeviceBudget.from_dict(here)
     return bool(there == here)
 
 

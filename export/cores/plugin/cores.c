@@ -1,9 +1,9 @@
 /* The cores that are modelled.
  *
- * Latencies and ports after Arm's software optimization guides as far as they are published
- * (Cortex-A55, Cortex-A76); of the A53, for which there is none, and of 128-bit loads after what
- * the authors of ncnn and onnxruntime measured and wrote beside their kernels. Caches are those of
- * common phones; makers choose their sizes. */
+ * Latencies and ports are meant to be those of Arm's software optimization guides (Cortex-A55,
+ * Cortex-A76), and were not checked line by line; of the A53, for which there is none, and of 128-bit
+ * loads they follow what the authors of ncnn and onnxruntime wrote beside their kernels. Caches are
+ * those of common phones; makers choose their sizes. */
 #include <string.h>
 
 #include "model.h"
