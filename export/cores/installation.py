@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from keras_rnn_zoo.errors import MissingClientError
 VARIABLE = "KERAS_RNN_ZOO_ARM"
 DEFAULT = "~/.keras-rnn-zoo/arm"
 COMMAND = "python -m keras_rnn_zoo.export.cores.set_up"
-# Says that a folder is whole: which of this package's files it was made from, and the versions.
+# Says that a folder is whole: versions, and of which sources its plug-in was made.
 RECORD = "installed.json"
-# Raised where what a folder holds changes.
+SOURCES = Path(__file__).with_name("plugin")
+# Raised where what else a folder holds changes.
 LAYOUT = 1
 
 
@@ -61,12 +63,18 @@ def folder() -> Path:
     return Path(os.environ.get(VARIABLE) or DEFAULT).expanduser()
 
 
+def sources_sha256() -> str:
+    """Returns what tells one version of the plug-in's sources from another."""
+    content = b"".join(file.read_bytes() for file in sorted(SOURCES.glob("*.[ch]")))
+    return hashlib.sha256(content).hexdigest()
+
+
 def find() -> Installation | None:
-    """Returns the emulator; None where it is not set up, not whole, or of another layout."""
+    """Returns the emulator; None where it is not set up, not whole, or of another version."""
     place = folder()
     try:
         record = json.loads((place / RECORD).read_text(encoding="utf-8"))
-        if record["layout"] != LAYOUT:
+        if (record["layout"], record["plugin"]) != (LAYOUT, sources_sha256()):
             return None
         versions = {str(name): str(version) for name, version in record["versions"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -86,7 +94,8 @@ def needed(purpose: str) -> Installation:
     found = find()
     if found is None:
         raise MissingClientError(
-            f"{purpose} needs the emulator of Arm cores, which is not set up in {folder()}. "
-            f"Set it up with: {COMMAND}"
+            f"{purpose} needs the emulator of Arm cores, which is not set up in {folder()}"
+            f"{' by this version' if (folder() / RECORD).is_file() else ''}. Set it up with: "
+            f"{COMMAND}"
         )
     return found

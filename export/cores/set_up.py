@@ -37,7 +37,6 @@ ONNXRUNTIME = {
     "protobuf": "6.33.0",
 }
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_27_aarch64", "manylinux_2_28_aarch64")
-SOURCES = Path(__file__).with_name("plugin")
 # Program -> where it is found on Debian and Ubuntu.
 PROGRAMS = {"apt-get": "apt", "dpkg-deb": "dpkg", "gcc": "gcc libc6-dev"}
 
@@ -76,7 +75,7 @@ def build_plugin(place: Path) -> None:
     Raises:
         ExportError: gcc refuses it.
     """
-    sources = [str(file) for file in sorted(SOURCES.glob("*.c"))]
+    sources = [str(file) for file in sorted(installation.SOURCES.glob("*.c"))]
     flags = ["-std=c11", "-O2", "-Wall", "-shared", "-fPIC", "-nostdlib"]
     _run(["gcc", *flags, "-o", str(place), *sources])
 
@@ -104,7 +103,11 @@ def set_up(*, mirror: str = MIRROR, onnxruntime: bool = False) -> installation.I
         _unpack_wheels(place, wheels)
         _say("... the plug-in")
         build_plugin(place / "plugin.so")
-        record = {"layout": installation.LAYOUT, "versions": {"qemu-user": version, **wheels}}
+        record = {
+            "layout": installation.LAYOUT,
+            "plugin": installation.sources_sha256(),
+            "versions": {"qemu-user": version, **wheels},
+        }
         files.write_json(place / installation.RECORD, record)
     found = installation.find()
     assert found is not None
