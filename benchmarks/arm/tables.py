@@ -148,29 +148,35 @@ def _input_of(path: Path) -> int:
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """Returns a table a core: thousands of cycles and of instructions, and what onnxruntime has."""
+    """Returns a table a model: millions of cycles on each core, and in parts of onnxruntime's.
+
+    Where none were modelled, instructions. onnxruntime's dynamic file stands beside int8, too.
+    """
+    figure = "instructions" if any(row["cycles"] is None for row in rows) else "cycles"
+    cores = list(dict.fromkeys(row["core"] for row in rows))
     lines = []
-    for core in dict.fromkeys(row["core"] for row in rows):
-        mine = [row for row in rows if row["core"] == core]
-        lines += [
-            f"## {core}",
-            "",
-            "| model | mode | file | instructions, M | / onnxruntime | cycles, M | / onnxruntime |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-        ]
-        base = {
-            (row["model"], row["mode"]): row for row in mine if row["contender"] == "onnxruntime"
+    for model in dict.fromkeys(row["model"] for row in rows):
+        found = {
+            (row["mode"], row["contender"], row["core"]): row[figure]
+            for row in rows
+            if row["model"] == model
         }
-        for row in mine:
-            # onnxruntime's quantized file stands beside int8, too.
-            mode = "dynamic" if row["mode"] == "int8" else row["mode"]
-            other = base.get((row["model"], mode))
-            cells = [row["model"], row["mode"], row["contender"]]
-            for figure in ("instructions", "cycles"):
-                value, there = row[figure], other and other[figure]
-                cells.append("" if value is None else f"{value / 1e6:.3f}")
-                cells.append(f"{value / there:.2f}" if value and there else "")
-            lines.append(f"| {' | '.join(cells)} |")
+        lines += [
+            f"{model}, millions of {figure} (in parts of onnxruntime's):",
+            "",
+            f"| mode | file | {' | '.join(cores)} |",
+            "|" + " --- |" * (2 + len(cores)),
+        ]
+        for mode in MODES:
+            for contender in dict.fromkeys(who for own, who, _ in found if own == mode):
+                cells = []
+                for core in cores:
+                    value = found.get((mode, contender, core))
+                    base = "dynamic" if mode == "int8" else mode
+                    other = found.get((base, "onnxruntime", core))
+                    share = f" ({value / other:.2f})" if value and other else ""
+                    cells.append(f"{value / 1e6:.3g}{share}" if value else "")
+                lines.append(f"| {mode} | {contender} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
