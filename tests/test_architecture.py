@@ -34,6 +34,7 @@ ROOMS = [
     "keras_rnn_zoo.training",
     "keras_rnn_zoo.export",
     "keras_rnn_zoo.export.tflite",
+    "keras_rnn_zoo.export.cores",
     "keras_rnn_zoo.export.keras_model",
     "keras_rnn_zoo.export.lowering",
     "keras_rnn_zoo.export.verify",

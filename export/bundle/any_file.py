@@ -284,6 +284,33 @@ def benchmark_file(
     return {**result, "arena": micro.least_arena(path)} if for_micro else dict(result)
 
 
+def benchmark_file_on(
+    core: str,
+    path: PathLike,
+    samples: np.ndarray | Mapping[str, np.ndarray] | PathLike | None = None,
+    *,
+    calls: int | None = None,
+) -> dict[str, Any]:
+    """Counts and models what a call of a .tflite file costs on an Arm core; see `benchmark_core`.
+
+    Args:
+        core: Its name.
+        path: The file.
+        samples: As in `benchmark_file`.
+        calls: How many are measured; see `benchmark_core`.
+
+    Raises:
+        DataError: The samples cannot be read.
+        ZooError: As `benchmark_core` does.
+    """
+    from keras_rnn_zoo.export.cores.measure import benchmark_core
+
+    path = _tflite(path)
+    x = _encoded(samples) if isinstance(samples, str | os.PathLike) else samples
+    (row,) = benchmark_core([path], core, x, calls=calls)
+    return row
+
+
 def _encoded(file: PathLike) -> Any:
     """Reads encoded inputs: an array, or name -> array."""
     from keras_rnn_zoo.data.arrays import read_arrays

@@ -381,11 +381,7 @@ def benchmark_bundle(
     if quantize is not None:
         warnings.warn("quantize is called quantization now.", FutureWarning, stacklevel=2)
         quantization = quantize
-    bundle = path if isinstance(path, Bundle) else Bundle.load(path)
-    if not bundle.quantizations:
-        raise RunError(f"{bundle.path} holds no .tflite file. Export with --format tflite.")
-    names = list(bundle.quantizations) if quantization is None else list(quantization)
-    chosen = {name: bundle.file(name) for name in names}
+    bundle, chosen = _files_of(path, quantization)
     say = teller(progress)
     samples = check.samples_of(bundle.path)
     rows = []
@@ -396,3 +392,51 @@ def benchmark_bundle(
             {"file": file.name, "quantization": name, "bytes": file.stat().st_size, **measured}
         )
     return rows
+
+
+def benchmark_bundle_on(
+    core: str,
+    path: files.PathLike | Bundle,
+    *,
+    quantization: Sequence[str] | None = None,
+    calls: int | None = None,
+    progress: bool | Progress = False,
+) -> list[dict[str, Any]]:
+    """Counts and models what calls of a bundle's .tflite files cost on an Arm core.
+
+    Args:
+        core: Its name; see `benchmark_core`.
+        path: The bundle, or where it lies.
+        quantization: Quantization modes to measure; None for all that it has.
+        calls: Calls of each file, on the bundle's own samples; see `benchmark_core`.
+        progress: Print a line to stderr, or call this with it.
+
+    Returns:
+        For each file `file`, `quantization`, `bytes` and what `benchmark_core` returns.
+
+    Raises:
+        RunError: `path` is no bundle, has no .tflite file, or is damaged.
+        UnknownNameError: The bundle has no file of a mode, or there is no such core.
+        MissingClientError: The emulator is not set up.
+    """
+    from keras_rnn_zoo.export.cores.measure import benchmark_core
+
+    bundle, chosen = _files_of(path, quantization)
+    teller(progress)(f"Emulating {', '.join(file.name for file in chosen.values())}")
+    samples = check.samples_of(bundle.path)
+    found = benchmark_core(list(chosen.values()), core, samples, calls=calls)
+    return [
+        {"file": file.name, "quantization": name, "bytes": file.stat().st_size, **row}
+        for (name, file), row in zip(chosen.items(), found, strict=True)
+    ]
+
+
+def _files_of(
+    path: files.PathLike | Bundle, quantization: Sequence[str] | None
+) -> tuple[Bundle, dict[str, Path]]:
+    """Returns a bundle and mode -> file, of the modes that are asked for."""
+    bundle = path if isinstance(path, Bundle) else Bundle.load(path)
+    if not bundle.quantizations:
+        raise RunError(f"{bundle.path} holds no .tflite file. Export with --format tflite.")
+    names = list(bundle.quantizations) if quantization is None else list(quantization)
+    return bundle, {name: bundle.file(name) for name in names}

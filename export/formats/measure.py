@@ -21,6 +21,7 @@ import numpy as np
 
 from keras_rnn_zoo.export.convert.converter import in_this_process
 from keras_rnn_zoo.export.convert.write import Form, write
+from keras_rnn_zoo.export.cores.measure import milliseconds_on
 from keras_rnn_zoo.export.formats.tflite import TFLiteResult, export_tflite
 from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.keras_model.replica import replica
@@ -48,7 +49,7 @@ class Measurement:
 
     Attributes:
         bytes: Size of its .tflite file.
-        latency_ms: Median time of a call of it on this machine, batch 1, one thread.
+        latency_ms: Time of a call of it, batch 1, one thread: see `latency_of`.
         parameters: Of the Keras model.
         arena: Bytes of the least tensor arena in tflite-micro; None where that is not known.
     """
@@ -67,6 +68,7 @@ def measure(
     samples: np.ndarray | Mapping[str, np.ndarray],
     seconds: float = 0.2,
     limit_ms: float | None = None,
+    core: str | None = None,
 ) -> Measurement:
     """Writes the .tflite file of a model that need not be trained, and measures it.
 
@@ -81,6 +83,7 @@ def measure(
             sooner, so they should be as long as those of the device.
         seconds: How long to measure.
         limit_ms: A median above it is measured again, up to three times; the least counts.
+        core: The Arm core that the time is modelled for; None measures this machine.
 
     Raises:
         UnknownNameError: No such quantization or target.
@@ -89,6 +92,7 @@ def measure(
         ConversionError: It does not convert.
         OpGateError: Its file holds ops outside the builtin set.
         TargetError: Its file holds what the target does not run.
+        MissingClientError: The emulator of Arm cores is not set up.
     """
     mode, client = QUANTIZATIONS.get(quantization), TARGETS.get(target)
     client.check_quantization(quantization)
@@ -102,9 +106,31 @@ def measure(
         client.check_plan(planned)
         written = write(ready, planned, Path(scratch), form, calibration)
         client.check_file(written.info, written.plan.fallbacks)
-        latency = median_latency(written.path, data, seconds=seconds, limit_ms=limit_ms)
+        latency = latency_of(written.path, data, core=core, seconds=seconds, limit_ms=limit_ms)
         arena = client.arena_of(written.path)
     return Measurement(written.info.bytes, latency, int(model.count_params()), arena)
+
+
+def latency_of(
+    path: PathLike,
+    samples: Samples,
+    *,
+    core: str | None,
+    seconds: float,
+    limit_ms: float | None = None,
+) -> float:
+    """Returns the milliseconds of a call: modelled on an Arm core, or measured on this machine.
+
+    Args:
+        path: A .tflite file.
+        samples: Input name -> encoded samples.
+        core: The Arm core; None for this machine.
+        seconds: How long to measure on this machine.
+        limit_ms: See `measure`.
+    """
+    if core is not None:
+        return milliseconds_on(core, path, samples)
+    return median_latency(path, samples, seconds=seconds, limit_ms=limit_ms)
 
 
 def median_latency(

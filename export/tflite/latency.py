@@ -61,32 +61,12 @@ def benchmark_tflite(
             f"warmup={warmup}, repeats={repeats}, seconds={seconds}"
         )
     model = open_model(path, threads)
-    sizes = {
-        name: [size for size in info.shape[1:] if size is not None]
-        for name, info in model.inputs.items()
-    }
-    if isinstance(model, StepModel):
-        sizes = {name: [model.steps, *others] for name, others in sizes.items()}
-    elif samples is None and any(None in info.shape[1:] for info in model.inputs.values()):
-        raise ConfigError(
-            f"{model.path.name} takes inputs of any length, and how long they are decides how long "
-            "it takes: give samples (on the command line --data)."
-        )
-    if samples is None:
-        samples = {
-            name: np.ones(
-                (model.batch_size, *sizes[name]),
-                np.dtype("float32") if info.scale else np.dtype(info.dtype),
-            )
-            for name, info in model.inputs.items()
-        }
-    elif not isinstance(samples, Mapping):
-        samples = {next(iter(model.inputs)): np.asarray(samples)}
+    samples = samples_of(model, samples)
     streams = isinstance(model, StepModel) and streaming_of(read(Path(path))) is not None
     if streams:  # what an app waits for is one call
         assert isinstance(model, StepModel)
         samples = {name: values[:, : model.steps] for name, values in samples.items()}
-    batches = [batch for _, batch in model.batches(dict(samples))]
+    batches = [batch for _, batch in model.batches(samples)]
     if repeats is not None:
         least, most = repeats, repeats
     else:
@@ -107,6 +87,43 @@ def benchmark_tflite(
         "batch_size": model.batch_size,
         "machine": machine() + (", tflite-micro" if isinstance(model, MicroModel) else ""),
         **({"steps": model.steps} if streams and isinstance(model, StepModel) else {}),
+    }
+
+
+def samples_of(model: TFLiteModel, samples: np.ndarray | Mapping[str, np.ndarray] | None) -> Arrays:
+    """Returns what a file is measured on.
+
+    Args:
+        model: The file.
+        samples: As `benchmark_tflite` takes them; None makes one batch of full-length ones.
+
+    Returns:
+        Input name -> samples.
+
+    Raises:
+        ConfigError: None are given, and the file says not how long they are.
+    """
+    if samples is not None:
+        if isinstance(samples, Mapping):
+            return dict(samples)
+        return {next(iter(model.inputs)): np.asarray(samples)}
+    sizes = {
+        name: [size for size in info.shape[1:] if size is not None]
+        for name, info in model.inputs.items()
+    }
+    if isinstance(model, StepModel):
+        sizes = {name: [model.steps, *others] for name, others in sizes.items()}
+    elif any(None in info.shape[1:] for info in model.inputs.values()):
+        raise ConfigError(
+            f"{model.path.name} takes inputs of any length, and how long they are decides how long "
+            "it takes: give samples (on the command line --data)."
+        )
+    return {
+        name: np.ones(
+            (model.batch_size, *sizes[name]),
+            np.dtype("float32") if info.scale else np.dtype(info.dtype),
+        )
+        for name, info in model.inputs.items()
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get
 
 import click
 
-from keras_rnn_zoo.errors import ConfigError, listed, nearest
+from keras_rnn_zoo.errors import ConfigError, UnknownNameError, listed, nearest
 from keras_rnn_zoo.options import About, Options
 from keras_rnn_zoo.training.options import DataOptions, TrainOptions
 
@@ -39,7 +39,7 @@ class Quantity(ParamType):
             return value
         try:
             return self._parse(value)
-        except ConfigError as error:
+        except (ConfigError, UnknownNameError) as error:
             self.fail(str(error), param, ctx)
 
 

@@ -92,7 +92,7 @@ def command(
     keras-rnn-zoo export searches/reviews -o bundle
     """
     arguments["config"] = config(models, arguments.pop("settings"), several=True)
-    limits = {name: arguments.pop(name) for name in DeviceBudget.about()}
+    limits = {name: arguments.pop(name) for name in DeviceBudget.about() if name in arguments}
     arguments |= _engine(arguments)
     given = {name: value for name, value in arguments.items() if value is not None}
     with out.working():

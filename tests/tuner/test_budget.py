@@ -9,9 +9,16 @@ import pytest
 import tiny
 
 from keras_rnn_zoo.builder import get_builder
-from keras_rnn_zoo.errors import ConfigError, RunError, SearchError, UnknownNameError
+from keras_rnn_zoo.errors import (
+    ConfigError,
+    MissingClientError,
+    RunError,
+    SearchError,
+    UnknownNameError,
+)
 from keras_rnn_zoo.export import TFLiteModel, export_tflite
 from keras_rnn_zoo.export.bundle.write import export_bundle
+from keras_rnn_zoo.export.cores import installation
 from keras_rnn_zoo.tuner import TUNERS, DeviceBudget, Search
 from keras_rnn_zoo.tuner.trials.job import Job
 from keras_rnn_zoo.tuner.trials.trial import run_job
@@ -155,6 +162,64 @@ def test_limits_that_are_none_are_refused(tiny_search, directory, budget, error,
     with pytest.raises(error, match=message):
         tiny_search(data="no_such_file.csv", budget=DeviceBudget(**budget))
     assert not directory.exists()
+
+
+def test_a_limit_may_be_one_on_an_arm_core():
+    budget = DeviceBudget(max_latency="2ms@A55")
+    assert (budget.max_latency, budget.latency_core) == (2.0, "cortex-a55")
+    assert budget == DeviceBudget(max_latency=2.0, latency_core="a55")
+    assert DeviceBudget.from_dict(json.loads(json.dumps(budget.to_dict()))) == budget
+    assert budget.excess(size=1, latency=3.0, parameters=1) == {"latency": 1.5}
+    said = budget.explain({"latency": 3.0}, {"latency": 1.5})
+    assert said == "over budget: modelled latency on a cortex-a55 3 ms, allowed 2 ms"
+    here = DeviceBudget(max_latency="500us")
+    assert (here.max_latency, here.latency_core) == (0.5, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"max_latency": "2ms@a57"}, UnknownNameError, "Unknown core: 'a57'.*'cortex-a55'"),
+        ({"max_latency": "2ms@"}, UnknownNameError, "Unknown core: ''"),
+        ({"max_latency": "soon@a55"}, ConfigError, "A time is a number.*Received: 'soon'"),
+        ({"max_latency": "2ms@a78"}, ConfigError, "cycles are not modelled.*Take cortex-a76"),
+        (
+            {"max_latency": 2.0, "latency_core": 55},
+            ConfigError,
+            "name of an Arm core. Received: 55",
+        ),
+        ({"max_latency": "2ms@a55", "latency_core": "a76"}, ConfigError, "said twice"),
+    ],
+)
+def test_a_limit_on_a_core_that_is_none_is_refused(given, error, message):
+    with pytest.raises(error, match=message):
+        DeviceBudget(**given)
+
+
+def test_a_limit_on_an_arm_core_is_refused_up_front_where_nothing_emulates_it(
+    tiny_search, directory, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("KERAS_RNN_ZOO_ARM", str(tmp_path / "nowhere"))
+    with pytest.raises(
+        MissingClientError, match=r"not set up in .*nowhere\. Set it up with: python"
+    ):
+        tiny_search(data="no_such_file.csv", budget=DeviceBudget(max_latency="2ms@a55"))
+    assert not directory.exists()
+
+
+@pytest.mark.slow
+def test_trials_are_measured_on_the_core(tmp_path):
+    if installation.find() is None:
+        pytest.skip(f"the emulator is not set up: {installation.COMMAND}")
+    for name in ("a55", "a76"):
+        (tmp_path / name).mkdir()
+    outcome = run_trial(tmp_path, 2, max_latency="1us@a55")
+    assert outcome.status == "infeasible" and set(outcome.excess) == {"latency"}
+    small, fast = (run_trial(tmp_path / c, 2, latency_core=c) for c in ("a55", "a76"))
+    assert small.status == fast.status == "completed", (small.message, fast.message)
+    assert outcome.latency_ms == pytest.approx(small.latency_ms, rel=0.1)
+    # In order at 2.0 GHz, out of order at 2.4.
+    assert small.latency_ms > 1.5 * fast.latency_ms
 
 
 def test_the_old_name_of_the_quantization_still_answers():

@@ -639,7 +639,7 @@ def test_the_search_of_an_older_version_goes_on(instant_search, directory, press
     info = json.loads(file.read_text())
     device = info["settings"]["device"]
     device["quantize"] = device.pop("quantization")
-    del device["schema"], info["settings"]["schema"]
+    del device["schema"], device["latency_core"], info["settings"]["schema"]
     file.write_text(json.dumps(info))
     assert Search.load(directory).budget == budget
     press(None)

@@ -35,7 +35,8 @@ class TrialRecord(Record):
         metrics: Of the best epoch, as Keras names them, and `quantized_accuracy` (or
             `quantized_mean_absolute_error`) of the .tflite file on the validation rows.
         bytes: Size of that file.
-        latency_ms: Milliseconds of a call of it: median, batch 1, one thread.
+        latency_ms: Milliseconds of a call of it, batch 1, one thread: the median on that machine,
+            or modelled on an Arm core, where the budget says one.
         arena: Bytes of the least tensor arena of it in tflite-micro, for the target micro.
         parameters: Of the Keras model.
         excess: `"size"`, `"latency"`, ... -> by what factor it exceeds that limit.

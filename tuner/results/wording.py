@@ -84,6 +84,8 @@ def _limits(found: Findings) -> list[str]:
         for figure, name in charts.LIMITS.items()
         if (limit := getattr(found.budget, name)) is not None
     ]
+    if found.budget.max_latency is not None and found.budget.latency_core is not None:
+        limits[-1] += f" (modelled, on a {found.budget.latency_core})"
     if found.budget.max_parameters is not None:
         limits.append(f"{found.budget.max_parameters:,} parameters")
     if found.budget.max_arena is not None:
@@ -178,6 +180,7 @@ def made_with(found: Findings) -> Facts:
         "quantization": budget and budget.quantization,
         "target": budget and budget.target,
         "limits": ", ".join(_limits(found)) or None,
+        "latency": budget and budget.latency_core and f"modelled, on a {budget.latency_core}",
         **provenance,
         "versions": versions,
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_rnn_zoo.data import Dataset
 from keras_rnn_zoo.errors import ConfigError, SearchError, listed
+from keras_rnn_zoo.export.cores.measure import known_and_set_up
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.files import PathLike, explained
@@ -92,6 +93,8 @@ def search(
     directory.check_same(settings)
     if directory.status == "unfinished" or extent.most > len(Search.load(directory.path).trials):
         request.engine.check(**chosen.engine_options)
+        if budget.latency_core is not None:
+            known_and_set_up(budget.latency_core)
     dataset = as_dataset(data, test_data, chosen)
     settings["data"] = {"name": dataset.name, "sha256": fingerprint(dataset)}
     directory.check_same(settings)

@@ -32,8 +32,8 @@ def over_budget(tuner: ZooTuner, trial: TrialRecord) -> str | None:
         Which limits it exceeds, or None: the first measurement was right.
     """
     budget = tuner.request.budget
-    if budget.max_latency is None:
-        return None  # what else is limited does not vary
+    if budget.max_latency is None or budget.latency_core is not None:
+        return None  # what else is limited does not vary, nor does what is modelled
     from keras_rnn_zoo.export.formats.measure import median_latency
     from keras_rnn_zoo.export.keras_model.samples import as_samples
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from keras_rnn_zoo.errors import ConfigError
+from keras_rnn_zoo.export.cores.cores import modelled
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.options import Options, one_of, option
@@ -22,6 +23,29 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "max_parameters": ("parameters", lambda value: f"{value:,}"),
     "max_arena": ("arena", lambda value: f"{value / 1000:,.1f} kB"),
 }
+
+
+def parse_latency(text: str) -> float | str:
+    """Returns the limit of a latency as `DeviceBudget` takes it.
+
+    Args:
+        text: `"2ms"`, on this machine, or `"2ms@cortex-a55"`, modelled on an Arm core.
+
+    Raises:
+        ConfigError: It is neither, or the core's cycles are not modelled.
+        UnknownNameError: There is no such core.
+    """
+    time, at, core = text.partition("@")
+    found = parse_milliseconds(time)
+    return f"{found!r}ms@{modelled(core).name}" if at else found
+
+
+def _core(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} is the name of an Arm core. Received: {value!r}")
+    return modelled(value).name
 
 
 def _limit(name: str, value: Any) -> Any:
@@ -39,7 +63,10 @@ class DeviceBudget(Options):
 
     Attributes:
         max_size: Bytes of the .tflite file; None sets no limit.
-        max_latency: Milliseconds of a call: median, batch 1, one thread of this machine.
+        max_latency: Milliseconds of a call, batch 1, one thread. A text such as `"2ms@cortex-a55"`
+            says `latency_core`, too.
+        latency_core: The Arm core that latencies are modelled for, at a clock that is common; None
+            takes medians on this machine.
         max_parameters: Of the Keras model.
         max_arena: Bytes of RAM that the file needs in TensorFlow Lite Micro, for the target micro.
         quantization: Quantization mode of the file; see `keras_rnn_zoo.export.QUANTIZATIONS`.
@@ -62,11 +89,15 @@ class DeviceBudget(Options):
     )
     max_latency: float | None = option(
         None,
-        "The longest call of it on one thread of this machine, such as 2ms.",
+        "The longest call of it on one thread of this machine, such as 2ms; or, emulated and "
+        "modelled, of an Arm core, such as 2ms@cortex-a55.",
         _limit,
         metavar="TIME",
-        parse=parse_milliseconds,
+        parse=parse_latency,
         shown_default="no limit",
+    )
+    latency_core: str | None = option(
+        None, "The Arm core that latencies are modelled for.", _core, flag=""
     )
     max_parameters: int | None = option(
         None, "The most parameters of the model.", _limit, metavar="N", shown_default="no limit"
@@ -87,6 +118,16 @@ class DeviceBudget(Options):
     )
 
     def __post_init__(self) -> None:
+        limit: Any = self.max_latency
+        if isinstance(limit, str):
+            time, at, core = str(parse_latency(limit)).partition("@")
+            object.__setattr__(self, "max_latency", parse_milliseconds(time))
+            if at and self.latency_core not in (None, core):
+                raise ConfigError(
+                    f"The core is said twice and differently: {core!r} and, as latency_core, "
+                    f"{self.latency_core!r}. Say one."
+                )
+            object.__setattr__(self, "latency_core", core or self.latency_core)
         super().__post_init__()
         TARGETS.get(self.target).check_quantization(self.quantization)
         TARGETS.get(self.target).check_arena(self.max_arena)
@@ -131,8 +172,10 @@ class DeviceBudget(Options):
             values: `"size"`, `"latency"`, `"parameters"`, `"arena"` -> of the model.
             excess: Returned by `excess`.
         """
+        of = {"latency": f"modelled latency on a {self.latency_core}"} if self.latency_core else {}
         return "over budget: " + ", ".join(
-            f"{name} {written(values[name])}, allowed {written(getattr(self, attribute))}"
+            f"{of.get(name, name)} {written(values[name])}, allowed "
+            f"{written(getattr(self, attribute))}"
             for attribute, (name, written) in _LIMITS.items()
             if name in excess
         )
