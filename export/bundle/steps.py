@@ -63,7 +63,8 @@ def step_facts(report: BundleReport) -> list[tuple[str, str]]:
 
 def timed(report: BundleReport) -> str:
     """Returns what a latency of the report is of."""
-    steps = {entry.latency["steps"] for entry in report.files if "steps" in (entry.latency or {})}
+    latencies = [entry.latency for entry in report.files if entry.latency is not None]
+    steps = {one["steps"] for one in latencies if "steps" in one}
     return f"call, of {' or '.join(map(str, sorted(steps)))} time steps," if steps else "call"
 
 
