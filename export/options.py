@@ -201,6 +201,11 @@ class FileOptions(Options):
         shown_default="what the samples say",
     )
 
+    @property
+    def steps(self) -> int | None:
+        """How many time steps a call is to take, where it streams; None for as few as can be."""
+        return None if isinstance(self.streaming, bool) else self.streaming
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(FileOptions):

@@ -205,7 +205,7 @@ def _facts(entry: FileRecord, digests: Mapping[str, str]) -> list[tuple[str, str
         facts.append(
             (
                 "latency",
-                (f"a call of {latency['steps']} time steps: " if "steps" in latency else "")
+                (f"time steps of a call: {latency['steps']}; " if "steps" in latency else "")
                 + f"median {latency['median_ms']:.3g} ms, 90 % within {latency['p90_ms']:.3g} ms, "
                 f"best {latency['min_ms']:.3g} ms of {latency['repeats']:,} calls",
             )

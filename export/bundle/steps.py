@@ -25,14 +25,13 @@ def step_facts(report: BundleReport) -> list[tuple[str, str]]:
         return []
     said: Mapping[str, Any] = entry.streaming or {}
     steps, states = said["steps"], entry.tensors.get("states", ())
-    one = "1 time step" if steps == 1 else f"{steps} time steps"
     outputs = [tensor["name"] for tensor in entry.tensors["outputs"]]
     each = [name for name in outputs if name in said["every_step"]]
     so_far = [name for name in outputs if name not in each]
     answers = [f"{', '.join(each)} for each of them"] if each else []
     answers += [f"{', '.join(so_far)} for the sequence so far"] if so_far else []
     facts = [
-        ("a call takes", f"{one}, {_tensors(entry.tensors['inputs'])}"),
+        ("a call takes", f"{_steps(steps)}, {_tensors(entry.tensors['inputs'])}"),
         ("answers", "; ".join(answers)),
     ]
     if said["state"] == "internal":
@@ -65,7 +64,11 @@ def timed(report: BundleReport) -> str:
     """Returns what a latency of the report is of."""
     latencies = [entry.latency for entry in report.files if entry.latency is not None]
     steps = {one["steps"] for one in latencies if "steps" in one}
-    return f"call, of {' or '.join(map(str, sorted(steps)))} time steps," if steps else "call"
+    return f"call, of {_steps(max(steps))}," if steps else "call"
+
+
+def _steps(count: int) -> str:
+    return "1 time step" if count == 1 else f"{count:,} time steps"
 
 
 def _calls(count: int) -> str:

@@ -154,7 +154,9 @@ def write(
             for number, state in enumerate(plan.states)
         }
         written.write_bytes(fb.renamed(written.read_bytes(), STEP, names))
-    written.write_bytes(fb.outputs_apart(written.read_bytes()))
+    converted = written.read_bytes()
+    if (apart := fb.outputs_apart(converted)) is not converted:
+        written.write_bytes(apart)
     try:
         contents.check_builtin_only(written)
         groups = [] if calibration is None else [calibration]

@@ -140,9 +140,8 @@ def export_saved_model(
 def _export_streaming(
     model: Any, path: Path, samples: Any, streaming: int | bool, verify: bool
 ) -> SavedModelResult:
-    steps = FileOptions(streaming=streaming).streaming
     ready = prepare(model, samples)
-    plan = streaming_plan(ready, steps=None if isinstance(steps, bool) else steps)
+    plan = streaming_plan(ready, steps=FileOptions(streaming=streaming).steps)
     assert plan.steps is not None
     ready = ready.open_in_time
     reference = None
@@ -454,12 +453,11 @@ class SavedModel(Format):
 
     def write_part(self, part: str, directory: Path, job: BundleJob) -> FileRecord:
         """Writes the SavedModel; of one that takes a few steps a call no rows are scored."""
-        steps = job.options.streaming
-        if not steps:
+        if not job.options.streaming:
             return super().write_part(part, directory, job)
         path = directory / self.file_name
         path.mkdir()
-        plan = streaming_plan(job.model, steps=None if isinstance(steps, bool) else steps)
+        plan = streaming_plan(job.model, steps=job.options.steps)
         write_streaming(job.model.open_in_time, plan, path)
         parity = self.compare(path, job.reference)
         states = [state.name for state in plan.states]

@@ -301,14 +301,9 @@ def plans(
         options.batch_size,
         timesteps,
         target=options.target,
-        steps=_asked(options),
+        steps=options.steps,
     )
     return {mode.name: replace(form, mode=mode).plan(model) for mode in modes}
-
-
-def _asked(options: FileOptions) -> int | None:
-    """Returns how many time steps a call is to take; None for as few as can be."""
-    return None if isinstance(options.streaming, bool) else options.streaming
 
 
 def steps_made(steps: int) -> int:
@@ -331,7 +326,7 @@ def steps_of_a_call(model: KerasModel, options: FileOptions, client: Target) -> 
     if lowering == AUTO or not LOWERINGS.get(lowering).steps:
         return None
     form = Form(QUANTIZATIONS.get("none"), lowering, batch_size=options.batch_size)
-    return replace(form, target=client.name, steps=_asked(options)).plan(model).steps
+    return replace(form, target=client.name, steps=options.steps).plan(model).steps
 
 
 @dataclass(frozen=True)
@@ -424,7 +419,7 @@ class _Writer:
             data.timesteps,
             options.inference_type != "float32",
             options.target,
-            steps=_asked(options),
+            steps=options.steps,
             state=options.state or (target.states or ("external",))[0],
         )
         self.chosen: Written

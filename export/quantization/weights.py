@@ -11,7 +11,6 @@ import numpy as np
 from keras_rnn_zoo.export.quantization.fitting import LEVELS, fitted
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import WEIGHT_INPUTS
-from keras_rnn_zoo.export.tflite.file import STEP
 
 # Fewer save nothing: what a file says of a tensor takes more bytes.
 FEWEST = 64
@@ -276,21 +275,6 @@ LAYOUT = frozenset(
 LAST = LAYOUT | {"LOGISTIC", "SOFTMAX", "TANH", "RELU", "ADD", "MUL", "SUB", "DIV"}
 
 
-def _states(model: fb.Model) -> dict[int, int]:
-    """Returns each state of a step -> what it is after it: an input and an output of one name."""
-    found: dict[int, int] = {}
-    for signature in model.signatureDefs or ():
-        if signature.signatureKey != STEP.encode():
-            continue
-        made = {entry.name: int(entry.tensorIndex) for entry in signature.outputs}
-        found |= {
-            int(entry.tensorIndex): made[entry.name]
-            for entry in signature.inputs
-            if entry.name in made
-        }
-    return found
-
-
 def answers_of(model: fb.Model) -> set[int]:
     """Returns the tensors of the main subgraph that the file answers, but for what comes last.
 
@@ -300,7 +284,7 @@ def answers_of(model: fb.Model) -> set[int]:
     """
     graph = model.subgraphs[0]
     makers = {int(out): operator for operator in graph.operators for out in operator.outputs}
-    states = set(_states(model).values())
+    states = {after for _, after in fb.states_of(model).values()}
     named = {
         int(entry.tensorIndex)
         for signature in model.signatureDefs or ()
@@ -341,7 +325,7 @@ class Sources:
             for operator in graph.operators:
                 if fb.op_name(model, operator) == "WHILE":
                     self._loops[operator.builtinOptions.bodySubgraphIndex] = number, operator
-        self._states = _states(model)
+        self._states = dict(fb.states_of(model).values())
 
     def is_fed(self, number: int, tensor: int) -> bool:
         """Whether some of the values of a float32 tensor come straight from a model input."""

@@ -135,18 +135,6 @@ INT16X8 = Numbers(
 )
 
 
-def states_of(model: fb.Model) -> dict[str, tuple[int, int]]:
-    """Returns the states of a file whose call is one time step: name -> its input, its output."""
-    found: dict[str, tuple[int, int]] = {}
-    for signature in model.signatureDefs or ():
-        outputs = {entry.name: int(entry.tensorIndex) for entry in signature.outputs}
-        for entry in signature.inputs:
-            if entry.name in outputs:
-                name = entry.name.decode() if isinstance(entry.name, bytes) else entry.name
-                found[name] = int(entry.tensorIndex), outputs[entry.name]
-    return found
-
-
 def better_whole(model: fb.Model) -> bool:
     """Whether int8 is better throughout than in products alone.
 
@@ -154,12 +142,9 @@ def better_whole(model: fb.Model) -> bool:
     microcontroller: what lies between its products is most of its RAM. But of the cell of an LSTM 8
     bits would lose what small updates add.
     """
-    states = states_of(model)
+    states = fb.states_of(model)
     cells = any(name.endswith("/c") for name in states)
-    description = model.description or b""
-    small = (description.encode() if isinstance(description, str) else description).startswith(
-        MICRO.encode()
-    )
+    small = fb.text(model.description or "").startswith(MICRO)
     return holds_lstm_op(model) or (small and bool(states) and not cells)
 
 
@@ -365,7 +350,7 @@ class _Whole:
             for out in one.outputs
         }
         found: dict[int, tuple[float, int]] = {}
-        for before, after in states_of(self.model).values():
+        for before, after in fb.states_of(self.model).values():
             parameters = self._fixed(makers.get(after, ""))
             if parameters is None:
                 ends = [*self.seen.ranges[before], *self.seen.ranges[after]]

@@ -13,6 +13,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from keras_rnn_zoo.export.tflite.file import STEP
 from keras_rnn_zoo.export.tflite.runtimes import oldest_runtime, runtime_text
 
 
@@ -169,6 +170,30 @@ def renamed(content: bytes, signature: str, names: Mapping[str, str]) -> bytes:
         name = one.name.decode() if isinstance(one.name, bytes) else one.name
         one.name = names.get(name, name)
     return pack(model)
+
+
+def text(name: Any) -> str:
+    """Returns a name of the schema, which reads bytes and takes texts."""
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def states_of(model: Model) -> dict[str, tuple[int, int]]:
+    """Returns the states of a file whose call takes some time steps; none of other files.
+
+    They are the inputs and outputs of one name of the signature `step`: in others an output may be
+    called as an input is.
+
+    Returns:
+        Name -> the tensor before a call, and the one after it.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for signature in model.signatureDefs or ():
+        if text(signature.signatureKey) == STEP:
+            after = {text(entry.name): int(entry.tensorIndex) for entry in signature.outputs}
+            for entry in signature.inputs:
+                if (name := text(entry.name)) in after:
+                    found[name] = int(entry.tensorIndex), after[name]
+    return found
 
 
 def outputs_apart(content: bytes) -> bytes:

@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError
-from keras_rnn_zoo.export.tflite.file import read
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 from keras_rnn_zoo.export.tflite.micro import MicroModel
 from keras_rnn_zoo.export.tflite.opened import open_model
 from keras_rnn_zoo.export.tflite.steps import StepModel
-from keras_rnn_zoo.export.tflite.streams import streaming_of
 from keras_rnn_zoo.files import PathLike
 
 # Fewer say little about the slowest tenth; more than this says nothing new.
@@ -62,10 +60,9 @@ def benchmark_tflite(
         )
     model = open_model(path, threads)
     samples = samples_of(model, samples)
-    streams = isinstance(model, StepModel) and streaming_of(read(Path(path))) is not None
-    if streams:  # what an app waits for is one call
-        assert isinstance(model, StepModel)
-        samples = {name: values[:, : model.steps] for name, values in samples.items()}
+    steps = model.steps if isinstance(model, StepModel) and model.streams else None
+    if steps is not None:  # what an app waits for is one call
+        samples = {name: values[:, :steps] for name, values in samples.items()}
     batches = [batch for _, batch in model.batches(samples)]
     if repeats is not None:
         least, most = repeats, repeats
@@ -86,7 +83,7 @@ def benchmark_tflite(
         "threads": threads,
         "batch_size": model.batch_size,
         "machine": machine() + (", tflite-micro" if isinstance(model, MicroModel) else ""),
-        **({"steps": model.steps} if streams and isinstance(model, StepModel) else {}),
+        **({} if steps is None else {"steps": steps}),
     }
 
 

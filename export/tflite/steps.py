@@ -58,6 +58,7 @@ class StepModel(TFLiteModel):
 
     Attributes:
         steps: Time steps that a call takes.
+        streams: The file says so itself: it is for streams. One for TensorFlow Lite Micro does not.
         states: Name of each state -> what it is; none where the file keeps them.
     """
 
@@ -68,6 +69,7 @@ class StepModel(TFLiteModel):
         self.states = {name: self.inputs[name] for name in names}
         self._takes = self.inputs
         said = streaming_of(file if isinstance(file, bytes) else read(self.path))
+        self.streams = said is not None
         fed = [name for name in self.inputs if name not in names]
         self.inputs = of_sequences(self.inputs, names, fed)
         self.outputs = of_sequences(self.outputs, names, said.every_step if said else None)
@@ -82,8 +84,6 @@ class StepModel(TFLiteModel):
             self._start = self.interpreter.get_signature_runner(INITIAL_STATE)()
         self._starts_inside = RESET_STATE in signatures
         self._x: Arrays = {}
-        # Where not None, what each step takes is noted there.
-        self._each: dict[str, list[np.ndarray]] | None = None
 
     @property
     def tensors(self) -> dict[str, list[TensorInfo]]:
@@ -109,11 +109,10 @@ class StepModel(TFLiteModel):
         # Spread over all of them: the last ones may reach farther than the first.
         sequences = min(total, -(-most * self.steps // steps))
         rows = np.linspace(0, total - 1, sequences).round().astype(int)
-        self._each = found
         for _, batch in self.batches({name: values[rows] for name, values in x.items()}):
             self.set_inputs(batch)
-            self.invoke()
-        self._each = None
+            for _ in self._calls(found):
+                pass
         return {name: np.concatenate(values) for name, values in found.items()}
 
     def open(self, name: str) -> bool:
@@ -162,8 +161,12 @@ class StepModel(TFLiteModel):
         info = self.outputs[name]
         return info.dequantize(self.interpreter.get_tensor(info.index))
 
-    def _calls(self) -> Iterator[None]:
-        """Makes the calls for the sequences that are set, one after the other."""
+    def _calls(self, taken: Mapping[str, list[np.ndarray]] | None = None) -> Iterator[None]:
+        """Makes the calls for the sequences that are set, one after the other.
+
+        Args:
+            taken: Name of an input or state -> where each call adds what it takes.
+        """
         for name, info in self.states.items():
             self.interpreter.set_tensor(info.index, self._start[name])
         if self._starts_inside:
@@ -173,7 +176,7 @@ class StepModel(TFLiteModel):
             for name, info in self.inputs.items():
                 chunk = self._x[name][:, step : step + self.steps]
                 self.interpreter.set_tensor(info.index, chunk)
-            for name, values in (self._each or {}).items():
+            for name, values in (taken or {}).items():
                 values.append(self.interpreter.get_tensor(self._takes[name].index).copy())
             self.interpreter.invoke()
             after = {n: self.interpreter.get_tensor(self._made[n].index) for n in self.states}

@@ -64,12 +64,12 @@ def initial_states(content: bytes) -> dict[str, np.ndarray]:
     model = fb.unpack(content)
     found: dict[str, np.ndarray] = {}
     for signature in model.signatureDefs or ():
-        if _text(signature.signatureKey) == INITIAL_STATE:
+        if fb.text(signature.signatureKey) == INITIAL_STATE:
             tensors = model.subgraphs[signature.subgraphIndex].tensors
             for entry in signature.outputs:
                 values = fb.constant(model, tensors[entry.tensorIndex])
                 assert values is not None, "`finished` makes them constants"
-                found[_text(entry.name)] = values
+                found[fb.text(entry.name)] = values
     return dict(sorted(found.items()))
 
 
@@ -86,8 +86,10 @@ def signatures_of(content: bytes) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Ends:
-    name: bytes
+class _State:
+    """A state, and the tensors that hold it before and after a call."""
+
+    name: str
     before: int
     after: int
 
@@ -106,26 +108,18 @@ def finished(
     model = fb.unpack(content)
     (signature,) = model.signatureDefs
     graph = model.subgraphs[signature.subgraphIndex]
-    outputs = {entry.name: int(entry.tensorIndex) for entry in signature.outputs}
-    states = [
-        _Ends(entry.name, int(entry.tensorIndex), outputs[entry.name])
-        for entry in signature.inputs
-        if entry.name in outputs
-    ]
-    values = {
-        one.name: _stored(graph.tensors[one.before], start[_text(one.name)]) for one in states
-    }
-    (_keep_inside if inside else _add_start)(model, signature, graph, states, values)
+    states = [_State(name, *ends) for name, ends in fb.states_of(model).items()]
+    values = {one.name: _stored(graph.tensors[one.before], start[one.name]) for one in states}
+    if inside:
+        _keep_inside(model, signature, graph, states, values)
+    else:
+        _add_start(model, graph, states, values)
     entry = fb.schema.MetadataT()
     entry.name = NAME
     data = json.dumps(asdict(streaming)).encode()
     entry.buffer = fb.add_buffer(model, np.frombuffer(data, np.uint8))
     model.metadata = [*(model.metadata or ()), entry]
     return fb.pack(model)
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _stored(tensor: Any, values: np.ndarray) -> np.ndarray:
@@ -140,10 +134,9 @@ def _stored(tensor: Any, values: np.ndarray) -> np.ndarray:
 
 def _add_start(
     model: fb.Model,
-    signature: Any,
     graph: fb.Graph,
-    states: list[_Ends],
-    values: Mapping[bytes, np.ndarray],
+    states: list[_State],
+    values: Mapping[str, np.ndarray],
 ) -> None:
     """Adds the signature `initial_state`: a subgraph of constants."""
     new, number = _subgraph(model, INITIAL_STATE)
@@ -163,8 +156,8 @@ def _keep_inside(
     model: fb.Model,
     signature: Any,
     graph: fb.Graph,
-    states: list[_Ends],
-    values: Mapping[bytes, np.ndarray],
+    states: list[_State],
+    values: Mapping[str, np.ndarray],
 ) -> None:
     """Makes the states resource variables, which are set before the first call and by `reset`."""
     setting = []
@@ -189,12 +182,12 @@ def _keep_inside(
         last.append(_assign(model, handle, one.after))
     graph.operators += [*operators, *last]
     gone_in, gone_out = {one.before for one in states}, {one.after for one in states}
-    named = {entry.name for entry in signature.outputs} - {one.name for one in states}
-    answers = {entry.tensorIndex for entry in signature.outputs if entry.name in named}
+    known = {one.name for one in states}
+    answers = {one.tensorIndex for one in signature.outputs if fb.text(one.name) not in known}
     graph.inputs = np.array([i for i in graph.inputs if i not in gone_in], np.int32)
     graph.outputs = np.array([i for i in graph.outputs if i not in gone_out - answers], np.int32)
     signature.inputs = [one for one in signature.inputs if one.tensorIndex not in gone_in]
-    signature.outputs = [one for one in signature.outputs if one.name in named]
+    signature.outputs = [one for one in signature.outputs if fb.text(one.name) not in known]
     _add_signature(model, RESET_STATE, setting[1], [])
 
 
@@ -213,7 +206,7 @@ def _add_signature(model: fb.Model, key: str, number: int, outputs: list[Any]) -
     model.signatureDefs.append(signature)
 
 
-def _handle(model: fb.Model, graph: fb.Graph, name: bytes) -> int:
+def _handle(model: fb.Model, graph: fb.Graph, name: str) -> int:
     """Adds the op that finds a variable; returns its result."""
     tensor = fb.schema.TensorT()
     tensor.type, tensor.buffer, tensor.hasRank = fb.schema.TensorType.RESOURCE, 0, True

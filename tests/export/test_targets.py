@@ -68,8 +68,10 @@ def test_what_a_target_prefers_makes_a_file_that_it_takes(name, tmp_path):
         representative_data=samples,
     )
     assert result.parity.passed and result.target == name
-    (lowering,) = set(result.lowering.values())
-    assert lowering in (target.fallback, target.preferred(prepare(model)))
+    preferred = target.preferred(prepare(model))
+    # A step of one layer leaves nothing to another lowering.
+    expected = preferred if preferred == "step" else target.fallback or preferred
+    assert set(result.lowering.values()) == {expected}
     info = contents.inspect(result.path)
     assert target.refuses(info) is None
     assert not target.one_subgraph or info.subgraphs == 1

@@ -114,9 +114,9 @@ class Window(LookingBack):
     there, too.
     """
 
+    @abstractmethod
     def width(self, layer: Any) -> int:
         """Returns how many steps lie between both ends of a window, these included."""
-        raise NotImplementedError
 
     def refuses(self, layer: Any, in_front: int) -> str | None:
         """Says what it reads that is yet to come; see `LookingBack.refuses`."""

@@ -147,6 +147,10 @@ class _Probe:
             if id(layer) not in within and (kind := looking_back(layer)) is not None
         ]
 
+    def _in_front(self) -> set[str]:
+        """Paths of the layers whose zeros in front are where states start, and no steps."""
+        return {path_of(one) for one, kind in self._looking_back() if kind.puts_in_front(one)}
+
     def run(self) -> Found | str:
         """Returns what was found, or what is in the way."""
         unit = math.lcm(self._several, self._steps or 1)
@@ -198,8 +202,7 @@ class _Probe:
             for one in calls
             if one.name in strided and one.answers and one.answers[0] is not None
         ]
-        in_front = sum(kind.puts_in_front(layer) for layer, kind in self._looking_back())
-        if in_front or not lengths:
+        if self._in_front() or not lengths:
             return self._several  # lengths that padding changes say nothing
         return math.lcm(*(Fraction(length, total).denominator for length in lengths))
 
@@ -229,7 +232,7 @@ class _Probe:
             states = made[len(answers) :]
             calls.append(list(watch.calls))
             watch.calls.clear()
-        if reason := _first_difference(whole.calls, calls):
+        if reason := _first_difference(whole.calls, calls, self._in_front()):
             return reason
         every_step = []
         for number, expected in enumerate(answers):
@@ -256,7 +259,7 @@ def _innermost(watch: Watch) -> str:
     return watch.running[-1] if watch.running else "the model"
 
 
-def _first_difference(whole: list[Seen], calls: list[list[Seen]]) -> str | None:
+def _first_difference(whole: list[Seen], calls: list[list[Seen]], in_front: set[str]) -> str | None:
     """Says which layer makes something else of a sequence that comes in parts; or None."""
     for number, one in enumerate(whole):
         parts = [call[number] if number < len(call) else None for call in calls]
@@ -271,13 +274,9 @@ def _first_difference(whole: list[Seen], calls: list[list[Seen]]) -> str | None:
             own = [part.answers[place] for part in parts if part is not None]
             arrays = [values for values in own if values is not None]
             same = _same(answer, arrays, None)
-            if same is False or (same is None and one.inner and not _pads(one)):
+            if same is False or (same is None and one.inner and one.name not in in_front):
                 return _told(one)
     return None
-
-
-def _pads(one: Seen) -> bool:
-    return one.kind == "ZeroPadding1D"
 
 
 def _told(one: Seen) -> str:

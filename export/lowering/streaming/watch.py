@@ -19,6 +19,7 @@ class Seen:
     Attributes:
         name: Path of the layer, or name of the operation.
         kind: Its class.
+        is_layer: It is a layer.
         inner: It has no layers of its own.
         took: Shape of its first input.
         answers: What it returned, flat; None for what is no tensor.
@@ -26,6 +27,7 @@ class Seen:
 
     name: str
     kind: str
+    is_layer: bool
     inner: bool
     took: tuple[int, ...]
     answers: tuple[np.ndarray | None, ...]
@@ -33,15 +35,7 @@ class Seen:
     @property
     def named(self) -> str:
         """What a message calls it."""
-        what = "layer" if self.kind[:1].isupper() and not _is_operation(self.kind) else "operation"
-        return f"{what} '{self.name}' ({self.kind})"
-
-
-def _is_operation(kind: str) -> bool:
-    import keras
-
-    found = getattr(keras.layers, kind, None)
-    return found is None and hasattr(keras.src.ops, kind)
+        return f"{'layer' if self.is_layer else 'operation'} '{self.name}' ({self.kind})"
 
 
 class Watch:
@@ -77,14 +71,12 @@ class Watch:
                     operation.__dict__["call"] = self._noting(operation, operation.name, True)
 
     def _noting(self, layer: Any, name: str, inner: bool) -> Callable[..., Any]:
-        call = layer.call
-        kind = type(layer).__name__
+        import keras
+
+        call, kind, is_layer = layer.call, type(layer).__name__, isinstance(layer, keras.Layer)
 
         def noting(*arguments: Any, **keywords: Any) -> Any:
-            import keras
-
-            what = Seen(name, kind, inner, (), ()).named
-            self.running.append(what)
+            self.running.append(Seen(name, kind, is_layer, inner, (), ()).named)
             answer = call(*arguments, **keywords)
             self.running.pop()
             took = [one for one in keras.tree.flatten(arguments) if hasattr(one, "shape")]
@@ -92,6 +84,7 @@ class Watch:
                 Seen(
                     name,
                     kind,
+                    is_layer,
                     inner,
                     tuple(took[0].shape) if took else (),
                     tuple(

@@ -27,7 +27,7 @@ from keras_rnn_zoo.export.quantization.weights import (
     answers_of,
     store_table,
 )
-from keras_rnn_zoo.export.quantization.whole import INT8, better_whole, in_integers, states_of
+from keras_rnn_zoo.export.quantization.whole import INT8, better_whole, in_integers
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.interpreter import Arrays, TFLiteModel
 from keras_rnn_zoo.export.verify.tolerance import Tolerance
@@ -512,13 +512,13 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Sequence[Arrays]
     made = Graph(model, 0, {})
     first, last = [], []
     # States of a time step stay as they are: what comes out has to go in again.
-    states = {index for pair in states_of(model).values() for index in pair}
+    states = {index for pair in fb.states_of(model).values() for index in pair}
     for signature in model.signatureDefs:
         for entry in signature.inputs:
             index = entry.tensorIndex
             if graph.tensors[index].type != fb.FLOAT32 or index in states:
                 continue
-            name = _text(entry.name)
+            name = fb.text(entry.name)
             padding = _paddings(model, graph, index)
             steps = [x[name].reshape(-1, *x[name].shape[-1:]) for x in calibration]
             scale, zero = _input_range(name, np.concatenate(steps), set(padding))
@@ -538,7 +538,7 @@ def _integer_ends(model: fb.Model, content: bytes, calibration: Sequence[Arrays]
             index = entry.tensorIndex
             if graph.tensors[index].type != fb.FLOAT32 or index in states:
                 continue
-            values = [each[_text(entry.name)] for each in answers]
+            values = [each[fb.text(entry.name)] for each in answers]
             low = HEADROOM * min(0.0, *(each.min() for each in values))
             high = HEADROOM * max(0.0, *(each.max() for each in values))
             if _makes_probabilities(model, graph, index):
@@ -614,7 +614,3 @@ def _makes_probabilities(model: fb.Model, graph: fb.Graph, index: int) -> bool:
             return name in ("LOGISTIC", "SOFTMAX")
         index = int(makers[index].inputs[0])
     return False
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
