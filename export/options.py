@@ -10,6 +10,8 @@ from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.export.formats.format import FORMATS
 from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.lowering import LOWERINGS
+from keras_rnn_zoo.export.lowering.products import OPTIMIZE
+from keras_rnn_zoo.export.lowering.profiles import DEFAULT, PROFILES, find_profile
 from keras_rnn_zoo.export.quantization import QUANTIZATIONS
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite.runtimes import parse_runtime, runtime_text
@@ -83,6 +85,14 @@ def _runtime(name: str, value: Any) -> str:
     return runtime_text(parse_runtime(value))
 
 
+def _core(name: str, value: Any) -> str:
+    return find_profile(value).name
+
+
+# Which the help of the command line names.
+vars(_core)["choices"] = lambda: list(PROFILES)
+
+
 def _clients(name: str, value: Any) -> tuple[str, ...]:
     # All that runs files; most commands do not need it.
     from keras_rnn_zoo.export.clients.prove import chosen
@@ -136,6 +146,21 @@ class FileOptions(Options):
         metavar="SIZE",
         parse=parse_bytes,
         shown_default="4MB",
+    )
+    core: str = option(
+        DEFAULT,
+        "The core that loops are made for: how many time steps an iteration takes, and how much is "
+        "projected at once. 'phone' puts no core of phones at a disadvantage; what a file answers "
+        "is the same for all.",
+        _core,
+        metavar="NAME",
+    )
+    optimize: str = option(
+        "latency",
+        "What decides where a faster file is a larger one: 'latency', 'size' (loops of one step an "
+        "iteration), or 'balanced' (as many as a small model's weights pay for).",
+        one_of(OPTIMIZE, "way to optimize"),
+        metavar="NAME",
     )
     min_runtime: str | None = option(
         None,

@@ -19,6 +19,8 @@ from keras_rnn_zoo.export.keras_model.sequences import make_lengths
 from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.lowering.plan import Plan, plan
+from keras_rnn_zoo.export.lowering.products import Products
+from keras_rnn_zoo.export.lowering.profiles import DEFAULT, find_profile
 from keras_rnn_zoo.export.lowering.streaming.probe import streaming_plan
 from keras_rnn_zoo.export.quantization import Quantization
 from keras_rnn_zoo.export.targets import TARGETS
@@ -43,6 +45,17 @@ class Form:
     target: str | None = None
     steps: int | None = None
     state: str = "external"
+    core: str = DEFAULT
+    optimize: str = "latency"
+
+    @property
+    def products(self) -> Products:
+        """What matrix products cost in this form."""
+        return replace(
+            self.mode.products,
+            core=find_profile(self.core),
+            optimize=self.optimize,
+        )
 
     def plan(self, model: KerasModel) -> Plan:
         """Returns what an export in this form does with a model.
@@ -56,7 +69,7 @@ class Form:
                 return streaming_plan(
                     model,
                     steps=self.steps,
-                    products=self.mode.products,
+                    products=self.products,
                     batch_size=self.batch_size,
                     fallback=None if self.target is None else TARGETS.get(self.target).fallback,
                 )
@@ -64,7 +77,7 @@ class Form:
                 model,
                 lowering=self.lowering,
                 fallback=None if self.target is None else TARGETS.get(self.target).fallback,
-                products=self.mode.products,
+                products=self.products,
                 fold=self.fold,
                 batch_size=self.batch_size,
                 timesteps=self.timesteps,
@@ -89,6 +102,8 @@ class Form:
             "lowering": self.lowering,
             "batch_size": self.batch_size,
             "timesteps": self.timesteps,
+            "core": self.core,
+            "optimize": self.optimize,
             **({"streaming": self.steps} if self.steps is not None else {}),
         }
 
@@ -138,7 +153,7 @@ def write(
     """
     written, saved_model = directory / "model.tflite", directory / "saved_model"
     try:
-        trace(model, plan, form.mode.products, saved_model)
+        trace(model, plan, form.products, saved_model)
     except (ZooError, MemoryError):
         raise
     except Exception as error:  # whatever a layer, or TensorFlow on its behalf, raises

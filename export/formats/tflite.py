@@ -302,6 +302,8 @@ def plans(
         timesteps,
         target=options.target,
         steps=options.steps,
+        core=options.core,
+        optimize=options.optimize,
     )
     return {mode.name: replace(form, mode=mode).plan(model) for mode in modes}
 
@@ -421,6 +423,8 @@ class _Writer:
             options.target,
             steps=options.steps,
             state=options.state or (target.states or ("external",))[0],
+            core=options.core,
+            optimize=options.optimize,
         )
         self.chosen: Written
 

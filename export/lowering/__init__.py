@@ -9,6 +9,7 @@ from keras_rnn_zoo.export.lowering.products import FLOAT, HYBRID, INTEGER, Produ
 from keras_rnn_zoo.export.lowering.reading import choose, projector
 from keras_rnn_zoo.export.lowering.recurrence import (
     LOWERINGS,
+    Lookup,
     Lowering,
     Result,
     Sequence,
@@ -22,6 +23,7 @@ __all__ = [
     "LOWERINGS",
     "Cell",
     "Chain",
+    "Lookup",
     "Lowering",
     "Products",
     "Result",

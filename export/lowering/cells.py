@@ -38,10 +38,12 @@ class Cell(ABC):
             None where the state has no batch axis, being one number.
         lead: Sizes of the axes in front of all others: `(2,)` for two cells side by side.
         output_state: Which of its states is its output, too; None where that is not known.
+        starts_at_zero: Its initial states are zeros.
     """
 
     lead: tuple[int, ...] = ()
     output_state: int | None = None
+    starts_at_zero: bool = False
 
     def __init__(
         self, name: str, products: Products, state_shapes: tuple[tuple[int, ...] | None, ...]
@@ -88,6 +90,10 @@ class Cell(ABC):
         """Weights that one step multiplies its states with."""
         return 0
 
+    def projected_size(self, features: int) -> int:
+        """Numbers that `project` makes of those of a step."""
+        return features
+
     def initial_states(self, batch: int) -> States:
         """Returns the states before the first step: zeros."""
         import tensorflow as tf
@@ -102,6 +108,7 @@ class _Gated(Cell):
     """What the three Keras cells share: a kernel, a recurrent kernel and perhaps a bias."""
 
     output_state = 0
+    starts_at_zero = True
 
     def __init__(self, name: str, products: Products, layer: Any, states: int):
         super().__init__(name, products, ((layer.units,),) * states)
@@ -117,6 +124,9 @@ class _Gated(Cell):
     @property
     def step_weights(self) -> int:
         return int(self.recurrent_kernel.size)
+
+    def projected_size(self, features: int) -> int:
+        return int(self.kernel.shape[-1])
 
     def _weight(self, name: str, value: np.ndarray) -> Tensor:
         """One constant per graph: a loop's body needs its own, unrolled steps share one."""
@@ -258,6 +268,7 @@ class Chain(Cell):
         shapes = tuple(shape for cell in cells for shape in cell.state_shapes)
         super().__init__(cells[-1].name, cells[-1].products, shapes)
         self.cells = cells
+        self.starts_at_zero = all(cell.starts_at_zero for cell in cells)
         if cells[-1].output_state is not None:
             below = sum(len(cell.state_shapes) for cell in cells[:-1])
             self.output_state = below + cells[-1].output_state
@@ -267,6 +278,9 @@ class Chain(Cell):
         for cell in self.cells:
             shape = cell.output_shape(shape[-1])
         return shape
+
+    def projected_size(self, features: int) -> int:
+        return self.cells[0].projected_size(features)
 
     def project(self, inputs: Tensor) -> Projected:
         return self.cells[0].project(inputs)
@@ -308,6 +322,32 @@ class Chain(Cell):
         """Weights that a step taken alone multiplies with, the projections in between included."""
         upper = (cell for cell in self.cells[1:] if isinstance(cell, _Gated))
         return self.step_weights + sum(int(cell.kernel.size) for cell in upper)
+
+
+class Remembering(Cell):
+    """A cell whose last output is a state of its own, behind the others."""
+
+    def __init__(self, cell: Cell, output: tuple[int, ...]):
+        super().__init__(cell.name, cell.products, (*cell.state_shapes, output))
+        self.cell = cell
+        self.lead = cell.lead
+        self.output_state = len(cell.state_shapes)
+
+    def output_shape(self, features: int) -> tuple[int, ...]:
+        return self.cell.output_shape(features)
+
+    def project(self, inputs: Tensor) -> Projected:
+        return self.cell.project(inputs)
+
+    def fold(self, table: np.ndarray) -> tuple[np.ndarray, ...]:
+        return self.cell.fold(table)
+
+    def look_up(self, folded: tuple[np.ndarray, ...], ids: Tensor) -> Projected:
+        return self.cell.look_up(folded, ids)
+
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
+        output, after = self.cell.step(projected, states[:-1])
+        return output, (*after, output)
 
 
 def side_by_side(first: Cell, second: Cell) -> Cell | None:

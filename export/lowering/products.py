@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from keras_rnn_zoo.export.lowering.profiles import DEFAULT, PROFILES, Profile
+
+
+OPTIMIZE = ("latency", "size", "balanced")
 
 
 @dataclass(frozen=True)
@@ -10,9 +15,9 @@ class Products:
     """How the interpreter multiplies by the constants of a file.
 
     Attributes:
-        rows: Rows that one product should have, where there is a choice: what the kernels of the
-            interpreter do at once. Those of XNNPACK for float32 take 4 to 7, and of a smaller last
-            part as long as of a full one.
+        few_rows: A product of few rows, such as 2 to 4, takes not much longer a row than one of
+            many. Kernels of XNNPACK for float32 take 6 or 7 at once, and of fewer as long, or one
+            after the other, each with all of the weights.
         weight_bytes: Bytes of a weight in the memory that a product reads it from.
         shares_inputs: Two products of one input cost more than one of both kernels and a SPLIT,
             because each quantizes its input for itself.
@@ -20,16 +25,20 @@ class Products:
             int8 weights there is none that can be used: XNNPACK's BATCH_MATMUL then reads memory
             that nobody wrote.
         integer: Products are computed in integers, with ranges that are known ahead.
+        core: What the file runs on.
+        optimize: One of `OPTIMIZE`: what decides between a faster file and a smaller one.
     """
 
-    rows: int = 7
+    few_rows: bool = False
     weight_bytes: int = 4
     shares_inputs: bool = False
     pairs: bool = True
     integer: bool = False
+    core: Profile = field(default=PROFILES[DEFAULT])
+    optimize: str = "latency"
 
 
 FLOAT = Products()
-# int8 weights, inputs quantized as they come: kernels of 4, 8 or 16 rows.
-HYBRID = Products(rows=8, weight_bytes=1, shares_inputs=True, pairs=False)
-INTEGER = Products(rows=8, weight_bytes=1, shares_inputs=True, pairs=False, integer=True)
+# int8 weights, inputs quantized as they come: kernels of 4 rows and more.
+HYBRID = Products(few_rows=True, weight_bytes=1, shares_inputs=True, pairs=False)
+INTEGER = Products(few_rows=True, weight_bytes=1, shares_inputs=True, pairs=False, integer=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +20,9 @@ from lowered import Lowered, answers
 
 from keras_rnn_zoo.errors import ExportError, UnknownNameError
 from keras_rnn_zoo.export import LOWERINGS, TARGETS, TFLiteModel, export_tflite
+from keras_rnn_zoo.export.lowering import Lookup, blocks
 from keras_rnn_zoo.export.lowering.lowerings import loop
+from keras_rnn_zoo.export.lowering.profiles import PROFILES, Profile
 
 
 def assert_says_what_is_expressed_otherwise(plan, lowering):
@@ -142,8 +145,7 @@ def test_stacked_layers_run_in_one_loop_and_keep_no_sequence(tmp_path):
 
     model = stacked(layers.Dropout(0.5))
     result = export_tflite(model, tmp_path / "model.tflite", samples=inputs_for(model))
-    # One loop over blocks of steps, one over the rest.
-    assert result.ops["WHILE"] == 2
+    assert result.ops["WHILE"] == 1
     assert "DYNAMIC_UPDATE_SLICE" not in result.ops
 
 
@@ -166,7 +168,7 @@ def test_a_sequence_that_others_need_is_kept(other, tmp_path):
     # The average of no step at all is NaN.
     samples = {name: np.ones_like(array) for name, array in inputs_for(model).items()}
     result = export_tflite(model, tmp_path / "model.tflite", samples=samples, verify=False)
-    assert result.ops["WHILE"] == 4
+    assert result.ops["WHILE"] == 2
     assert "DYNAMIC_UPDATE_SLICE" in result.ops
     expected = np.asarray(model(samples["tokens"]))
     received = TFLiteModel(result.path).predict(samples)
@@ -176,8 +178,9 @@ def test_a_sequence_that_others_need_is_kept(other, tmp_path):
 def test_an_embedding_is_looked_up_where_its_rows_are_used(tmp_path):
     model = build("simple_rnn")
     result = export_tflite(model, tmp_path / "model.tflite", samples=inputs_for(model))
-    # The ids that count; in each of the two loops the ids of the steps, and their rows.
-    assert result.ops["GATHER"] == 5
+    # The ids that count; the rows of those in front of the loop; in it the ids of a block, and
+    # their rows.
+    assert result.ops["GATHER"] == 4
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -205,11 +208,11 @@ def test_any_number_of_timesteps_fits_the_blocks(masked, tmp_path):
 @pytest.fixture(params=["together", "one after the other"])
 def large(request, monkeypatch):
     """As if no cache held the weights: steps one by one, stacked layers together or not."""
-    monkeypatch.setattr(loop, "PROJECTED", 4)
-    if request.param == "together":
-        monkeypatch.setattr(loop, "FEWEST", 100)
-    else:
-        monkeypatch.setattr(loop, "CACHE_BYTES", 0)
+    for name in ("PART", "KEPT", "BEFORE"):
+        monkeypatch.setattr(blocks, name, 4)
+    monkeypatch.setitem(PROFILES, "phone", Profile("phone", "without a cache", copies=0))
+    if request.param != "together":
+        monkeypatch.setattr(blocks, "TOGETHER", 0)
 
 
 def test_layers_too_large_for_the_cache_answer_what_keras_answers(large, tmp_path):
@@ -237,10 +240,10 @@ def test_large_layers_are_quantized_too(quantization, batch_size, large, tmp_pat
     assert result.parity.passed
 
 
-def test_blocks_are_as_large_as_the_cache_and_the_kernels_of_the_mode_allow():
+def test_blocks_are_as_large_as_the_cache_of_a_core_allows():
     from keras import layers
 
-    from keras_rnn_zoo.export.lowering import FLOAT, HYBRID
+    from keras_rnn_zoo.export.lowering import FLOAT, HYBRID, Sequence
     from keras_rnn_zoo.export.lowering.cells import Chain, describe
 
     def cell(units, products):
@@ -248,10 +251,37 @@ def test_blocks_are_as_large_as_the_cache_and_the_kernels_of_the_mode_allow():
         made.build((None, 8))
         return describe(f"lstm {units}", made, products)
 
-    assert loop.block_of(cell(8, FLOAT)) == FLOAT.rows
-    assert loop.block_of(cell(8, HYBRID)) == HYBRID.rows
-    assert loop.block_of(Chain((cell(64, FLOAT), cell(64, FLOAT)))) == 6
-    assert loop.block_of(cell(128, FLOAT)) == 1
-    assert loop.block_of(cell(128, HYBRID)) == HYBRID.rows
+    def sizes(one, core="phone", optimize="latency", masked=False, keep=False, fold=False):
+        products = dataclasses.replace(one.products, core=PROFILES[core], optimize=optimize)
+        for part in one.cells if isinstance(one, Chain) else [one]:
+            part.products = products
+        one.products = products
+        sequence = Sequence(
+            inputs=np.zeros((1, 200, 8)),
+            mask=np.ones((1, 200), bool) if masked else None,
+            return_sequences=keep,
+            lookup=Lookup(np.zeros((1, 200)), np.asarray, np.zeros((5, 8))) if fold else None,
+            fold=fold,
+        )
+        found = blocks.blocks_of(one, sequence)
+        return found.steps, found.projected
+
+    # 64 KB a step, of 128 KB; all inputs at once, as all of them count.
+    assert sizes(cell(64, FLOAT)) == (2, 200)
+    assert sizes(cell(64, FLOAT), "x86-64") == (4, 200)
+    assert sizes(cell(64, FLOAT), optimize="size") == (1, 200)
+    assert sizes(cell(256, FLOAT)) == (1, 200)
+    assert sizes(cell(64, HYBRID)) == (4, 200)
+    assert sizes(cell(8, FLOAT)) == (4, 200)
+    # The kernel between two layers takes of the room, too.
+    assert sizes(Chain((cell(32, FLOAT), cell(32, FLOAT)))) == (3, 200)
+    assert sizes(Chain((cell(64, FLOAT), cell(64, FLOAT)))) == (1, 200)
+    # Where masked steps may follow, no more than a part; what int8 kernels project, block by block.
+    assert sizes(cell(64, FLOAT), masked=True) == (2, 24)
+    assert sizes(cell(64, HYBRID), masked=True) == (4, 4)
+    # Rows of a table that hold the products need no projection.
+    assert sizes(cell(64, FLOAT), fold=True) == (2, 2)
+    # Where all outputs are kept, each write copies those of a part.
+    assert sizes(cell(64, FLOAT), keep=True) == (2, 48)
     small, large = (Chain((cell(units, FLOAT),) * 2) for units in (64, 256))
     assert (loop.Loop().chains(small), loop.Loop().chains(large)) == (True, False)

@@ -5,39 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from keras_rnn_zoo.export.lowering.cells import Cell, Chain, Projected, States, split
-from keras_rnn_zoo.export.lowering.chaining import one_by_one
-from keras_rnn_zoo.export.lowering.reading import (
-    choose,
-    order_of_steps,
-    projector,
-    time_major,
+from keras_rnn_zoo.export.lowering.blocks import Blocks, blocks_of, runs_as_one
+from keras_rnn_zoo.export.lowering.cells import (
+    Cell,
+    Chain,
+    Hold,
+    Projected,
+    Remembering,
+    States,
+    split,
 )
+from keras_rnn_zoo.export.lowering.chaining import one_by_one
+from keras_rnn_zoo.export.lowering.reading import Order, choose, projector, time_major
 from keras_rnn_zoo.export.lowering.recurrence import Lowering, Result, Sequence, register_lowering
 
 Tensor = Any
-
-# What the copies of the recurrent weights may take of the cache of a core, which has 0.5 to 2 MB.
-CACHE_BYTES = 768 * 1024
-# Fewer steps a block gain nothing: their projection takes as long as that of so many.
-FEWEST = 4
-# Steps that are projected at once where they are taken one by one.
-PROJECTED = 28
+Outputs = Any  # float32 `[steps, *lead, batch, ...]`, or None where they are not kept
 
 
 @register_lowering("loop")
 class Loop(Lowering):
-    """A WHILE loop over blocks of steps, then one over the steps that fill no block.
+    """A WHILE loop over blocks of steps; those that fill no block come first, outside of it.
 
     Each step of a block multiplies with a copy of the recurrent weights of its own: XNNPACK packs
-    one for each op. Where these copies would leave the cache, a loop over blocks that projects
-    their inputs has another one in it, over their steps one by one.
+    one for each op. So blocks are as large as these copies may be in the cache of a core, and the
+    inputs are projected in parts of another size: see `Blocks`.
 
-    The steps that count are brought to the front before the loops, in the order in which they are
+    The steps that count are brought to the front before the loop, in the order in which they are
     taken, so a masked step costs nothing: a short text in a long model takes a short text's time,
-    wherever its padding lies. The input projection, and the lookup of an embedding, are done a
-    block at a time. The outputs of all steps are kept only where they are needed. The two
-    directions of a Bidirectional are taken in the same steps, each product one of both.
+    wherever its padding lies. The outputs of all steps are kept only where they are needed. The
+    two directions of a Bidirectional are taken in the same steps, each product one of both.
     """
 
     description = "WHILE loops over blocks of the time steps that count"
@@ -45,202 +42,268 @@ class Loop(Lowering):
 
     def chains(self, chain: Chain) -> bool:
         """Whether the cache holds the weights of all; else one layer runs after the other."""
-        return chain.weights * chain.products.weight_bytes <= CACHE_BYTES
+        return runs_as_one(chain)
 
     def run(self, cell: Cell, sequence: Sequence) -> Result:
-        """Builds the loops; see the class."""
+        """Builds the loop; see the class."""
         if isinstance(cell, Chain) and not self.chains(cell):
             return one_by_one(self, cell, sequence)
-        (result,) = _run(cell, (sequence,))
+        (result,) = _Loop(cell, (sequence,)).results()
         return result
 
     def run_both(self, cell: Cell, forward: Sequence, backward: Sequence) -> tuple[Result, Result]:
-        """Builds the loops over both directions; see the class."""
-        first, second = _run(cell, (forward, backward))
+        """Builds the loop over both directions; see the class."""
+        first, second = _Loop(cell, (forward, backward)).results()
         return first, second
 
 
-def block_of(cell: Cell) -> int:
-    """How many steps an iteration takes."""
-    weights = max(1, cell.step_weights * cell.products.weight_bytes)
-    block = min(cell.products.rows, CACHE_BYTES // weights)
-    return block if block >= FEWEST else 1
+class _Loop:
+    """The loop of one recurrence, or of two side by side.
 
-
-def _run(cell: Cell, sequences: tuple[Sequence, ...]) -> list[Result]:
-    """Builds the loops of one recurrence, or of two side by side."""
-    import tensorflow as tf
-
-    sequence = sequences[0]
-    batch, timesteps, features = sequence.inputs.shape
-    made_shape = cell.output_shape(features)
-    shape = [*cell.lead, batch, *made_shape]
-    orders = [order_of_steps(each) for each in sequences]
-    counts = orders[0][0]
-    total = timesteps if counts is None else counts[0] if batch == 1 else tf.reduce_max(counts)
-    read = _reader(cell, sequence, [order for _, order, _ in orders])
-    axis = len(cell.lead)
-
-    def steps_of(rows: Projected, number: int) -> list[Projected]:
-        flat = (tf.reshape(part, [*cell.lead, number * batch, part.shape[-1]]) for part in rows)
-        return split(tuple(flat), number, axis)
-
-    def take(
-        step: Tensor, projected: list[Projected], output: Tensor, states: States
-    ) -> tuple[list[Tensor], States]:
-        """Takes steps; returns the output of each, and the last states."""
-
-        def hold(offset: int, new: States, old: States) -> States:
-            if counts is None or batch == 1:
-                return new
-            # Others of the batch go on where this one has ended.
-            going = step + offset < counts
-            return tuple(choose(going, a, b, axis) for a, b in zip(new, old, strict=True))
-
-        made, states = cell.block(projected, states, hold)
-        outputs = []
-        for offset, new in enumerate(made):
-            (output,) = hold(offset, (new,), (output,))
-            outputs.append(output)
-        return outputs, states
-
-    def loop(last: Tensor, body: Any, carried: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Runs `body` as long as the step is not behind the `last` one."""
-        return tuple(
-            tf.while_loop(lambda step, *_: step <= last, body, carried, parallel_iterations=1)
-        )
-
-    keep = sequence.return_sequences
-
-    def array(size: int, *rows: int) -> Tensor:
-        """Keeps outputs. Each write copies all of it: few and large ones are cheaper."""
-        return tf.TensorArray(
-            tf.float32, size if keep else 1, element_shape=[*(rows if keep else ()), *shape]
-        )
-
-    step: Tensor = tf.constant(0)
-    # Zeros before the first step that counts, whatever the initial state is.
-    output: Tensor = tf.zeros(shape)
-    states: States = sequence.initial_states or cell.initial_states(batch)
-    block = block_of(cell)
-    kept: Tensor = None
-    shift: Tensor = None
-    blocks, rest = divmod(timesteps, block)
-    if block > 1:
-        # What an iteration costs by itself is shared by all of its steps.
-        def body(number: int) -> Any:
-            def take_some(step, output, outputs, *states):  # type: ignore[no-untyped-def]
-                projected = steps_of(read(step, number), number)
-                made, states = take(step, projected, output, states)
-                if keep and number == 1:
-                    outputs = outputs.write(step % block, made[0])
-                elif keep:
-                    together = tf.reshape(tf.concat(made, axis=0), [number, *shape])
-                    outputs = outputs.write(step // block, together)
-                return step + number, made[-1], outputs, *states
-
-            return take_some
-
-        parts = []
-        if blocks:
-            step, output, outputs, *after = loop(
-                total - block, body(block), (step, output, array(blocks, block), *states)
-            )
-            states = tuple(after)
-            if keep:
-                parts.append(tf.reshape(outputs.stack(), [blocks * block, *shape]))
-        if counts is not None:
-            # Behind all blocks that there could be lie the steps that fill none.
-            shift = blocks * block - step
-            _, output, outputs, *after = loop(
-                total - 1, body(1), (step, output, array(block), *states)
-            )
-            states = tuple(after)
-            if keep:
-                parts.append(outputs.stack())
-        elif rest:
-            step = tf.constant(timesteps - rest)
-            made, states = take(step, steps_of(read(step, rest), rest), output, states)
-            output = made[-1]
-            parts.append(tf.reshape(tf.concat(made, axis=0), [rest, *shape]))
-        kept = tf.concat(parts, axis=0) if keep else None
-    else:
-        ahead = min(PROJECTED, timesteps)
-
-        def take_ahead(start, output, outputs, *states):  # type: ignore[no-untyped-def]
-            rows = read(start, ahead)
-
-            def take_one(step, output, outputs, *states):  # type: ignore[no-untyped-def]
-                row = tuple(tf.gather(part, [step - start], axis=axis) for part in rows)
-                made, states = take(step, steps_of(row, 1), output, states)
-                if keep:
-                    outputs = outputs.write(step - start, made[0])
-                return step + 1, made[0], outputs, *states
-
-            last = tf.minimum(start + ahead, total) - 1
-            step, output, some, *after = loop(
-                last, take_one, (start, output, array(ahead), *states)
-            )
-            if keep:
-                outputs = outputs.write(start // ahead, some.stack())
-            return step, output, outputs, *after
-
-        number = -(-timesteps // ahead)
-        _, output, outputs, *after = loop(
-            total - 1, take_ahead, (step, output, array(number, ahead), *states)
-        )
-        states = tuple(after)
-        if keep:
-            kept = tf.reshape(outputs.stack(), [number * ahead, *shape])[:timesteps]
-
-    results = []
-    for number, (each, (_, _, places)) in enumerate(zip(sequences, orders, strict=True)):
-        where: Any = (number,) if cell.lead else ()
-        answer = output[where] if kept is None else time_major(kept[(slice(None), *where)])
-        if kept is None and places is not None and each.zero_output_for_mask:
-            answer = choose(places[:, -1] > 0, answer, tf.zeros_like(answer))
-        if kept is not None and places is not None:
-            if shift is not None:
-                places += tf.where(places > blocks * block - shift, shift, 0)
-            answer = tf.concat([tf.zeros([batch, 1, *made_shape]), answer], axis=1)
-            answer = tf.gather(answer, places, batch_dims=1)
-        results.append(Result(answer, tuple(state[where] if where else state for state in states)))
-    return results
-
-
-def _reader(
-    cell: Cell, sequence: Sequence, orders: list[Tensor | None]
-) -> Callable[[Tensor, int], Projected]:
-    """Returns what reads the projected inputs of some steps from one on, in the order taken.
-
-    It gives `[*lead, steps, batch, projected]`; behind the last step, the last one again.
+    Steps are numbered in the order in which they are taken. Blocks end with the last one that
+    counts; in front of the first block come `before` steps. Where it is known only when the file
+    runs how many steps count, the first `voids` of these are none, and change no state.
     """
+
+    def __init__(self, cell: Cell, sequences: tuple[Sequence, ...]):
+        import tensorflow as tf
+
+        sequence = sequences[0]
+        self.batch, self.timesteps, features = sequence.inputs.shape
+        self.sequences = sequences
+        self.lead = cell.lead
+        self.axis = len(cell.lead)
+        self.output_shape = cell.output_shape(features)
+        self.keep = sequence.return_sequences
+        masked = sequence.mask is not None
+        self.blocks = blocks_of(cell, sequence)
+        self.cell = cell
+        self.state_count = len(cell.state_shapes)
+        self.states: States = sequence.initial_states or cell.initial_states(self.batch)
+        self.from_zero = sequence.initial_states is None and cell.starts_at_zero
+        if cell.output_state is None or (masked and sequence.initial_states is not None):
+            # Zeros before the first step that counts, whatever the initial state is.
+            self.cell = Remembering(cell, self.output_shape)
+            zeros = tf.zeros([*self.lead, self.batch, *self.output_shape])
+            self.states = (*self.states, zeros)
+        block = self.blocks.steps
+        self.before = block - 1 if masked else self.timesteps % block
+        self.orders = [Order(each, block) for each in sequences]
+        self.counts = self.orders[0].counts
+        self.voids: Tensor = self.orders[0].voids
+
+    def results(self) -> list[Result]:
+        """Builds the loop; returns what it makes, one result a sequence."""
+        rows, project = self._rows()
+        steps = self.blocks.steps
+        number = self.timesteps // steps  # of blocks, at most
+        in_front = _steps(rows, 0, self.before, self.axis)
+        behind = _steps(rows, self.before, self.before + number * steps, self.axis)
+        kept = []
+        if self.before:
+            projected = self._split(project(in_front, self.before), self.before)
+            outputs, self.states = self.cell.block(projected, self.states, self._hold_before())
+            kept.append(self._together(outputs))
+        if number:
+            made, self.states = self._loops(behind, project, number)
+            kept.append(made)
+        return self._results(_joined(kept) if self.keep else None)
+
+    def _rows(self) -> tuple[Tensor, Callable[[Tensor, int], Projected]]:
+        """Returns what is read of all steps, in the order taken, and how some are projected."""
+        import tensorflow as tf
+
+        source, project_rows = projector(self.cell, self.sequences[0])
+        ordered = [time_major(order.take(source)) for order in self.orders]
+        rows = tf.stack(ordered) if self.lead else ordered[0]
+        shape = rows.shape[self.axis + 1 :]
+
+        def project(some: Tensor, number: int) -> Projected:
+            parts = project_rows(tf.reshape(some, [*self.lead, number, *shape]))
+            flat = [*self.lead, number * self.batch]
+            return tuple(tf.reshape(part, [*flat, part.shape[-1]]) for part in parts)
+
+        return rows, project
+
+    def _loops(
+        self, rows: Tensor, project: Callable[[Tensor, int], Projected], number: int
+    ) -> tuple[Outputs, States]:
+        """Takes a number of blocks at most."""
+        import tensorflow as tf
+
+        steps = self.blocks.steps
+        total: Tensor = number if self.counts is None else self.orders[0].blocks
+        at_once = min(self.blocks.projected // steps, number)
+        if at_once == number:
+            projected = project(rows, number * steps)
+            return self._loop(self._reader(projected, number, None), number, total, self.states, 0)
+        if at_once == 1:
+            read = self._reader((rows,), number, lambda some: project(some, steps))
+            return self._loop(read, number, total, self.states, 0)
+        # A loop over parts that are projected at once, and in it one over the blocks of a part.
+        parts = -(-number // at_once)
+        rows = _filled_up(rows, parts * at_once * steps, self.axis)
+        read_part = self._reader((rows,), parts, lambda some: project(some, at_once * steps))
+
+        def take(part: Tensor, states: States) -> tuple[Outputs, States]:
+            read = self._reader(read_part(part), at_once, None)
+            first = part * at_once
+            left = tf.minimum(total - first, at_once)
+            return self._loop(read, at_once, left, states, first)
+
+        outputs, states = self._while(
+            take, parts, -(-total // at_once), at_once * steps, self.states
+        )
+        return None if outputs is None else outputs[: number * steps], states
+
+    def _loop(
+        self,
+        read: Callable[[Tensor], Projected],
+        number: int,
+        total: Tensor,
+        states: States,
+        first: Tensor,
+    ) -> tuple[Outputs, States]:
+        """Takes the first `total` of a number of blocks, of which `first` were taken before."""
+        steps = self.blocks.steps
+
+        def take(block: Tensor, states: States) -> tuple[Outputs, States]:
+            hold = self._hold((first + block) * steps)
+            outputs, states = self.cell.block(self._split(read(block), steps), states, hold)
+            return self._together(outputs), states
+
+        return self._while(take, number, total, steps, states)
+
+    def _while(
+        self, take: Any, number: int, total: Tensor, steps: int, states: States
+    ) -> tuple[Outputs, States]:
+        """Runs `take` for 0, 1, ... below `total`; keeps what it makes of some steps each."""
+        import tensorflow as tf
+
+        # Each write copies all of it: few and large ones are cheaper.
+        shape = [steps, *self.lead, self.batch, *self.output_shape]
+        arrays = [tf.TensorArray(tf.float32, number, element_shape=shape)] if self.keep else []
+
+        def body(at: Tensor, *carried: Any) -> Any:
+            outputs, after = take(at, carried[self.keep :])
+            arrays = [array.write(at, outputs) for array in carried[: self.keep]]
+            return at + 1, *arrays, *after
+
+        _, *carried = tf.while_loop(
+            lambda at, *_: at < total,
+            body,
+            (tf.constant(0), *arrays, *states),
+            parallel_iterations=1,
+        )
+        outputs = None
+        if self.keep:
+            outputs = tf.reshape(carried[0].stack(), [number * steps, *shape[1:]])
+        return outputs, tuple(carried[self.keep :])
+
+    def _reader(
+        self, parts: Projected, number: int, project: Callable[[Tensor], Projected] | None
+    ) -> Callable[[Tensor], Projected]:
+        """Returns what reads one of a number of equal parts of rows, and projects it."""
+        import tensorflow as tf
+
+        cut = []
+        for part in parts:
+            behind = part.shape[self.axis + 1 :]
+            rows = part.shape[self.axis] // number
+            cut.append(tf.reshape(part, [*self.lead, number, rows, *behind]))
+
+        def read(at: Tensor) -> Projected:
+            # GATHER: STRIDED_SLICE, as part[at] would be, takes ten times as long.
+            some = tuple(tf.gather(part, at, axis=self.axis) for part in cut)
+            return some if project is None else project(some[0])
+
+        return read
+
+    def _split(self, projected: Projected, number: int) -> list[Projected]:
+        return split(projected, number, self.axis)
+
+    def _together(self, outputs: list[Tensor]) -> Outputs:
+        import tensorflow as tf
+
+        if not self.keep:
+            return None
+        shape = [len(outputs), *self.lead, self.batch, *self.output_shape]
+        return tf.reshape(_joined(outputs), shape)
+
+    def _hold(self, first: Tensor) -> Hold:
+        """Returns what keeps the states of those of a batch that have ended, steps from `first`."""
+        if self.counts is None or self.batch == 1:
+            return lambda number, after, before: after
+
+        def hold(number: int, after: States, before: States) -> States:
+            step = first + (number + self.before) - self.voids
+            going = step < self.counts
+            return self._chosen(going, after, before)
+
+        return hold
+
+    def _hold_before(self) -> Hold:
+        """Returns what keeps the states in front of the first step."""
+        import tensorflow as tf
+
+        if self.counts is None:
+            return lambda number, after, before: after
+        if self.batch == 1 and self.from_zero:
+            # A SELECT would end what XNNPACK takes as one.
+            factors = tf.cast(tf.range(self.before) >= self.voids, tf.float32)
+            steps = tf.split(factors, self.before)
+            return lambda number, after, before: tuple(one * steps[number] for one in after)
+
+        def hold(number: int, after: States, before: States) -> States:
+            step = number - self.voids
+            going = tf.logical_and(step >= 0, step < self.counts)
+            return self._chosen(going, after, before)
+
+        return hold
+
+    def _chosen(self, going: Tensor, after: States, before: States) -> States:
+        both = zip(after, before, strict=True)
+        return tuple(choose(going, new, old, self.axis) for new, old in both)
+
+    def _results(self, kept: Outputs) -> list[Result]:
+        import tensorflow as tf
+
+        results = []
+        assert self.cell.output_state is not None
+        output, states = self.states[self.cell.output_state], self.states[: self.state_count]
+        for number, (each, order) in enumerate(zip(self.sequences, self.orders, strict=True)):
+            where: Any = (number,) if self.lead else ()
+            answer = output[where] if kept is None else time_major(kept[(slice(None), *where)])
+            places = order.places
+            if kept is None and places is not None and each.zero_output_for_mask:
+                answer = choose(places[:, -1] > 0, answer, tf.zeros_like(answer))
+            if kept is not None and places is not None:
+                zeros = tf.zeros([self.batch, 1, *self.output_shape])
+                answer = tf.concat([zeros, answer], axis=1)
+                answer = tf.gather(answer, places, batch_dims=1)
+            results.append(Result(answer, tuple(state[where] if where else state for state in states)))
+        return results
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
     import tensorflow as tf
 
-    timesteps = sequence.inputs.shape[1]
-    source, project = projector(cell, sequence)
-    ordered = [
-        time_major(source if order is None else tf.gather(source, order, batch_dims=1))
-        for order in orders
-    ]
-    axis = len(cell.lead)
-    rows: Projected = (tf.stack(ordered) if cell.lead else ordered[0],)
-    shape = rows[0].shape
-    if hoisted := cell.products.integer:
-        rows = project(rows[0])
-    elif not cell.lead and shape[1] > 1:
-        # A RESHAPE refuses an input that was resized, of which GATHER would read a part only.
-        flat = [timesteps, shape[1] * shape[2]] if len(shape) > 2 else [*shape, 1]
-        rows = (tf.reshape(rows[0], flat),)
+    return tf.concat(parts, axis=0) if len(parts) > 1 else parts[0]
 
-    def read(step: Tensor, number: int) -> Projected:
-        steps = step + tf.range(number)
-        if number == PROJECTED:
-            steps = tf.minimum(steps, timesteps - 1)
-        # GATHER: STRIDED_SLICE, as rows[step] would be, takes ten times as long.
-        some = tuple(tf.gather(part, steps, axis=axis) for part in rows)
-        if hoisted:
-            return some
-        return project(tf.reshape(some[0], [*shape[:axis], number, *shape[axis + 1 :]]))
 
-    return read
+def _steps(rows: Tensor, start: int, stop: int, axis: int) -> Tensor:
+    """Cuts steps out."""
+    if (start, stop) == (0, rows.shape[axis]):
+        return rows
+    return rows[(*[slice(None)] * axis, slice(start, stop))]
+
+
+def _filled_up(rows: Tensor, steps: int, axis: int) -> Tensor:
+    """Puts steps of zeros behind the last one."""
+    import tensorflow as tf
+
+    missing = steps - rows.shape[axis]
+    if not missing:
+        return rows
+    paddings = [[0, 0]] * axis + [[0, missing]] + [[0, 0]] * (len(rows.shape) - axis - 1)
+    return tf.pad(rows, paddings)
