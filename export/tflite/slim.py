@@ -30,11 +30,11 @@ def slim(model: fb.Model, *, names: bool = True) -> None:
     weights = _weights(model) if names else {}
     for number, graph in enumerate(model.subgraphs):
         ends = {}
-        if not names:
-            graph.name = None  # by which converters tell the parts of a loop apart
-        elif number in called:
+        if number in called and names:
             indices = map(int, (*graph.inputs, *graph.outputs))
             ends = {index: graph.tensors[index].name for index in indices}
+        else:  # MLIR tells the parts of a loop apart by their names
+            graph.name = str(number) if names else None
         for index, tensor in enumerate(graph.tensors):
             tensor.name = ends.get(index, weights.get(tensor.buffer))
             _slim_tensor(model, tensor)

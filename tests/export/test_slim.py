@@ -14,7 +14,7 @@ from keras_rnn_zoo import get_builder
 from keras_rnn_zoo.export import TARGETS, TFLiteModel, export_tflite
 from keras_rnn_zoo.export.targets.target import Target
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
-from keras_rnn_zoo.export.tflite.builder import ALIGNMENT, Builder
+from keras_rnn_zoo.export.tflite.builder import Builder
 from keras_rnn_zoo.export.tflite.contents import inspect
 from keras_rnn_zoo.export.tflite.file import open_interpreter
 from keras_rnn_zoo.export.tflite.slim import slim
@@ -139,7 +139,7 @@ def test_weights_keep_their_names_and_what_lies_between_has_none(written):
     signature = fb.unpack(written("gru", "none", whole=True).read_bytes()).subgraphs[0]
     ends = {fb.text(signature.tensors[i].name) for i in (*signature.inputs, *signature.outputs)}
     assert kept == ends | set(names)
-    # By which the importer of MLIR tells the parts of a loop apart.
+    # By which MLIR tells the parts of a loop apart.
     assert len({graph.name for graph in model.subgraphs}) == len(model.subgraphs) > 1
 
 
@@ -242,19 +242,6 @@ def test_lists_of_references_have_each_their_own():
     first, second = fb.unpack(fb.pack(model)).subgraphs
     shapes = [[fb.shape_of(tensor) for tensor in graph.tensors] for graph in (first, second)]
     assert shapes == [[(), (2, 3), (2, 3)], [(), (3, 2), (3, 2)]]
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_constants_are_aligned_as_kernels_want_them(written, mode):
-    content = written("gru", mode).read_bytes()
-    model = fb.schema.Model.GetRootAs(content, 0)
-    seen = 0
-    for number in range(model.BuffersLength()):
-        table = model.Buffers(number)._tab
-        if field := table.Offset(4):
-            seen += 1
-            assert table.Vector(field) % ALIGNMENT == 0
-    assert seen > 5
 
 
 def test_the_op_that_is_used_most_has_the_number_that_takes_no_bytes(written):
