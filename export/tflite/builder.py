@@ -17,17 +17,18 @@ ALIGNMENT = 16
 
 
 class Builder(flatbuffers.Builder):  # type: ignore[misc]
-    """A builder for tables and vectors of numbers, which may hold no structs.
+    """A builder of files that hold no structs.
 
-    A table is written when it is complete, and not at all where one of the same fields was: what
-    they refer to is the same then, as equal parts have one offset. Its fields are sorted by size,
-    which needs the least padding. The data of buffers are aligned, as `force_align` of the schema
-    asks, which Python leaves out.
+    A table or a list is written when it is complete, and not at all where an equal one was: what
+    they refer to is the same then, as equal parts have one offset. The fields of a table are sorted
+    by size, which needs the least padding. The data of buffers are aligned, as `force_align` of the
+    schema asks, which Python leaves out.
     """
 
     def __init__(self, size: int):
         super().__init__(size)
         self._fields: list[tuple[int, int, Any, Any]] = []
+        self._listed: list[int] | None = None
         self._written: dict[Any, int] = {}
 
     def PrependSlot(self, flags: Any, o: int, x: Any, d: Any) -> None:
@@ -55,6 +56,32 @@ class Builder(flatbuffers.Builder):  # type: ignore[misc]
             self.Slot(slot)
         offset = self._written[key] = int(super().EndObject())
         return offset
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
+        """Begins a list, of numbers or of references."""
+        self._listed = []
+        return int(super().StartVector(elemSize, numElems, alignment))
+
+    def PrependUOffsetTRelative(self, off: int) -> None:
+        """Notes a part that the list at hand refers to; of a table, writes it."""
+        if self._listed is None:
+            super().PrependUOffsetTRelative(off)
+        else:
+            self._listed.append(off)
+
+    def EndVector(self, numElems: int | None = None) -> int:
+        """Returns the offset of the list; one of references may have been written before."""
+        listed, self._listed = self._listed, None
+        key = ("list", *(listed or ()))
+        if listed and (known := self._written.get(key)) is not None:
+            self.nested = False
+            return known
+        for offset in listed or ():
+            super().PrependUOffsetTRelative(offset)
+        made = int(super().EndVector(numElems))
+        if listed:
+            self._written[key] = made
+        return made
 
     def CreateString(self, s: Any, encoding: str = "utf-8", errors: str = "strict") -> int:
         """Returns the offset of a text, written now or before."""

@@ -234,14 +234,27 @@ def test_tables_of_equal_numbers_in_fields_of_other_sizes_are_not_one():
     assert len({first, *others}) == 5
 
 
-def test_lists_of_references_have_each_their_own():
+def lists_of(content: bytes, name: str) -> list[int]:
+    """Where each subgraph has its list of tensors or operators."""
+    model = fb.schema.Model.GetRootAs(content, 0)
+    field = {"tensors": 4, "operators": 10}[name]
+    graphs = [model.Subgraphs(number)._tab for number in range(model.SubgraphsLength())]
+    return [graph.Vector(graph.Offset(field)) for graph in graphs]
+
+
+def test_lists_are_one_where_they_refer_to_the_same():
     """Offsets count from where they are: the same numbers may refer to something else."""
     model = one_op_each((2, 3))
-    model.subgraphs += one_op_each((3, 2)).subgraphs
-    model.buffers.append(model.buffers[1])
-    first, second = fb.unpack(fb.pack(model)).subgraphs
-    shapes = [[fb.shape_of(tensor) for tensor in graph.tensors] for graph in (first, second)]
-    assert shapes == [[(), (2, 3), (2, 3)], [(), (3, 2), (3, 2)]]
+    for shape in ((2, 3), (3, 2)):
+        (other,) = one_op_each(shape).subgraphs
+        model.subgraphs.append(other)
+    content = fb.pack(model)
+    first, equal, other = lists_of(content, "tensors")
+    assert first == equal != other
+    # Which name tensors by their numbers.
+    assert len(set(lists_of(content, "operators"))) == 1
+    shapes = [[fb.shape_of(one) for one in graph.tensors] for graph in fb.unpack(content).subgraphs]
+    assert shapes == [[(), (2, 3), (2, 3)], [(), (2, 3), (2, 3)], [(), (3, 2), (3, 2)]]
 
 
 def test_the_op_that_is_used_most_has_the_number_that_takes_no_bytes(written):
