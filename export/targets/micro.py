@@ -11,6 +11,7 @@ from keras_rnn_zoo.export.targets.target import Target, register_target
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite.contents import FileInfo
 from keras_rnn_zoo.export.tflite.file import MICRO, RESET, STEP
+from keras_rnn_zoo.export.tflite.slim import slim
 
 if TYPE_CHECKING:
     from keras_rnn_zoo.export.keras_model.model import KerasModel
@@ -71,7 +72,7 @@ class Micro(Target):
     def slimmed(self, content: bytes) -> bytes:
         """Leaves out what no kernel reads: names, empty buffers, metadata."""
         model = fb.unpack(content)
-        fb.slim(model)
+        slim(model, names=False)
         variables = any(tensor.isVariable for graph in model.subgraphs for tensor in graph.tensors)
         model.description = RESET if variables else MICRO
-        return fb.pack(model, shared=True)
+        return fb.pack(model)

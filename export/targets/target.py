@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from keras_rnn_zoo.errors import ConfigError, TargetError, listed
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.lowering.plan import Plan
+from keras_rnn_zoo.export.tflite import flatbuffer as fb
 from keras_rnn_zoo.export.tflite import micro
 from keras_rnn_zoo.export.tflite.contents import FileInfo
 from keras_rnn_zoo.export.tflite.file import INITIAL_STATE, RESET_STATE, STEP
+from keras_rnn_zoo.export.tflite.slim import slim
 from keras_rnn_zoo.files import PathLike
 from keras_rnn_zoo.preprocessing.demands import DEMANDS, NOTHING, Demands
 from keras_rnn_zoo.registry import Registry, extends
@@ -274,7 +276,9 @@ class Target:
 
     def slimmed(self, content: bytes) -> bytes:
         """Returns a file as this client is to get it: what it has no use for is left out."""
-        return content
+        model = fb.unpack(content)
+        slim(model)
+        return fb.pack(model)
 
     def refuses(self, info: FileInfo) -> str | None:
         """Says what a file holds that this client does not run; None where it runs it.

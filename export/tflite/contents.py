@@ -43,7 +43,8 @@ class Weight:
     """A constant that a file multiplies by or looks rows up in.
 
     Attributes:
-        name: Its name in the file, or that of what is computed with it.
+        name: Its name in the file, which `slim` leaves; of a file that was not written here, what
+            its converter made of that.
         op: The op that takes it.
         shape: Its shape.
         bytes: What it takes in the file.
@@ -290,11 +291,6 @@ def _op_name(code: Any) -> str | None:
     return tables.names("BuiltinOperator").get(number)
 
 
-def _label(counted: _Counter, tensor: Any) -> str:
-    # Of ops that became one the converter joins the names.
-    return counted.text(tensor.Name()).split(";")[0]
-
-
 def _reshape(shape: tuple[int, ...]) -> Callable[[Any], Any]:
     return lambda array: np.reshape(array, shape)
 
@@ -402,9 +398,7 @@ def _float32_weights(model: Any, float32: int, counted: _Counter) -> tuple[Weigh
                 size = _stored_bytes(model.Buffers(tensor.Buffer()))
                 if not size or tensor.Type() != float32 or tensor.Buffer() in found:
                     continue
-                name = _label(counted, tensor)
-                if name.startswith("arith."):  # merged constants have no name of their own
-                    name = _label(counted, graph.Tensors(operator.Outputs(0)))
+                name = counted.text(tensor.Name())
                 found[tensor.Buffer()] = Weight(name, str(op), tables.shape(tensor), size)
     return tuple(found.values())
 

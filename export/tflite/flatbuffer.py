@@ -6,13 +6,14 @@ The layout is the flatbuffer schema of TensorFlow Lite (`schema.fbs`, version 3)
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-import flatbuffers
 import numpy as np
 
+from keras_rnn_zoo.export.tflite.builder import Builder
 from keras_rnn_zoo.export.tflite.file import STEP
 from keras_rnn_zoo.export.tflite.runtimes import oldest_runtime, runtime_text
 
@@ -28,9 +29,10 @@ class _Schema:
 
 schema: Any = _Schema()
 
-# `ModelT`, `SubGraphT`, `OperatorT` of the schema, which has no types of its own.
+# `ModelT`, `SubGraphT`, `TensorT`, `OperatorT` of the schema, which has no types of its own.
 Model = Any
 Graph = Any
+Tensor = Any
 Operator = Any
 
 # Of the schema's TensorType.
@@ -45,33 +47,6 @@ _NUMPY: dict[int, Any] = {
     INT8: np.dtype("int8"),
 }
 _DTYPES: dict[Any, int] = {dtype: value for value, dtype in _NUMPY.items()}
-# Kernels and delegates read constants in place, with instructions that want them aligned.
-ALIGNMENT = 16
-
-
-class _Builder(flatbuffers.Builder):  # type: ignore[misc]
-    """Aligns the data of buffers, as `force_align` of the schema asks, which Python leaves out."""
-
-    def __init__(self, size: int, shared: bool):
-        super().__init__(size)
-        self._made: dict[tuple[Any, bytes], Any] | None = {} if shared else None
-
-    def CreateNumpyVector(self, x: Any) -> Any:
-        if self._made is None:
-            return self._vector(x)
-        key = (x.dtype, x.tobytes())
-        if key not in self._made:
-            self._made[key] = self._vector(x)
-        return self._made[key]
-
-    def _vector(self, x: Any) -> Any:
-        if x.dtype != np.uint8:
-            return super().CreateNumpyVector(x)
-        self.StartVector(1, x.size, ALIGNMENT)
-        self.head -= x.size
-        self.Bytes[self.head : self.head + x.size] = x.tobytes()
-        self.vectorNumElems = x.size
-        return self.EndVector()
 
 
 def unpack(content: bytes) -> Model:
@@ -106,53 +81,13 @@ def _copied(value: Any) -> Any:
     return new
 
 
-class _Once:
-    """The parameters of several tensors, written once."""
-
-    def __init__(self, parameters: Any):
-        self._parameters = parameters
-        self._offset: Any = None
-
-    def Pack(self, builder: Any) -> Any:
-        if self._offset is None:
-            self._offset = self._parameters.Pack(builder)
-        return self._offset
-
-
-def pack(model: Model, *, shared: bool = False) -> bytes:
-    """Returns the file; tensors, constants and op codes that nothing uses are left out.
-
-    Args:
-        model: The file, which is of no further use with `shared`.
-        shared: What several tensors say in the same words, such as their shape, is written once.
-    """
+def pack(model: Model) -> bytes:
+    """Returns the file; tensors, constants and op codes that nothing uses are left out."""
     _prune(model)
     _state_runtime(model)
-    if shared:
-        _share(model)
-    builder = _Builder(1 << 20, shared)
+    builder = Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
-
-
-def slim(model: Model) -> None:
-    """Leaves out what no kernel reads; inputs and outputs keep their names in the signature.
-
-    Names of tensors and buffers without content are more than a third of a small file.
-    """
-    model.metadata = model.metadataBuffer = None
-    for graph in model.subgraphs:
-        graph.name = None
-        for tensor in graph.tensors:
-            tensor.name = tensor.shapeSignature = None
-            data = model.buffers[tensor.buffer].data
-            if data is None or not len(data):
-                tensor.buffer = 0
-            parameters = tensor.quantization
-            if parameters is not None:
-                parameters.min = parameters.max = None
-                if parameters.scale is None or not len(parameters.scale):
-                    tensor.quantization = None
 
 
 def renamed(content: bytes, signature: str, names: Mapping[str, str]) -> bytes:
@@ -232,16 +167,6 @@ def described(content: bytes, text: str) -> bytes:
     model = unpack(content)
     model.description = text
     return pack(model)
-
-
-def _share(model: Model) -> None:
-    found: dict[Any, _Once] = {}
-    for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
-        own = tensor.quantization
-        if own is not None:
-            arrays = (own.min, own.max, own.scale, own.zeroPoint)
-            key = (*(None if a is None else bytes(a) for a in arrays), own.quantizedDimension)
-            tensor.quantization = found.setdefault(key, _Once(own))
 
 
 def sized(content: bytes, shapes: Mapping[str, Sequence[int | None]]) -> bytes:
@@ -399,11 +324,12 @@ def _moved(indices: Iterable[int], place: dict[int, int]) -> np.ndarray:
 
 
 def _prune(model: Model) -> None:
-    codes: dict[int, int] = {}
+    # The number 0 takes no bytes: it is that of the op that is used most.
+    counted = Counter(one.opcodeIndex for graph in model.subgraphs for one in graph.operators)
+    codes = {old: new for new, (old, _) in enumerate(counted.most_common())}
     for graph in model.subgraphs:
         used = {*map(int, graph.inputs), *map(int, graph.outputs)}
         for operator in graph.operators:
-            codes.setdefault(operator.opcodeIndex, len(codes))
             operator.opcodeIndex = codes[operator.opcodeIndex]
             used.update(map(int, operator.inputs))
             used.update(map(int, operator.outputs))

@@ -10,6 +10,7 @@ import pytest
 
 from keras_rnn_zoo.export import export_tflite
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
+from keras_rnn_zoo.export.tflite.builder import ALIGNMENT
 
 FEATURES, TIMESTEPS = 24, 12
 
@@ -132,7 +133,7 @@ def test_constants_are_aligned_for_kernels_that_read_them_in_place(written):
         for buffer in map(model.Buffers, range(model.BuffersLength()))
         if buffer.DataLength()
     ]
-    assert len(starts) > 10 and not any(start % fb.ALIGNMENT for start in starts)
+    assert len(starts) > 10 and not any(start % ALIGNMENT for start in starts)
 
 
 def test_int8_files_mix_no_integer_weights_with_float_inputs(written):
