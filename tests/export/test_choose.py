@@ -271,7 +271,7 @@ def test_loops_suit_the_core(tmp_path):
 def test_cores_and_ways_to_optimize_that_are_none_are_named(tmp_path):
     with pytest.raises(UnknownNameError, match="Did you mean 'a78'"):
         ExportOptions.of({"core": "a67"})
-    with pytest.raises(UnknownNameError, match="latency, size"):
+    with pytest.raises(UnknownNameError, match="'latency', 'size'"):
         ExportOptions.of({"optimize": "speed"})
     assert {*CORES} < {*PROFILES}
 
