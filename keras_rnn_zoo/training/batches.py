@@ -28,8 +28,7 @@ WINDOW, LEAST_WINDOWS = 32, 8
 batches of few rows are not the same ones in every epoch."""
 
 LEAST_SAVED = 0.1
-"""Part of the steps below which batches stay as long as the model is: one length is compiled once,
-and well; see `xla`."""
+"""Part of the steps below which it is not worth it to have batches of many lengths."""
 
 
 @dataclass(frozen=True)

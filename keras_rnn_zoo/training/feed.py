@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,8 +114,8 @@ class Feed:
     ) -> keras.callbacks.History:
         """Trains a model as `keras.Model.fit` does, in the way that takes the least time.
 
-        Rows that differ in length are trained on in batches of like length, without padding; of
-        others a long training is compiled.
+        Rows that differ in length are trained on in batches of like length, without padding; or a
+        long training is compiled, where that saves more.
 
         Args:
             model: As `compile` leaves it.
@@ -124,31 +125,37 @@ class Feed:
             callbacks: See `keras.Model.fit`.
             seed: Of the order of rows in batches of like length; that of others is Keras' own.
         """
-        arguments = {
+        arguments: dict[str, Any] = {
             "epochs": epochs,
             "initial_epoch": initial_epoch,
             "callbacks": [*self.callbacks(), *callbacks],
             "verbose": 0,
         }
-        # A loss of answers per time step is an average over those of a batch.
-        unlearnt = batch_size if get_task(self.task).per_timestep else BATCH_SIZE
-        batches = self._batches(self.train[0], batch_size)
-        if batches is not None and batches.saved >= LEAST_SAVED:
-            arguments["x"] = batches.to_learn_from(*self._fed(self.train)[1:], seed=seed)
-            arguments["shuffle"] = False  # they are
-            if self.validation is not None:
-                held = self._batches(self.validation[0], unlearnt)
-                assert held is not None
-                arguments["validation_data"] = held.to_answer(*self._fed(self.validation)[1:])
-            with any_length(model):
-                return model.fit(**arguments)
-        arguments |= self.arrays()
-        arguments |= {"batch_size": batch_size, "validation_batch_size": unlearnt}
         rows, timesteps = self.train[0].shape[:2]
-        if xla.pays(model, timesteps, steps_of(rows, batch_size, epochs - initial_epoch)):
-            with xla.compiled(model):
-                return model.fit(**arguments)
-        return model.fit(**arguments)
+        compiles = xla.pays(model, timesteps, steps_of(rows, batch_size, epochs - initial_epoch))
+        batches = self._batches(self.train[0], batch_size)
+        if batches is not None and batches.saved >= (xla.SAVED if compiles else LEAST_SAVED):
+            with any_length(model):
+                return model.fit(**self._trimmed(batches, seed), **arguments)
+        arguments |= self.arrays()
+        arguments |= {"batch_size": batch_size, "validation_batch_size": self._unlearnt(batch_size)}
+        with xla.compiled(model) if compiles else nullcontext():
+            return model.fit(**arguments)
+
+    def _trimmed(self, batches: Batches, seed: int) -> dict[str, Any]:
+        """Returns what `arrays` does, in batches without padding."""
+        _, *answers = self._fed(self.train)
+        found = {"x": batches.to_learn_from(*answers, seed=seed), "shuffle": False}  # they are
+        if self.validation is not None:
+            x, *answers = self._fed(self.validation)
+            held = replace(batches, x=x, batch_size=self._unlearnt(batches.batch_size))
+            found["validation_data"] = held.to_answer(*answers)
+        return found
+
+    def _unlearnt(self, batch_size: int) -> int:
+        """Returns the rows at once to validate on."""
+        # A loss of answers per time step is an average over those of a batch.
+        return batch_size if get_task(self.task).per_timestep else BATCH_SIZE
 
     def evaluate(self, model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
         """Returns the loss and the metrics of rows, each of which counts alike.

@@ -18,6 +18,10 @@ LEAST_STEPS, LEAST_TIMESTEPS = 40_000, 20
 """Time steps of all batches of a training together from which compiling pays, and those of a row:
 what is saved is between time steps, and not between batches. As measured: docs/training.md."""
 
+SAVED = 0.35
+"""Part of a training's time that compiling saves; it is compiled for one length of rows, so that
+batches without padding, which are not, have to save as much."""
+
 KNOWN = ("keras", "keras_rnn_zoo")
 """Packages whose layers XLA compiles."""
 

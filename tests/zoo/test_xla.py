@@ -97,3 +97,36 @@ def test_a_compiled_training_learns_the_same_and_the_same_again(monkeypatch):
         # Adam's first steps are of one size whatever the gradient is, so that rounding shows.
         np.testing.assert_allclose(once, plainly, atol=1e-4)
         np.testing.assert_allclose(again, once, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pays", "real", "chosen"),
+    [
+        (False, 20, "as it is"),
+        (True, 20, "compiled"),
+        # A fifth of the steps is padding: less than compiling saves.
+        (False, 16, "without padding"),
+        (True, 16, "compiled"),
+        (True, 10, "without padding"),
+    ],
+)
+def test_of_both_ways_the_one_is_taken_that_saves_more(monkeypatch, pays, real, chosen):
+    monkeypatch.setattr(xla, "pays", lambda *_: pays)
+    model = built()
+    model.compile("adam", "binary_crossentropy")
+    seen = []
+
+    def fit(**arguments):
+        if isinstance(arguments["x"], np.ndarray):
+            seen.append("compiled" if model.jit_compile else "as it is")
+        else:
+            seen.append("without padding")
+
+    monkeypatch.setattr(model, "fit", fit)
+    x = np.ones((64, 20), "int32")
+    x[:, real:] = 0
+    y = np.arange(64) % 2
+    Feed.of("binary", 1, (x, y), (x, y), trims=True).fit(
+        model, epochs=1, batch_size=8, callbacks=(), seed=0
+    )
+    assert seen == [chosen]
