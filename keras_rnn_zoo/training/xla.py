@@ -19,8 +19,8 @@ LEAST_STEPS, LEAST_TIMESTEPS = 40_000, 20
 what is saved is between time steps, and not between batches. As measured: docs/training.md."""
 
 SAVED = 0.35
-"""Part of a training's time that compiling saves; it is compiled for one length of rows, so that
-batches without padding, which are not, have to save as much."""
+"""Part of a training's time that compiling saves, roughly. It is compiled for one length of rows:
+batches without padding, of many lengths, are not, and have to save as much."""
 
 KNOWN = ("keras", "keras_rnn_zoo")
 """Packages whose layers XLA compiles."""
