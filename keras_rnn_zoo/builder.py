@@ -217,6 +217,9 @@ class ModelBuilder(ABC):
     """The model that computes the same function by other means; see `transfer_weights`."""
     at_each_step: ClassVar[Mapping[str, Any]] = {"pooling": "last"}
     """Defaults that take the place of the fields' where the task answers every time step."""
+    any_length: ClassVar[bool] = False
+    """The layers take any number of time steps, and those at the end that are masked, or are not
+    there, are all the same to them: in what they answer and in what they learn."""
 
     def __init__(self, **config: Any):
         fields = {field.name: field for field in self.fields}
@@ -298,6 +301,13 @@ class ModelBuilder(ABC):
     def per_timestep(self) -> bool:
         """Whether every time step is needed: the task answers each, or they are pooled."""
         return self._answers_steps or self.config.get("pooling", "last") != "last"
+
+    @property
+    def trims(self) -> bool:
+        """Whether training may leave padding on the right out: see `training.batches`."""
+        # The linear path of a forecast has weights for each time step.
+        forecasts = forecast_columns(self.config) is not None
+        return self.any_length and bool(self.config.get("mask")) and not forecasts
 
     def inputs(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """Returns the model's input and what the recurrence reads.

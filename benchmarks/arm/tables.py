@@ -4,18 +4,19 @@
 
 The models of `benchmarks/latency.py`, emulated and modelled; see README.md for what that is worth.
 Every file's answer under emulation is compared with its answer here. With `--cache`, files are
-written once.
+written once, and what was measured of a file is not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,17 @@ from keras_rnn_zoo.export.cores.emulate import Calls, emulate
 from keras_rnn_zoo.provenance import provenance
 
 LOWERINGS = ("loop", "unrolled", "fused")
+# Calls of a file of one time step: the mean of so many, after as many.
+STEPS = 20
+OTHERS = ("onnxruntime", "stock")
 MODES = {"float32": "none", "dynamic": "dynamic", "int8": "int8"}
 # Of the answers to one sequence, which are logits of about 1: Arm's kernels round otherwise.
 ALLOWED = {"float32": 1e-5, "dynamic": 1e-2, "int8": 2e-2}
 
 
-def makers(name: str) -> tuple[np.ndarray, dict[str, Callable[[Path], object]]]:
+def makers(
+    name: str, lowerings: Sequence[str] = LOWERINGS
+) -> tuple[np.ndarray, dict[str, Callable[[Path], object]]]:
     """Returns a sequence and, by name of the file, what writes each contender's."""
     kind, count, both, shape = MODELS[name]
     model = keras_model(kind, count, both, shape)
@@ -64,7 +70,7 @@ def makers(name: str) -> tuple[np.ndarray, dict[str, Callable[[Path], object]]]:
         found[f"stock {mode}.tflite"] = partial(
             lambda path, dynamic: stock(model, path, dynamic), dynamic=mode == "dynamic"
         )
-    for lowering in LOWERINGS:
+    for lowering in lowerings:
         if lowering == "fused" and kind != "LSTM":
             continue
         # The fused op cannot fold an embedding.
@@ -84,60 +90,81 @@ def makers(name: str) -> tuple[np.ndarray, dict[str, Callable[[Path], object]]]:
     return data[:1], found
 
 
-def written(name: str, place: Path) -> tuple[np.ndarray, list[Path]]:
-    """Writes the files of a model that are not there yet; what cannot be written is left out."""
+def written(name: str, place: Path, lowerings: Sequence[str]) -> tuple[np.ndarray, list[Path]]:
+    """Writes the files of a model; those of others only where they are not there yet."""
     place.mkdir(parents=True, exist_ok=True)
-    done = place / "done.json"
-    if done.is_file():
-        return np.load(place / "x.npy"), [place / one for one in json.loads(done.read_text())]
-    x, makes = makers(name)
-    np.save(place / "x.npy", x)
+    x, makes = makers(name, lowerings)
     paths = []
     for file, make in makes.items():
         path = place / file
         try:
-            if not path.is_file():
+            if not (path.is_file() and file.startswith(OTHERS)):
                 with files.atomic_file(path) as temporary:
                     make(temporary)
             paths.append(path)
         except Exception as error:  # whatever a converter says is the answer
             print(f"{name}, {file}: {str(error).splitlines()[0][:100]}", file=sys.stderr)
-    files.write_json(done, [path.name for path in paths])
     return x, paths
 
 
-def rows_of(name: str, core: Core, place: Path, count_only: bool) -> Iterator[dict[str, Any]]:
-    """Yields a row for each contender of a model on a core."""
-    x, paths = written(name, place)
+def measured(
+    core: Core, paths: list[Path], x: np.ndarray, place: Path, count_only: bool
+) -> list[dict[str, Any]]:
+    """Returns what a call of each file costs and answers; what was measured is read there."""
     installed = installation.needed("This benchmark")
+    about = f"{core.name} {count_only} {sorted(installed.versions.items())}"
+    known = {
+        path: place / hashlib.sha256(path.read_bytes() + x.tobytes() + about.encode()).hexdigest()
+        for path in paths
+    }
     for suffix in (".onnx", ".tflite"):
-        chosen = [path for path in paths if path.suffix == suffix]
+        new = [path for path in paths if path.suffix == suffix and not known[path].is_file()]
+        if not new:
+            continue
         if suffix == ".onnx":
-            given = [{0: np.ascontiguousarray(np.swapaxes(x, 0, 1))}] * len(chosen)
-            here = [onnx_runner(path.read_bytes(), x, False) for path in chosen]
+            given = [{0: np.ascontiguousarray(np.swapaxes(x, 0, 1))}] * len(new)
         else:
-            here = [tflite_runner(path, x) for path in chosen]
-            given = [{_input_of(path): x} for path in chosen]
-        jobs = [Calls(path, [inputs]) for path, inputs in zip(chosen, given, strict=True)]
-        found = emulate(core, jobs, installed, count_only=count_only)
-        for path, run, emulated in zip(chosen, here, found, strict=True):
-            contender, mode = path.stem.rsplit(" ", 1)
-            difference = float(np.max(np.abs(np.ravel(run()) - emulated.answers[0])))
-            if difference > ALLOWED[mode]:
-                raise SystemExit(f"{name}, {path.name} answers otherwise on {core.name}: "
-                                 f"by {difference:.2g}")  # fmt: skip
+            given = [{_input_of(path): x} for path in new]
+        calls = STEPS if x.shape[1] == 1 else 1
+        jobs = [Calls(path, [inputs] * calls) for path, inputs in zip(new, given, strict=True)]
+        for path, emulated in zip(
+            new, emulate(core, jobs, installed, count_only=count_only), strict=True
+        ):
             counts = emulated.counts
-            yield {
-                "model": name,
-                "core": core.name,
-                "contender": contender,
-                "mode": mode,
-                "instructions": counts.instructions.total(),
-                "cycles": None if emulated.events is None else counts.cycles.total(),
-                "kinds": dict(counts.kinds.most_common()),
-                "multiply_adds": multiply_adds(*MODELS[name]),
-                "difference": difference,
+            found = {
+                "instructions": counts.instructions.total() / calls,
+                "cycles": None if emulated.events is None else counts.cycles.total() / calls,
+                "kinds": {kind: value / calls for kind, value in counts.kinds.most_common()},
+                "answer": emulated.answers[0].tolist(),
             }
+            place.mkdir(parents=True, exist_ok=True)
+            files.write_json(known[path], found)
+    return [json.loads(known[path].read_text()) for path in paths]
+
+
+def rows_of(
+    name: str, core: Core, x: np.ndarray, paths: list[Path], place: Path, count_only: bool
+) -> Iterator[dict[str, Any]]:
+    """Yields a row for each contender of a model on a core."""
+    for path, found in zip(paths, measured(core, paths, x, place, count_only), strict=True):
+        contender, mode = path.stem.rsplit(" ", 1)
+        if path.suffix == ".onnx":
+            run = onnx_runner(path.read_bytes(), x, False)
+        else:
+            run = tflite_runner(path, x)
+        difference = float(np.max(np.abs(np.ravel(run()) - np.array(found.pop("answer")))))
+        if difference > ALLOWED[mode]:
+            raise SystemExit(f"{name}, {path.name} answers otherwise on {core.name}: "
+                             f"by {difference:.2g}")  # fmt: skip
+        yield {
+            "model": name,
+            "core": core.name,
+            "contender": contender,
+            "mode": mode,
+            **found,
+            "multiply_adds": multiply_adds(*MODELS[name]),
+            "difference": difference,
+        }
 
 
 def _input_of(path: Path) -> int:
@@ -188,6 +215,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="keep the files there")
     parser.add_argument("--models", default=";".join(MODELS), help="names, with ; between")
     parser.add_argument("--cores", default="cortex-a53,cortex-a55,cortex-a76")
+    parser.add_argument("--lowerings", default=",".join(LOWERINGS), help="of ours")
     parser.add_argument("--count-only", action="store_true", help="no cycles: much faster")
     options = parser.parse_args()
     names = options.models.split(";")
@@ -202,9 +230,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             cache = options.cache or Path(scratch)
             for name in names:
+                place = cache / name.replace(" ", "_").replace(",", "")
+                x, paths = written(name, place, options.lowerings.split(","))
                 for core in cores:
-                    place = cache / name.replace(" ", "_").replace(",", "")
-                    rows += rows_of(name, core, place, options.count_only)
+                    rows += rows_of(name, core, x, paths, cache / "measured", options.count_only)
                     print(f"{name} on {core.name}: done", file=sys.stderr, flush=True)
                     files.write_json(
                         options.output,

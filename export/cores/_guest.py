@@ -66,7 +66,7 @@ def tflite(file: dict[str, Any]) -> Iterator[Call | None]:
 
 
 def onnx(file: dict[str, Any]) -> Iterator[Call | None]:
-    """Yields the same of onnxruntime: one call, its input and output bound."""
+    """Yields the same of onnxruntime: calls of one input, which is bound as its output is."""
     onnxruntime: Any = importlib.import_module("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -82,7 +82,8 @@ def onnx(file: dict[str, Any]) -> Iterator[Call | None]:
         onnxruntime.RunOptions(),
     )
     for _ in range(PASSES):
-        yield lambda: call(bound, how), lambda: [one.numpy() for one in binding.get_outputs()]
+        for _ in range(file["calls"]):
+            yield lambda: call(bound, how), lambda: [one.numpy() for one in binding.get_outputs()]
         yield None
 
 

@@ -32,7 +32,7 @@ class Calls:
     Attributes:
         path: A .tflite file; an .onnx file where onnxruntime was set up.
         calls: For each call the values of each input tensor, as the file stores them, by tensor
-            index; of an .onnx file one call, its input by the key 0.
+            index; of an .onnx file its input by the key 0, the same in all.
         open: Tensors that are resized to their values.
         resets: Whether a call begins with a reset of the states in the file.
     """
@@ -133,6 +133,7 @@ def _jobs(place: Path, files: Sequence[Calls]) -> Iterator[dict[str, Any]]:
         yield {
             "path": str(file.path.absolute()),
             "inputs": str(inputs),
+            "calls": len(file.calls),
             "open": [int(tensor) for tensor in file.open],
             "resets": file.resets,
         }

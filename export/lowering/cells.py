@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,8 +39,10 @@ class Cell(ABC):
         lead: Sizes of the axes in front of all others: `(2,)` for two cells side by side.
         output_state: Which of its states is its output, too; None where that is not known.
         starts_at_zero: Its initial states are zeros.
+        rows: Rows of its states that are at different steps: the second one step behind the first.
     """
 
+    rows: int = 1
     lead: tuple[int, ...] = ()
     output_state: int | None = None
     starts_at_zero: bool = False
@@ -51,6 +53,7 @@ class Cell(ABC):
         self.name = name
         self.products = products
         self.state_shapes = state_shapes
+        self._constants: dict[tuple[Any, str], Tensor] = {}
 
     def output_shape(self, features: int) -> tuple[int, ...]:
         """Shape of the output behind its batch axis, for inputs `[batch, features]`."""
@@ -74,6 +77,10 @@ class Cell(ABC):
 
         return tuple(tf.gather(tf.constant(part), ids) for part in folded)
 
+    def answers(self, states: States) -> States:
+        """Returns those of the states that are its own after the last step."""
+        return states
+
     def block(
         self, projected: list[Projected], states: States, hold: Hold
     ) -> tuple[list[Tensor], States]:
@@ -94,6 +101,15 @@ class Cell(ABC):
         """Numbers that `project` makes of those of a step."""
         return features
 
+    def _weight(self, name: str, value: np.ndarray) -> Tensor:
+        """One constant per graph: a loop's body needs its own, unrolled steps share one."""
+        import tensorflow as tf
+
+        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+        if (graph, name) not in self._constants:
+            self._constants[graph, name] = tf.constant(value)
+        return self._constants[graph, name]
+
     def initial_states(self, batch: int) -> States:
         """Returns the states before the first step: zeros."""
         import tensorflow as tf
@@ -104,7 +120,23 @@ class Cell(ABC):
         )
 
 
-class _Gated(Cell):
+class Sum(NamedTuple):
+    """What is added up for some gates: x W + b + h R + d. What is None adds nothing.
+
+    Attributes:
+        kernel: W, `[features, columns]`.
+        bias: b, `[columns]`, which is projected with W.
+        recurrent_kernel: R, `[units, columns]`.
+        recurrent_bias: d, `[columns]`.
+    """
+
+    kernel: np.ndarray | None
+    bias: np.ndarray | None
+    recurrent_kernel: np.ndarray | None
+    recurrent_bias: np.ndarray | None = None
+
+
+class Gated(Cell):
     """What the three Keras cells share: a kernel, a recurrent kernel and perhaps a bias."""
 
     output_state = 0
@@ -119,7 +151,6 @@ class _Gated(Cell):
         self.bias = np.asarray(layer.bias, np.float32) if layer.use_bias else None
         # The columns of each product with a kernel.
         self.columns: tuple[slice, ...] = (slice(None),)
-        self._constants: dict[tuple[Any, str], Tensor] = {}
 
     @property
     def step_weights(self) -> int:
@@ -128,14 +159,14 @@ class _Gated(Cell):
     def projected_size(self, features: int) -> int:
         return int(self.kernel.shape[-1])
 
-    def _weight(self, name: str, value: np.ndarray) -> Tensor:
-        """One constant per graph: a loop's body needs its own, unrolled steps share one."""
-        import tensorflow as tf
+    @property
+    def sums(self) -> tuple[Sum, ...]:
+        """What `update` takes; of those with a kernel, `project` makes what inputs add."""
+        return (Sum(self.kernel, self.bias, self.recurrent_kernel),)
 
-        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-        if (graph, name) not in self._constants:
-            self._constants[graph, name] = tf.constant(value)
-        return self._constants[graph, name]
+    @abstractmethod
+    def update(self, sums: tuple[Tensor, ...], states: States) -> States:
+        """Maps the `sums`, `[batch, columns]`, and the states to those after the step."""
 
     def project(self, inputs: Tensor) -> Projected:
         import tensorflow as tf
@@ -168,18 +199,21 @@ def _part(columns: slice) -> str:
     return "" if columns == slice(None) else f"_{columns.start}_{columns.stop}"
 
 
-class SimpleRNN(_Gated):
+class SimpleRNN(Gated):
     """h' = activation(x W + b + h R)."""
 
     def __init__(self, name: str, products: Products, layer: Any):
         super().__init__(name, products, layer, states=1)
 
     def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
-        output = self.activation(projected[0] + self._recurrent(states[0]))
-        return output, (output,)
+        states = self.update((projected[0] + self._recurrent(states[0]),), states)
+        return states[0], states
+
+    def update(self, sums: tuple[Tensor, ...], states: States) -> States:
+        return (self.activation(sums[0]),)
 
 
-class LSTM(_Gated):
+class LSTM(Gated):
     """c' = f c + i activation(g), h' = o activation(c'), with i, f, g, o from x W + b + h R."""
 
     def __init__(self, name: str, products: Products, layer: Any):
@@ -187,17 +221,19 @@ class LSTM(_Gated):
         self.recurrent_activation = layer.recurrent_activation
 
     def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
+        states = self.update((projected[0] + self._recurrent(states[0]),), states)
+        return states[0], states
+
+    def update(self, sums: tuple[Tensor, ...], states: States) -> States:
         import tensorflow as tf
 
-        hidden, carry = states
-        i, f, g, o = tf.split(projected[0] + self._recurrent(hidden), 4, axis=-1)
-        carry = self.recurrent_activation(f) * carry
+        i, f, g, o = tf.split(sums[0], 4, axis=-1)
+        carry = self.recurrent_activation(f) * states[1]
         carry += self.recurrent_activation(i) * self.activation(g)
-        hidden = self.recurrent_activation(o) * self.activation(carry)
-        return hidden, (hidden, carry)
+        return self.recurrent_activation(o) * self.activation(carry), carry
 
 
-class GRU(_Gated):
+class GRU(Gated):
     """h' = z h + (1 - z) g, with the reset gate before or after the recurrent product of g."""
 
     def __init__(self, name: str, products: Products, layer: Any):
@@ -212,24 +248,57 @@ class GRU(_Gated):
             # z and r pass one activation; and XNNPACK cuts into even parts only.
             self.columns = (self._gates, self._candidate)
 
-    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
-        (hidden,) = states
-        z, candidate = (self._together if len(projected) == 1 else self._apart)(projected, hidden)
-        output = candidate + z * (hidden - candidate)
-        return output, (output,)
+    @property
+    def sums(self) -> tuple[Sum, ...]:
+        """z and r, then what the candidate adds up: x alone, and h, which the reset gate scales.
 
-    def _apart(self, projected: Projected, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns z and the candidate from products of their own."""
+        All as one, in columns z, r, x, h, where products of one input should be one. There are none
+        where the reset gate scales h before its product.
+        """
+        if not self.reset_after:
+            return ()
+        x = self.kernel, self.bias
+        h = self.recurrent_kernel, self.recurrent_bias
+        if len(self.columns) == 1:
+            return (Sum(*_with_zeros(x, 3 * self.units), *_with_zeros(h, 2 * self.units)),)
+        candidate = Sum(*_cut(x, self._candidate), *_cut(h, self._candidate))
+        return (
+            Sum(*_cut(x, self._gates), *_cut(h, self._gates)),
+            candidate._replace(recurrent_kernel=None, recurrent_bias=None),
+            candidate._replace(kernel=None, bias=None),
+        )
+
+    def update(self, sums: tuple[Tensor, ...], states: States) -> States:
         import tensorflow as tf
 
-        x_gates, x_candidate = projected
-        gates = self._product(hidden, self._gates)
-        z, r = tf.split(self.recurrent_activation(x_gates + gates), 2, axis=-1)
-        if self.reset_after:
-            h_candidate = r * self._product(hidden, self._candidate)
+        if len(sums) > 1:
+            gates, x, h = sums
+            z, r = tf.split(self.recurrent_activation(gates), 2, axis=-1)
         else:
-            h_candidate = self._recurrent(r * hidden, self._candidate)
-        return z, self.activation(x_candidate + h_candidate)
+            z, r, x, h = tf.split(sums[0], 4, axis=-1)
+            z, r = self.recurrent_activation(z), self.recurrent_activation(r)
+        return (_mixed(z, self.activation(x + r * h), states[0]),)
+
+    def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
+        (hidden,) = states
+        if self.reset_after and len(projected) > 1:
+            gates = projected[0] + self._product(hidden, self._gates)
+            h = self._product(hidden, self._candidate)
+            states = self.update((gates, projected[1], h), states)
+        elif len(projected) > 1:
+            states = (_mixed(*self._apart(projected, hidden), hidden),)
+        else:
+            states = (_mixed(*self._together(projected, hidden), hidden),)
+        return states[0], states
+
+    def _apart(self, projected: Projected, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns z and the candidate from products of their own, the reset gate before one."""
+        import tensorflow as tf
+
+        gates = projected[0] + self._recurrent(hidden, self._gates)
+        z, r = tf.split(self.recurrent_activation(gates), 2, axis=-1)
+        h = self._recurrent(r * hidden, self._candidate)
+        return z, self.activation(projected[1] + h)
 
     def _together(self, projected: Projected, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Returns z and the candidate from one product, where the reset gate comes after it."""
@@ -252,6 +321,25 @@ class GRU(_Gated):
         return product if bias is None else product + bias[..., columns]
 
 
+def _mixed(z: Tensor, candidate: Tensor, hidden: Tensor) -> Tensor:
+    return candidate + z * (hidden - candidate)
+
+
+_Arrays = tuple[np.ndarray | None, ...]
+
+
+def _cut(parts: _Arrays, columns: slice) -> _Arrays:
+    return tuple(None if part is None else part[..., columns] for part in parts)
+
+
+def _with_zeros(parts: _Arrays, place: int) -> _Arrays:
+    """Puts columns of zeros at one, so that there are four where there were three."""
+    return tuple(
+        None if part is None else np.insert(part, [place] * (part.shape[-1] // 3), 0, axis=-1)
+        for part in parts
+    )
+
+
 def split(projected: Projected, steps: int, axis: int = 0) -> list[Projected]:
     """Cuts what is projected for some steps, `[steps * batch, projected]`, into the steps."""
     import tensorflow as tf
@@ -265,6 +353,10 @@ class Chain(Cell):
     """Cells on top of each other as one: each block of steps goes through all of them."""
 
     def __init__(self, cells: tuple[Cell, ...]):
+        # On top of a chain, one longer chain.
+        cells = tuple(
+            one for cell in cells for one in (cell.cells if isinstance(cell, Chain) else (cell,))
+        )
         shapes = tuple(shape for cell in cells for shape in cell.state_shapes)
         super().__init__(cells[-1].name, cells[-1].products, shapes)
         self.cells = cells
@@ -320,7 +412,7 @@ class Chain(Cell):
     @property
     def weights(self) -> int:
         """Weights that a step taken alone multiplies with, the projections in between included."""
-        upper = (cell for cell in self.cells[1:] if isinstance(cell, _Gated))
+        upper = (cell for cell in self.cells[1:] if isinstance(cell, Gated))
         return self.step_weights + sum(int(cell.kernel.size) for cell in upper)
 
 
@@ -350,29 +442,41 @@ class Remembering(Cell):
         return output, (*after, output)
 
 
+def only_weights_differ(first: Gated, second: Gated) -> bool:
+    """Whether two cells are of one kind, size and settings."""
+    mine, others = (
+        {key: None if key in _shapes(cell) else value for key, value in vars(cell).items()}
+        for cell in (first, second)
+    )
+    apart = ("name", "_constants")
+    return (
+        type(first) is type(second)
+        and _shapes(first).keys() == _shapes(second).keys()
+        and all(mine[key] == others[key] for key in mine.keys() - apart)
+    )
+
+
+def _shapes(cell: Gated) -> dict[str, tuple[int, ...]]:
+    return {key: value.shape for key, value in vars(cell).items() if isinstance(value, np.ndarray)}
+
+
 def side_by_side(first: Cell, second: Cell) -> Cell | None:
     """Two cells that differ in their weights only, as one with a leading axis of two.
 
     Inputs, states and outputs get that axis too: `[2, batch, ...]`. None where the cells differ
     in more.
     """
-    if not isinstance(first, _Gated) or type(first) is not type(second):
+    if not isinstance(first, Gated) or not isinstance(second, Gated):
         return None
     if not first.products.pairs:
         return None
-    mine, others = vars(first), vars(second)
-    arrays = {name for name, value in mine.items() if isinstance(value, np.ndarray)}
-    for name in mine.keys() - {"name", "_constants"}:
-        if name in arrays:
-            if np.shape(mine[name]) != np.shape(others[name]):
-                return None
-        elif isinstance(others[name], np.ndarray) or mine[name] != others[name]:
-            return None
+    if not only_weights_differ(first, second) or _shapes(first) != _shapes(second):
+        return None
     both = copy.copy(first)
     both.lead = (2,)
     both._constants = {}
-    for name in arrays:
-        stacked = np.stack([mine[name], others[name]])
+    for name in _shapes(first):
+        stacked = np.stack([vars(first)[name], vars(second)[name]])
         setattr(both, name, stacked if stacked.ndim > 2 else stacked[:, np.newaxis])
     return both
 
@@ -449,7 +553,7 @@ def describe(name: str, layer: Any, products: Products) -> Cell:
     """
     from keras import layers
 
-    known: dict[type, type[_Gated]] = {
+    known: dict[type, type[Gated]] = {
         layers.SimpleRNNCell: SimpleRNN,
         layers.LSTMCell: LSTM,
         layers.GRUCell: GRU,

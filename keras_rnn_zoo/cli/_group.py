@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import re
@@ -29,6 +30,19 @@ _ORDER = (
     "demo",
     "quickstart",
 )
+
+
+def _short_help(name: str) -> str | None:
+    """Returns what a command of ours says of itself: read in its file, of which nothing is run.
+
+    To list commands takes the import of none, and with them of most of the package.
+    """
+    source = Path(__file__).with_name(f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and node.arg == "short_help":
+            text = ast.literal_eval(node.value)
+            return str(text)
+    return None
 
 
 def _own() -> list[str]:
@@ -59,7 +73,10 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands, and the plug-ins whose name is taken."""
-        super().format_commands(ctx, formatter)
+        names = self.list_commands(ctx)
+        limit = formatter.width - 6 - max(map(len, names))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._said_of(ctx, name, limit)) for name in names])
         taken = sorted(set(_own()) & set(commands.announced()))
         for name in taken:
             formatter.write_paragraph()
@@ -67,6 +84,14 @@ class Commands(click.Group):
                 f"The plug-in {commands.announced()[name].value} is left out: the command "
                 f"'{name}' is {PROGRAM}'s own. Rename it."
             )
+
+    def _said_of(self, ctx: click.Context, name: str, limit: int) -> str:
+        """Returns the line about a command in the list of them."""
+        text = _short_help(name) if name in _own() else None
+        if text is not None:
+            return text
+        command = self.get_command(ctx, name)
+        return "" if command is None else command.get_short_help_str(limit)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -12,8 +12,6 @@ from typing import Any
 import click
 
 from keras_rnn_zoo import quantities
-from keras_rnn_zoo.training.baseline import HELD_OUT, best_of, sentences
-from keras_rnn_zoo.training.metrics import OF_LABELS, SHARES
 
 NOTHING = "-"
 
@@ -89,6 +87,8 @@ def figure(measure: str, value: float | None) -> str:
     """Returns a loss or error as a number, an accuracy in percent."""
     if value is None:
         return NOTHING
+    from keras_rnn_zoo.training.metrics import SHARES
+
     return quantities.score(value, percent=measure in SHARES)
 
 
@@ -119,6 +119,9 @@ def metrics_table(metrics: Mapping[str, Any], baselines: Sequence[Mapping[str, A
         baselines: See `keras_rnn_zoo.training.baseline.baselines`; a run of an older version has
             none.
     """
+    from keras_rnn_zoo.training.baseline import best_of
+    from keras_rnn_zoo.training.metrics import OF_LABELS
+
     measure = measure_of(metrics)
     parts = [part for part in PARTS if metrics.get(f"{part}_loss") is not None]
     further = [
@@ -143,6 +146,8 @@ def labels_table(evaluation: Mapping[str, Any]) -> None:
     Args:
         evaluation: Of a run: see `keras_rnn_zoo.training.fit.Evaluation`; and of its folds.
     """
+    from keras_rnn_zoo.training.baseline import HELD_OUT
+
     order = (HELD_OUT, "test", "validation")
     part = next((part for part in order if part in evaluation), None)
     found = evaluation[part].get("labels") if part else None
@@ -190,6 +195,8 @@ def errors_table(evaluation: Mapping[str, Any], targets: Mapping[str, Any] | Non
 def verdict(judged: Mapping[str, Any] | None) -> None:
     """Prints, in red and before all else, that a model is no better than its baseline."""
     if judged is not None and not judged["beats_baseline"]:
+        from keras_rnn_zoo.training.baseline import sentences
+
         click.secho(f"✗ {sentences(judged)}\n", fg="red")
 
 

@@ -15,8 +15,6 @@ from keras_rnn_zoo.cli._options import (
     output_option,
     training_options,
 )
-from keras_rnn_zoo.training.intervals import UNLIKELY
-from keras_rnn_zoo.training.page import PAGE_FILE
 
 
 @click.command("compare", short_help="Train several models on the same data, side by side.")
@@ -46,6 +44,7 @@ def command(
     values = config(models, settings)
     with out.working():
         from keras_rnn_zoo.training.compare import compare
+        from keras_rnn_zoo.training.page import PAGE_FILE
 
         rows = compare(
             list(models) or None, config=values, output=output, command=line, **arguments
@@ -119,6 +118,8 @@ def _difference(measure: str, value: float) -> str:
 
 def _first_and_second(ranked: Sequence[Mapping[str, Any]]) -> str:
     """Returns whether the best model is better than the next one, or had luck."""
+    from keras_rnn_zoo.training.intervals import UNLIKELY
+
     first, second = ranked[:2]
     folds, chance = first["folds"], second["chance"]
     apart = _difference(folds["measure"], abs(folds["value"] - second["folds"]["value"]))

@@ -15,9 +15,7 @@ from keras_rnn_zoo.cli._options import (
     output_option,
     training_options,
 )
-from keras_rnn_zoo.training.baseline import HELD_OUT
 from keras_rnn_zoo.training.options import RunOptions
-from keras_rnn_zoo.training.page import PAGE_FILE
 
 
 @click.command("train", short_help="Train one model.")
@@ -46,7 +44,9 @@ def command(
     """
     values = config([model], settings)
     with out.working():
+        from keras_rnn_zoo.training.baseline import HELD_OUT
         from keras_rnn_zoo.training.cross_validation import sentence
+        from keras_rnn_zoo.training.page import PAGE_FILE
         from keras_rnn_zoo.training.train import train
 
         run = train(model, config=values, output=output, command=line, **arguments)

@@ -58,7 +58,7 @@ class PooledMask(keras.Operation):  # type: ignore[misc]
         name: Of the operation.
 
     Call arguments:
-        mask: bool `[batch, timesteps]`, the time steps fixed.
+        mask: bool `[batch, timesteps]`.
 
     Returns:
         bool `[batch, ceil(timesteps / pool_size)]`.
@@ -70,7 +70,7 @@ class PooledMask(keras.Operation):  # type: ignore[misc]
 
     def call(self, mask: Any) -> Any:
         """Pools; see the class."""
-        timesteps = mask.shape[1]
+        timesteps = ops.shape(mask)[1]
         mask = ops.pad(mask, [[0, 0], [0, -timesteps % self.pool_size]])
         windows = ops.reshape(mask, (-1, -(-timesteps // self.pool_size), self.pool_size))
         return ops.any(windows, axis=2)
@@ -128,7 +128,9 @@ class MaskedMaxPooling1D(keras.layers.Layer):  # type: ignore[misc]
         """Pools; see the class."""
         if mask is not None:
             sequences = lowered(sequences, ops.expand_dims(mask, -1))
-        missing = -sequences.shape[1] % self.pool_size
+        timesteps, size = sequences.shape[1], self.pool_size
+        # Where training leaves the number open, one too many at most: it fills no window.
+        missing = size - 1 if timesteps is None else -timesteps % size
         if missing:
             # The last step, once more, changes no maximum of which it is a part.
             sequences = ops.concatenate([sequences, *[sequences[:, -1:]] * missing], axis=1)

@@ -40,6 +40,7 @@ class StackedLayers(ModelBuilder):
 
     layer: ClassVar[str]
     """Name of the class in `keras.layers`."""
+    any_length = True
 
     def recurrence(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Runs the sequence through one layer after the other."""

@@ -15,6 +15,7 @@ class _Bidirectional(ModelBuilder):
 
     fields = common_fields(timesteps=200, embedding_dim=128, layers=1)
     layer: ClassVar[str]
+    any_length = True
 
     def recurrence(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Runs the sequence through both directions and concatenates what they found."""

@@ -51,6 +51,7 @@ class _Convolutional(ModelBuilder):
     at_each_step: ClassVar[Mapping[str, Any]] = {"pooling": "last", "pool_size": 1}
     layer: ClassVar[str]
     """Name of the recurrent layer in `keras.layers`."""
+    any_length = True
 
     def __init__(self, **config: Any):
         super().__init__(**config)

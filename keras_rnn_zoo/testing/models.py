@@ -52,6 +52,8 @@ def check_model(model: str | type[ModelBuilder], **config: Any) -> None:
         check.training(kind)
         if "mask" in fields:
             check.padding(kind)
+        if found.any_length:
+            check.trimming(kind)
     if {"features", "autoregression"} <= fields:
         check.forecast("mask" in fields)
     if "pooling" in fields:
@@ -212,6 +214,32 @@ class _Check:
             f"{self.who}: without training a forecast is the last value, and this one is another. "
             "Build with self.inputs, self.head and self.forecast, or have no field "
             "'autoregression': common_fields(without=(\"autoregression\",)).",
+        )
+
+    def trimming(self, kind: str) -> None:
+        """A model that says so answers and learns the same without the padding of all its rows."""
+        from keras_rnn_zoo.training.batches import any_length
+
+        fields = {field.name for field in self.model.fields}
+        # What is dropped is drawn anew, and for another number of steps.
+        rates = dict.fromkeys(fields & {"dropout", "spatial_dropout", "word_dropout"}, 0.0)
+        x, task = self.rows(kind, TIMESTEPS), TASKS["binary"]
+        x[:, 4:], x[::2, 2:] = 0, 0
+        learnt = []
+        for inputs in (x, x[:, :4]):
+            model = self.built(**self.setting(kind), **rates)
+            task.compile(model)
+            model.run_eagerly = True
+            with working(f"{self.who} on {kind}, on rows without their padding"), any_length(model):
+                answers = np.asarray(model(inputs))
+                model.train_on_batch(inputs, np.arange(ROWS)[:, None] % 2)
+            learnt.append([answers, *model.get_weights()])
+        # 1e-4: a step of Adam is 1e-3 however small a gradient is, but for rounding.
+        same = all(np.allclose(a, b, atol=1e-4) for a, b in zip(*learnt, strict=True))
+        claim(
+            same,
+            f"{self.who} on {kind} answers or learns something else without the padding that all "
+            "rows have at their end, and says any_length = True. Leave that out.",
         )
 
     def padding(self, kind: str, **config: str) -> None:

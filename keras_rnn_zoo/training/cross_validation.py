@@ -20,7 +20,8 @@ from keras_rnn_zoo.errors import DataError
 from keras_rnn_zoo.preprocessing.labels import infer_task
 from keras_rnn_zoo.tasks import get_task
 from keras_rnn_zoo.training.baseline import HELD_OUT, best_of, verdict
-from keras_rnn_zoo.training.fit import BATCH_SIZE, fit_and_evaluate, of_labels
+from keras_rnn_zoo.training.feed import BATCH_SIZE
+from keras_rnn_zoo.training.fit import fit_and_evaluate, of_labels
 from keras_rnn_zoo.training.intervals import of_mean, wilson
 from keras_rnn_zoo.training.metrics import (
     DIRECTIONS,

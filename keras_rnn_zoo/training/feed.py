@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError
 from keras_rnn_zoo.tasks import get_task
+from keras_rnn_zoo.training import xla
+from keras_rnn_zoo.training.batches import LEAST_SAVED, Batches, any_length
 from keras_rnn_zoo.training.metrics import real_answers
 from keras_rnn_zoo.training.scaling import LastValues, TargetScaling
+from keras_rnn_zoo.training.schedules import steps_of
 
 if TYPE_CHECKING:
     import keras
 
 Pair = tuple[np.ndarray, np.ndarray]
+
+BATCH_SIZE = 256
+"""Rows at once where nothing is learnt."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Feed:
         validation: The same, or None.
         scaling: Of the targets of a regression.
         weights: Of each label, float64 `[labels]`; None where all count alike.
+        trims: The model's padding may be left out: see `ModelBuilder.trims`.
     """
 
     task: str
@@ -35,6 +44,7 @@ class Feed:
     validation: Pair | None = None
     scaling: TargetScaling | None = None
     weights: np.ndarray | None = None
+    trims: bool = False
 
     @classmethod
     def of(
@@ -45,6 +55,7 @@ class Feed:
         validation: Pair | None = None,
         class_weight: str | None = None,
         last: LastValues | None = None,
+        trims: bool = False,
     ) -> Feed:
         """Returns what rows are fed as.
 
@@ -56,6 +67,7 @@ class Feed:
             class_weight: `"balanced"` gives each label the same weight in all, whatever its
                 number of rows; None each row.
             last: What a forecast goes on from.
+            trims: See `ModelBuilder.trims`.
 
         Raises:
             ConfigError: The task has no labels to balance.
@@ -74,7 +86,7 @@ class Feed:
                     f"{task!r} may have several. Leave it out."
                 )
             weights = _balanced(*train, task, max(outputs, 2))
-        return cls(task, train, validation, scaling, weights)
+        return cls(task, train, validation, scaling, weights, trims)
 
     def compile(
         self,
@@ -89,6 +101,98 @@ class Feed:
             self.scaling.begun(model)
             metric = self.scaling.metric(task.metric)
         task.compile(model, learning_rate, metric, optimizer)
+
+    def fit(
+        self,
+        model: keras.Model,
+        *,
+        epochs: int,
+        initial_epoch: int = 0,
+        batch_size: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        seed: int,
+    ) -> keras.callbacks.History:
+        """Trains a model as `keras.Model.fit` does, in the way that takes the least time.
+
+        Rows that differ in length are trained on in batches of like length, without padding; or a
+        long training is compiled, where that saves more.
+
+        Args:
+            model: As `compile` leaves it.
+            epochs: See `keras.Model.fit`.
+            initial_epoch: See `keras.Model.fit`.
+            batch_size: Rows per step.
+            callbacks: See `keras.Model.fit`.
+            seed: Of the order of rows in batches of like length; that of others is Keras' own.
+        """
+        arguments: dict[str, Any] = {
+            "epochs": epochs,
+            "initial_epoch": initial_epoch,
+            "callbacks": [*self.callbacks(), *callbacks],
+            "verbose": 0,
+        }
+        rows, timesteps = self.train[0].shape[:2]
+        compiles = xla.pays(model, timesteps, steps_of(rows, batch_size, epochs - initial_epoch))
+        batches = self._batches(self.train[0], batch_size)
+        if batches is not None and batches.saved >= (xla.SAVED if compiles else LEAST_SAVED):
+            with any_length(model):
+                return model.fit(**self._trimmed(batches, seed), **arguments)
+        arguments |= self.arrays()
+        arguments |= {"batch_size": batch_size, "validation_batch_size": self._unlearnt(batch_size)}
+        with xla.compiled(model) if compiles else nullcontext():
+            return model.fit(**arguments)
+
+    def _trimmed(self, batches: Batches, seed: int) -> dict[str, Any]:
+        """Returns what `arrays` does, in batches without padding."""
+        _, *answers = self._fed(self.train)
+        found = {"x": batches.to_learn_from(*answers, seed=seed), "shuffle": False}  # they are
+        if self.validation is not None:
+            x, *answers = self._fed(self.validation)
+            held = replace(batches, x=x, batch_size=self._unlearnt(batches.batch_size))
+            found["validation_data"] = held.to_answer(*answers)
+        return found
+
+    def _unlearnt(self, batch_size: int) -> int:
+        """Returns the rows at once to validate on."""
+        # A loss of answers per time step is an average over those of a batch.
+        return batch_size if get_task(self.task).per_timestep else BATCH_SIZE
+
+    def evaluate(self, model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+        """Returns the loss and the metrics of rows, each of which counts alike.
+
+        Args:
+            model: Trained and compiled.
+            x: Encoded inputs.
+            y: Labels, or targets in the units of the model's answers.
+        """
+        weights, batches = self.row_weights(y), self._batches(x, BATCH_SIZE)
+        if batches is None or get_task(self.task).per_timestep:
+            rows = {"x": x, "y": y, "sample_weight": weights, "batch_size": BATCH_SIZE}
+            found = model.evaluate(**rows, verbose=0, return_dict=True)
+        else:
+            with any_length(model):
+                rows = batches.to_answer(y, weights)
+                found = model.evaluate(rows, verbose=0, return_dict=True)
+        return {name: float(value) for name, value in found.items()}
+
+    def answers(self, model: keras.Model, x: np.ndarray) -> np.ndarray:
+        """Returns what a model answers each row, float32.
+
+        Args:
+            model: Trained.
+            x: Encoded inputs.
+        """
+        batches = self._batches(x, BATCH_SIZE)
+        if batches is None or get_task(self.task).per_timestep:
+            return np.asarray(model.predict(x, batch_size=BATCH_SIZE, verbose=0))
+        with any_length(model):
+            return batches.answers(model)
+
+    def _batches(self, x: np.ndarray, batch_size: int) -> Batches | None:
+        """Returns rows whose padding may be left out; None where it may not."""
+        if not self.trims:
+            return None
+        return Batches(x, batch_size, get_task(self.task).per_timestep)
 
     def arrays(self) -> dict[str, Any]:
         """Returns the arguments of `keras.Model.fit` that hold rows."""

@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from keras_rnn_zoo.builder import ModelBuilder
     from keras_rnn_zoo.training.resume import Earlier
 
-BATCH_SIZE = 256
-"""Rows at once where nothing is learnt."""
-
 
 @dataclass(frozen=True)
 class Fitted:
@@ -127,7 +124,7 @@ def fit_and_evaluate(
         print(f"{title}: {course}", file=sys.stderr, flush=True)
         hooks.append(_progress(title, course.epochs))
     keras.utils.set_random_seed(options.seed)
-    feed = prepared.feed(builder.config, options.class_weight)
+    feed = prepared.feed(builder.config, options.class_weight, builder.trims)
     steps = steps_of(len(prepared.x_train), course.batch_size, course.epochs)
     rate = scheduled(options.schedule, course.learning_rate, steps)
     if earlier is None:
@@ -143,13 +140,13 @@ def fit_and_evaluate(
     try:
         with between_batches() as interrupts:
             hooks += [keras.callbacks.TerminateOnNaN(), interrupts, told]
-            model.fit(
-                **feed.arrays(),
+            feed.fit(
+                model,
                 epochs=course.epochs,
                 initial_epoch=0 if earlier is None else earlier.epochs,
                 batch_size=course.batch_size,
-                callbacks=[*feed.callbacks(), *hooks],
-                verbose=0,
+                callbacks=hooks,
+                seed=options.seed,
             )
     except KeyboardInterrupt:
         if not (keep_interrupted and told.epoch):
@@ -202,7 +199,7 @@ def evaluate(prepared: Prepared, model: keras.Model, feed: Feed) -> Evaluation:
             continue
         x, y = pair
         if feed.scaling is not None:
-            outputs = model.predict(x, batch_size=BATCH_SIZE, verbose=0)
+            outputs = feed.answers(model, x)
             errors = np.abs(outputs.astype(np.float64) - y).mean(axis=0)
             metrics[f"{name}_loss"] = feed.scaling.loss(outputs, y)
             metrics[f"{name}_{task.metric}"] = float(errors.mean())
@@ -211,19 +208,12 @@ def evaluate(prepared: Prepared, model: keras.Model, feed: Feed) -> Evaluation:
                 windows, apart = prepared.windows.get(name), "window" not in prepared.data
                 found[name] = several | kept(y, outputs, windows, apart=apart)
             continue
-        values = model.evaluate(
-            x,
-            y,
-            sample_weight=feed.row_weights(y),
-            batch_size=BATCH_SIZE,
-            verbose=0,
-            return_dict=True,
-        )
-        metrics |= {f"{name}_{key}": float(value) for key, value in values.items()}
+        values = feed.evaluate(model, x, y)
+        metrics |= {f"{name}_{key}": value for key, value in values.items()}
     if feed.scaling is None:
         for name, pair in parts.items():
             if pair is not None and name != "train":
-                outputs = model.predict(pair[0], batch_size=BATCH_SIZE, verbose=0)
+                outputs = feed.answers(model, pair[0])
                 figures, found[name] = of_labels(prepared.preprocessor, pair, outputs)
                 metrics |= {f"{name}_{measure}": value for measure, value in figures.items()}
     return Evaluation(metrics, found)

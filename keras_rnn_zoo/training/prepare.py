@@ -92,17 +92,20 @@ class Prepared:
             return None
         return self.x_test, self.y_test
 
-    def feed(self, config: Mapping[str, Any], class_weight: str | None = None) -> Feed:
+    def feed(
+        self, config: Mapping[str, Any], class_weight: str | None = None, trims: bool = False
+    ) -> Feed:
         """Returns the rows as `keras.Model.fit` gets them; see `Feed.of`.
 
         Args:
             config: Of the model's builder.
             class_weight: How much each label counts.
+            trims: That of the model's builder; see `ModelBuilder.trims`.
         """
         train = self.x_train, self.y_train
         about = self.preprocessor
         last = LastValues.of(config, self.scaling)
-        return Feed.of(about.task, about.outputs, train, self.validation, class_weight, last)
+        return Feed.of(about.task, about.outputs, train, self.validation, class_weight, last, trims)
 
     @property
     def scaling(self) -> np.ndarray | None:

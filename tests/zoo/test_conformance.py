@@ -98,6 +98,19 @@ class Vector(Recurrent):
         return layers.GRU(self.config["units"])(x)
 
 
+class Regularized(Recurrent):
+    """Answers the same without padding, and learns to make it small."""
+
+    any_length = True
+
+    def recurrence(self, x):
+        from keras import layers
+
+        steps = layers.GRU(self.config["units"], return_sequences=True)(x)
+        steps = layers.ActivityRegularization(l2=1.0)(steps)
+        return layers.GRU(self.config["units"], return_sequences=self.per_timestep)(steps)
+
+
 class Stray(Recurrent):
     def search_space(self, hp):
         return {"unit": hp.Choice("unit", [3])}
@@ -116,6 +129,7 @@ class Stray(Recurrent):
         (Deaf, "answers all inputs alike|leave '.*' as it was"),
         (Maskless, "something else where there is padding on the right"),
         (Vector, "for the task 'sequence_labelling'"),
+        (Regularized, "learns something else without the padding.*any_length = True"),
         (Stray, "has no setting 'unit'"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -66,7 +66,7 @@ def save_trial(directory: Path, tuner: ZooTuner, trial: TrialRecord) -> Run:
     oracle, options = tuner.oracle, tuner.request.options
     tried, prepared = oracle.trials[trial.trial_id], tuner.prepared(trial.trial_id)
     builder = tuner.builder(tried)
-    feed = prepared.feed(builder.config, options.class_weight)
+    feed = prepared.feed(builder.config, options.class_weight, builder.trims)
     model = feed.finished(tuner.load_model(tried))
     evaluation = evaluate(prepared, model, feed)
     metrics = evaluation.metrics

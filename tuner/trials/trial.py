@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_rnn_zoo import files
+from keras_rnn_zoo.builder import get_builder
 from keras_rnn_zoo.errors import OutputError, ZooError
 from keras_rnn_zoo.training.divergence import LIMIT, check_converged, has_diverged
 from keras_rnn_zoo.training.feed import Feed
@@ -91,6 +92,7 @@ class Trial:
             (arrays["x_validation"], arrays["y_validation"]),
             self.job.class_weight,
             LastValues.of(config, arrays.get("scaling")),
+            get_builder(self.job.model, **config).trims,
         )
 
     def run(self) -> Outcome:
@@ -179,8 +181,6 @@ class Trial:
     # ------------------------------------------------------------------ the steps
 
     def _build(self) -> keras.Model:
-        from keras_rnn_zoo.builder import get_builder
-
         for module in self.job.modules:
             importlib.import_module(module)
         job = self.job
@@ -241,12 +241,12 @@ class Trial:
                 keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience),
             ]
         monitor, task = self.job.objective[0], self.job.config["task"]
-        first = self.feed.callbacks()
+        first = []
         if monitor.removeprefix("val_") in OF_LABELS:
             x, y = self.arrays["x_validation"], self.arrays["y_validation"]
             first.append(validation_scores(x, y, task))
-        history = model.fit(
-            **self.feed.arrays(),
+        history = self.feed.fit(
+            model,
             epochs=self.job.epochs,
             initial_epoch=self.job.initial_epoch,
             batch_size=self.job.batch_size,
@@ -257,7 +257,7 @@ class Trial:
                 _progress(self.report, self.feed.loss_unit),
                 keras.callbacks.TerminateOnNaN(),
             ],
-            verbose=0,
+            seed=self.job.seed,
         ).history
         history = {name: [float(value) for value in column] for name, column in history.items()}
         unit = self.feed.loss_unit

@@ -18,6 +18,7 @@ from keras_rnn_zoo.export.lowering.cells import (
 from keras_rnn_zoo.export.lowering.chaining import one_by_one
 from keras_rnn_zoo.export.lowering.reading import Order, choose, projector, time_major
 from keras_rnn_zoo.export.lowering.recurrence import Lowering, Result, Sequence, register_lowering
+from keras_rnn_zoo.export.lowering.wave import wave_of
 
 Tensor = Any
 Outputs = Any  # float32 `[steps, *lead, batch, ...]`, or None where they are not kept
@@ -48,7 +49,7 @@ class Loop(Lowering):
         """Builds the loop; see the class."""
         if isinstance(cell, Chain) and not self.chains(cell):
             return one_by_one(self, cell, sequence)
-        (result,) = _Loop(cell, (sequence,)).results()
+        (result,) = _Loop(wave_of(cell, sequence) or cell, (sequence,)).results()
         return result
 
     def run_both(self, cell: Cell, forward: Sequence, backward: Sequence) -> tuple[Result, Result]:
@@ -62,7 +63,9 @@ class _Loop:
 
     Steps are numbered in the order in which they are taken. Blocks end with the last one that
     counts; in front of the first block come `before` steps. Where it is known only when the file
-    runs how many steps count, the first `voids` of these are none, and change no state.
+    runs how many steps count, the first `voids` of these are none, and change no state. Where
+    rows of the states are one step behind the other, there are as many steps more, and as many
+    voids more for each row.
     """
 
     def __init__(self, cell: Cell, sequences: tuple[Sequence, ...]):
@@ -87,7 +90,8 @@ class _Loop:
             zeros = tf.zeros([*self.lead, self.batch, *self.output_shape])
             self.states = (*self.states, zeros)
         block = self.blocks.steps
-        self.before = block - 1 if masked else self.timesteps % block
+        self.behind = cell.rows - 1  # steps that the last row of the states is behind the first
+        self.before = (block - 1 if masked else self.timesteps % block) + self.behind
         self.orders = [Order(each, block) for each in sequences]
         self.counts = self.orders[0].counts
         self.voids: Tensor = self.orders[0].voids
@@ -107,7 +111,7 @@ class _Loop:
         if number:
             made, self.states = self._loops(behind, project, number)
             kept.append(made)
-        return self._results(_joined(kept) if self.keep else None)
+        return self._results(_joined(kept)[self.behind :] if self.keep else None)
 
     def _rows(self) -> tuple[Tensor, Callable[[Tensor, int], Projected]]:
         """Returns what is read of all steps, in the order taken, and how some are projected."""
@@ -116,6 +120,7 @@ class _Loop:
         source, project_rows = projector(self.cell, self.sequences[0])
         ordered = [time_major(order.take(source)) for order in self.orders]
         rows = tf.stack(ordered) if self.lead else ordered[0]
+        rows = _filled_up(rows, rows.shape[self.axis] + self.behind, self.axis)
         shape = rows.shape[self.axis + 1 :]
 
         def project(some: Tensor, number: int) -> Projected:
@@ -246,12 +251,13 @@ class _Loop:
         """Returns what keeps the states in front of the first step."""
         import tensorflow as tf
 
-        if self.counts is None:
+        if self.counts is None and not self.behind:
             return lambda number, after, before: after
         if self.batch == 1 and self.from_zero:
             # A SELECT would end what XNNPACK takes as one.
-            factors = tf.cast(tf.range(self.before) >= self.voids, tf.float32)
-            steps = tf.split(factors, self.before)
+            own = tf.range(self.before)[:, tf.newaxis] - tf.range(self.behind + 1)
+            factors = tf.cast(own >= self.voids, tf.float32)[..., tf.newaxis]
+            steps = tf.unstack(factors)
             return lambda number, after, before: tuple(one * steps[number] for one in after)
 
         def hold(number: int, after: States, before: States) -> States:
@@ -270,7 +276,8 @@ class _Loop:
 
         results = []
         assert self.cell.output_state is not None
-        output, states = self.states[self.cell.output_state], self.states[: self.state_count]
+        states = self.cell.answers(self.states)
+        output, states = states[self.cell.output_state], states[: self.state_count]
         for number, (each, order) in enumerate(zip(self.sequences, self.orders, strict=True)):
             where: Any = (number,) if self.lead else ()
             answer = output[where] if kept is None else time_major(kept[(slice(None), *where)])
