@@ -77,6 +77,41 @@ def test_int8_weights_are_int8_inside_the_loops_too(sizes):
         assert weights.get("FLOAT16", 0) < 0.08 * weights["INT8"]
 
 
+@pytest.mark.parametrize("every_step", [False, True])
+def test_steps_in_front_of_a_loop_meet_what_full_rows_did_not_show(every_step, tmp_path):
+    import keras
+
+    # 24 steps are six blocks: the three steps in front are void ones in all of the calibration.
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((24,), dtype="int32", name="tokens")
+    embedding = keras.layers.Embedding(300, 32, mask_zero=True)
+    x = keras.layers.LSTM(32, return_sequences=every_step)(embedding(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(4)(x))
+    generator = np.random.default_rng(3)
+    table = generator.normal(0, 0.6, (300, 32))
+    table[:2] *= 0.05  # padding, and what every text begins with
+    embedding.set_weights([table])
+    rows = generator.integers(2, 300, (64, 24))
+    rows[:, 0] = 1
+    counts = generator.integers(3, 25, 64)
+    counted = np.arange(24) < counts[:, np.newaxis]
+    some = np.where(counted, rows, 0)
+    result = export_tflite(
+        model,
+        tmp_path / "model.tflite",
+        quantization="int8",
+        representative_data=rows,
+        samples=rows,
+    )
+    expected = np.asarray(model(some))
+    errors = np.abs(TFLiteModel(result.path).predict(some) - expected) / expected.std()
+    if every_step:
+        errors = np.where(counted[..., np.newaxis], errors, 0)
+    # Rows whose steps in front all count, and those that have none of these.
+    real, void = (errors[counts % 4 == rest].mean() for rest in (3, 0))
+    assert real < 1.5 * void
+
+
 def test_int8_without_representative_data_is_refused_before_any_work(tmp_path):
     with pytest.raises(ExportError, match=r"representative_data.*'dynamic'"):
         export_tflite(build("bilstm"), tmp_path / "model.tflite", quantization="int8")

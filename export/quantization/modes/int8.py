@@ -97,6 +97,7 @@ class Int8(Dynamic):
             return
         ranges = _ranges(model, calibration)
         moments = moments_of_kernels(model, calibration)
+        looped = {kernel for (number, _), kernel in _kernels(model).values() if number}
         sources = Sources(model)
         answers = answers_of(model)
         stored: dict[object, Any] = {}
@@ -125,7 +126,7 @@ class Int8(Dynamic):
                     operators.append(operator)
                 elif output in products:
                     product = _Product(
-                        graph, operator, *products[output], inputs, moments, looked_up
+                        graph, operator, *products[output], inputs, moments, looked_up, looped
                     )
                     operators += product.operators
                 else:
@@ -198,33 +199,48 @@ def _tables(graph: Graph, products: Collection[int]) -> dict[int, np.ndarray]:
     }
 
 
-def _ranges(model: fb.Model, calibration: Sequence[Arrays]) -> dict[Place, tuple[Range, Range]]:
-    """Returns output of each product -> the ranges of its input and its output."""
-    found: dict[Place, Place] = {}
-    kernels: dict[Place, int] = {}
+def _kernels(model: fb.Model) -> dict[Place, tuple[Place, int]]:
+    """Returns output of each product -> its input, and the buffer of its kernel."""
+    found: dict[Place, tuple[Place, int]] = {}
     for number, plain in enumerate(model.subgraphs):
         graph = Graph(model, number, {})
         for operator in plain.operators:
             if fb.op_name(model, operator) in PRODUCTS and any(
                 place == 1 for place, _ in graph.weights(operator)
             ):
+                x, kernel, *_ = (int(index) for index in operator.inputs)
                 output = number, int(operator.outputs[0])
-                found[output] = number, int(operator.inputs[0])
-                kernels[output] = plain.tensors[operator.inputs[1]].buffer
-    seen = observe(model, {*found, *found.values()}, *calibration)
+                found[output] = (number, x), plain.tensors[kernel].buffer
+    return found
+
+
+def _ranges(model: fb.Model, calibration: Sequence[Arrays]) -> dict[Place, tuple[Range, Range]]:
+    """Returns output of each product -> the ranges of its input and its output."""
+    products = _kernels(model)
+    inputs = {output: place for output, (place, _) in products.items()}
+    seen = observe(model, {*inputs, *inputs.values()}, *calibration)
     # Steps of one recurrence multiply with the same kernel, and one saw what another will meet.
     alike: dict[int, list[Place]] = defaultdict(list)
-    for output, kernel in kernels.items():
+    for output, (_, kernel) in products.items():
         alike[kernel].append(output)
     ranges = {}
-    for output, place in found.items():
-        others = [other for other in alike[kernels[output]] if other in seen]
+    for output, (place, kernel) in products.items():
+        others = [other for other in alike[kernel] if other in seen]
+        # Steps in front of a loop may have been void ones in all of the calibration.
+        few = _rows(model, output) < max(_rows(model, other) for other in alike[kernel])
         if others:
             ranges[output] = (
-                _together(seen.get(place), [seen[found[other]] for other in others]),
-                _together(seen.get(output), [seen[other] for other in others]),
+                _together(None if few else seen.get(place), [seen[inputs[one]] for one in others]),
+                _together(None if few else seen.get(output), [seen[one] for one in others]),
             )
     return ranges
+
+
+def _rows(model: fb.Model, output: Place) -> float:
+    """How many rows a product takes in a call; in a loop, which is called again, without end."""
+    number, index = output
+    shape = fb.shape_of(model.subgraphs[number].tensors[index])
+    return np.inf if number else float(np.prod(shape[:-1]))
 
 
 def _together(own: Range | None, others: list[Range]) -> Range:
@@ -322,6 +338,7 @@ class _Product:
         inputs: What was quantized in this subgraph already; shared by its products.
         moments: See `moments_of_kernels`.
         looked_up: The inputs that are rows of an int8 table.
+        looped: Kernels that loops multiply by: outside of these they are stored as inside.
 
     Attributes:
         operators: What computes the same in int8.
@@ -336,14 +353,16 @@ class _Product:
         inputs: dict[object, int],
         moments: Mapping[int, np.ndarray],
         looked_up: Mapping[int, _LookedUp],
+        looped: Collection[int],
     ):
         self.graph = graph
         self.operators: list[fb.Operator] = []
         model, name = graph.model, fb.op_name(graph.model, operator)
-        main, dense = graph.number == 0, name == "FULLY_CONNECTED"
+        dense = name == "FULLY_CONNECTED"
         x, kernel_index, *rest = (int(index) for index in operator.inputs)
         output = int(operator.outputs[0])
         tensors = graph.graph.tensors
+        main = graph.number == 0 and tensors[kernel_index].buffer not in looped
         kernel = fb.constant(model, tensors[kernel_index])
         assert kernel is not None
         # [outputs, ..., inputs], but a depthwise one is [1, ..., outputs].
