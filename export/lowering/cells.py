@@ -354,12 +354,11 @@ class Chain(Cell):
 
     def __init__(self, cells: tuple[Cell, ...]):
         # On top of a chain, one longer chain.
-        cells = tuple(
+        self.cells: tuple[Cell, ...] = tuple(
             one for cell in cells for one in (cell.cells if isinstance(cell, Chain) else (cell,))
         )
         shapes = tuple(shape for cell in cells for shape in cell.state_shapes)
         super().__init__(cells[-1].name, cells[-1].products, shapes)
-        self.cells = cells
         self.starts_at_zero = all(cell.starts_at_zero for cell in cells)
         if cells[-1].output_state is not None:
             below = sum(len(cell.state_shapes) for cell in cells[:-1])

@@ -42,13 +42,13 @@ def wave_of(cell: Cell, sequence: Sequence) -> Wave | None:
         return None
     if sequence.initial_states is not None or sequence.return_state:
         return None
-    first, *upper = cell.cells
-    if not isinstance(first, Gated) or not first.sums:
+    cells = [one for one in cell.cells if isinstance(one, Gated)]
+    if len(cells) < len(cell.cells) or not cells[0].sums:
         return None
-    if not all(isinstance(one, Gated) and only_weights_differ(first, one) for one in upper):
+    if not all(only_weights_differ(cells[0], one) for one in cells[1:]):
         return None
-    between = max(one.kernel.size for one in upper) * cell.products.weight_bytes
-    return Wave(cell.name, [first, *upper]) if between <= BETWEEN else None
+    between = max(one.kernel.size for one in cells[1:]) * cell.products.weight_bytes
+    return Wave(cell.name, cells) if between <= BETWEEN else None
 
 
 class Wave(Cell):
