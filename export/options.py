@@ -127,7 +127,8 @@ class FileOptions(Options):
         None,
         "How recurrences are expressed. A layer that the lowering cannot express is left to "
         "another one, and the result says why. 'auto', or several names, writes each and takes "
-        "what is fastest on this machine. 'resizable' fixes neither the batch size nor what else "
+        "what is fastest on this machine, or on the core that was named, where its emulator is set "
+        "up (docs/arm.md). 'resizable' fixes neither the batch size nor what else "
         "the model leaves open: an app sizes the inputs.",
         optional(_lowerings),
         metavar="NAMES",

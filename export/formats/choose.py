@@ -1,4 +1,4 @@
-"""`lowering="auto"`: the candidates, their race on this machine, and what is remembered of it."""
+"""`lowering="auto"`: the candidates, their race, and what is remembered of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from keras_rnn_zoo.errors import ConfigError, listed
+from keras_rnn_zoo.export.cores import installation
+from keras_rnn_zoo.export.cores.cores import CORES, Core
+from keras_rnn_zoo.export.cores.measure import benchmark_core
 from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.options import AUTO, FileOptions
@@ -60,7 +63,8 @@ class Choice:
         fold_embedding: Pass it as `fold_embedding=` to pin it.
         reason: One line.
         candidates: All that were considered.
-        machine: What they were measured on; another device may rank them otherwise.
+        machine: What they were measured on: another device may rank them otherwise.
+        core: What their loops were made for.
     """
 
     lowering: str
@@ -68,6 +72,7 @@ class Choice:
     reason: str
     candidates: tuple[Candidate, ...]
     machine: str
+    core: str
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content as a JSON object."""
@@ -161,16 +166,32 @@ def _streaming(options: FileOptions) -> Candidate:
     return Candidate(STEP, False)
 
 
-def race(files: Mapping[Candidate, Path], samples: Arrays) -> dict[Candidate, float]:
-    """Measures files against each other on the same inputs, one call of each in turn.
+def decides(core: str) -> Core | None:
+    """Returns the core that a race is held on; None where it is this machine.
+
+    One that was named is emulated, where the emulator is set up and knows its cycles.
+    """
+    found = CORES.get(core)
+    known = found is not None and found.model is not None
+    return found if known and installation.find() is not None else None
+
+
+def race(
+    files: Mapping[Candidate, Path], samples: Arrays, core: Core | None = None
+) -> dict[Candidate, float]:
+    """Measures files against each other on the same inputs.
 
     Args:
         files: Candidate -> its file.
         samples: Encoded inputs, name -> `[samples, ...]`.
+        core: What they are emulated on; None for this machine, one call of each in turn.
 
     Returns:
-        Candidate -> median latency in milliseconds.
+        Candidate -> median latency in milliseconds; of a core, what is modelled.
     """
+    if core is not None:
+        rows = benchmark_core(list(files.values()), core, samples)
+        return {each: row["milliseconds"] for each, row in zip(files, rows, strict=True)}
     models = [open_model(path) for path in files.values()]
     batches = [batch for _, batch in models[0].batches(samples)]
     times = time_calls(models, batches, warmup=3, least=20, most=ROUNDS, seconds=SECONDS)
@@ -214,8 +235,10 @@ def _time(candidate: Candidate) -> float:
     return candidate.median_ms or 0.0
 
 
-def explain(chosen: Candidate, considered: Sequence[Candidate]) -> Choice:
-    """Puts into words what was chosen and why."""
+def explain(chosen: Candidate, considered: Sequence[Candidate], core: str) -> Choice:
+    """Puts into words what was chosen and why, of files that were made for a core."""
+    on = decides(core)
+    here = "here" if on is None else f"on a {on.name}"
     shown = []
     for each in considered:
         text = each.label
@@ -228,15 +251,16 @@ def explain(chosen: Candidate, considered: Sequence[Candidate]) -> Choice:
         left = any(each.problem for each in considered if each.wanted)
         why = "what is left" if left else "as asked"
     elif any(_time(each) < _time(chosen) for each in rivals):
-        why = "as fast as any here, and smaller"
+        why = f"as fast as any {here}, and smaller"
     elif any(_time(each) < _time(chosen) for each in wanted):
-        why = "the fastest here within the limit"
+        why = f"the fastest {here} within the limit"
     else:
-        why = "the fastest here"
+        why = f"the fastest {here}"
     return Choice(
         lowering=chosen.lowering,
         fold_embedding=chosen.fold_embedding,
-        reason=f"{chosen.label}, {why}: {'; '.join(shown)}.",
+        reason=f"{chosen.label} for {core}, {why}: {'; '.join(shown)}.",
         candidates=tuple(considered),
-        machine=machine(),
+        machine=machine() if on is None else f"{on.name}, emulated and modelled",
+        core=core,
     )

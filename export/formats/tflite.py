@@ -498,7 +498,8 @@ class _Writer:
         """
         ranked, made = list(self._made), dict(self._made)
         if len(made) > 1:
-            times = choose.race({c: one.path for c, one in made.items()}, self._data.proof)
+            core = choose.decides(self._options.core)
+            times = choose.race({c: one.path for c, one in made.items()}, self._data.proof, core)
             measured = {
                 replace(c, bytes=one.info.bytes, median_ms=times[c]): one for c, one in made.items()
             }
@@ -510,7 +511,9 @@ class _Writer:
         choice = None
         if len(self._considered) > 1:
             others = [c for c in self._considered if c.problem is not None]
-            choice = choose.explain(winner, [*(failed.get(c, c) for c in ranked), *others])
+            choice = choose.explain(
+                winner, [*(failed.get(c, c) for c in ranked), *others], self._options.core
+            )
         drifted = None
         if self._options.verify and one.plain is not None and self._mode.name != "none":
             drifted = drift(one.path, one.plain, self._data.proof)

@@ -5,7 +5,7 @@ A new file in `lowerings/`, or an entry point in the group `keras_rnn_zoo.loweri
 
 from keras_rnn_zoo.export.lowering.cells import Cell, Chain
 from keras_rnn_zoo.export.lowering.chaining import one_by_one
-from keras_rnn_zoo.export.lowering.products import FLOAT, HYBRID, INTEGER, Products
+from keras_rnn_zoo.export.lowering.products import FLOAT, HALF, HYBRID, INTEGER, Products
 from keras_rnn_zoo.export.lowering.reading import choose, projector
 from keras_rnn_zoo.export.lowering.recurrence import (
     LOWERINGS,
@@ -18,6 +18,7 @@ from keras_rnn_zoo.export.lowering.recurrence import (
 
 __all__ = [
     "FLOAT",
+    "HALF",
     "HYBRID",
     "INTEGER",
     "LOWERINGS",

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from keras_rnn_zoo.export.lowering.profiles import DEFAULT, PROFILES, Profile
 
-
 OPTIMIZE = ("latency", "size", "balanced")
 
 
@@ -23,7 +22,7 @@ class Products:
             because each quantizes its input for itself.
         pairs: There is a product of two matrices with two others, one for each direction. With
             int8 weights there is none that can be used: XNNPACK's BATCH_MATMUL then reads memory
-            that nobody wrote.
+            that nobody wrote. Nor with float16 ones: outside of loops, LiteRT 1.0 misreads them.
         integer: Products are computed in integers, with ranges that are known ahead.
         core: What the file runs on.
         optimize: One of `OPTIMIZE`: what decides between a faster file and a smaller one.
@@ -39,6 +38,8 @@ class Products:
 
 
 FLOAT = Products()
+# float16 weights, which are float32 by the time they are used.
+HALF = Products(pairs=False)
 # int8 weights, inputs quantized as they come: kernels of 4 rows and more.
 HYBRID = Products(few_rows=True, weight_bytes=1, shares_inputs=True, pairs=False)
 INTEGER = Products(few_rows=True, weight_bytes=1, shares_inputs=True, pairs=False, integer=True)

@@ -32,9 +32,7 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile(
-            "phone", "none of cortex-a53, a55, a76 and a78 at a disadvantage", 128 * KB
-        ),
+        Profile("phone", "none of cortex-a53, a55, a76 and a78 at a disadvantage", 128 * KB),
         Profile("cortex-a53", "512 KB of L2, and no cache behind it", 256 * KB),
         Profile("cortex-a55", "128 KB of L2, and a cache behind it that is as fast", 256 * KB),
         Profile("cortex-a76", "256 KB of L2", 128 * KB),

@@ -105,42 +105,6 @@ class Order:
         return source if self._order is None else tf.gather(source, self._order, batch_dims=1)
 
 
-def order_of_steps(sequence: Sequence) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Which steps count, in the order in which they are taken.
-
-    Returns:
-        How many steps count, int32 `[batch]`; the time of each, int32 `[batch, timesteps]`, those
-        that count first; and for each step taken, masked ones too, the number of the output that
-        it answers, from 1, or 0 for zeros. None where all steps count (and for the times, where
-        they are taken as they come).
-    """
-    import tensorflow as tf
-
-    batch, timesteps, _ = sequence.inputs.shape
-    times = tf.range(timesteps)
-    if sequence.go_backwards:
-        times = timesteps - 1 - times
-    if sequence.mask is None:
-        order = tf.tile(times[tf.newaxis], [batch, 1]) if sequence.go_backwards else None
-        return None, order, None
-    mask = tf.cast(sequence.mask, tf.int32)
-    if sequence.go_backwards:
-        mask = tf.reverse(mask, [1])
-    reached = tf.cumsum(mask, axis=1)
-    counted = mask > 0
-    # Steps that do not count all go to a place behind the last, which is cut off.
-    place = tf.where(counted, reached - 1, timesteps)
-    place += (timesteps + 1) * tf.range(batch)[:, tf.newaxis]
-    order = tf.scatter_nd(
-        tf.reshape(place, [-1, 1]),
-        tf.tile(times, [batch]),
-        [batch * (timesteps + 1)],
-    )
-    order = tf.reshape(order, [batch, timesteps + 1])[:, :timesteps]
-    places = tf.where(counted, reached, 0) if sequence.zero_output_for_mask else reached
-    return reached[:, -1], order, places
-
-
 def choose(rows: Tensor, new: Tensor, old: Tensor, lead: int = 0) -> Tensor:
     """Takes `new` for the rows of a batch that count, `old` for the others.
 

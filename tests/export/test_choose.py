@@ -10,10 +10,14 @@ from architectures import build, inputs_for, two_grus
 
 from keras_rnn_zoo.errors import ConfigError, ExportError, UnknownNameError, VerificationError
 from keras_rnn_zoo.export import LOWERINGS, TARGETS, export_tflite
-from keras_rnn_zoo.export.formats import tflite
-from keras_rnn_zoo.export.formats.choose import Candidate, candidates, explain, ranked
+from keras_rnn_zoo.export.cores import installation
+from keras_rnn_zoo.export.cores.cores import CORES
+from keras_rnn_zoo.export.formats import choose, tflite
+from keras_rnn_zoo.export.formats.choose import Candidate, candidates, decides, explain, ranked
+from keras_rnn_zoo.export.lowering.profiles import PROFILES
 from keras_rnn_zoo.export.options import ExportOptions
 from keras_rnn_zoo.export.tflite import contents
+from keras_rnn_zoo.export.tflite.latency import machine
 
 
 @pytest.fixture(scope="module")
@@ -205,17 +209,71 @@ def test_a_batch_is_folded_too(bilstm, tmp_path):
 @pytest.mark.parametrize(
     ("times", "size_limit", "why"),
     [
-        ((0.5, 0.4), 4000, "loop, folded, the fastest here:"),
-        ((0.5, 0.4), 2000, "loop, the fastest here within the limit:"),
-        ((0.5, 0.49), 4000, "loop, as fast as any here, and smaller:"),
-        ((0.4, 0.5), 2000, "loop, the fastest here:"),
+        ((0.5, 0.4), 4000, "loop, folded for phone, the fastest here:"),
+        ((0.5, 0.4), 2000, "loop for phone, the fastest here within the limit:"),
+        ((0.5, 0.49), 4000, "loop for phone, as fast as any here, and smaller:"),
+        ((0.4, 0.5), 2000, "loop for phone, the fastest here:"),
     ],
 )
 def test_the_reason_is_the_one_that_decided(times, size_limit, why):
     plain, folded = times
     tried = [measured("loop", plain, 1000), measured("loop", folded, 3000, fold=True)]
     order = ranked(tried, limited(size_limit))
-    assert explain(order[0], order).reason.startswith(why)
+    choice = explain(order[0], order, "phone")
+    assert choice.reason.startswith(why) and choice.core == "phone"
+
+
+def test_a_core_that_was_named_decides_where_it_can_be_emulated(bilstm, tmp_path, monkeypatch):
+    model, samples = bilstm
+    options = {"lowering": ["loop", "unrolled"], "fold_embedding": False, "samples": samples}
+    monkeypatch.setattr(installation, "find", lambda: None)
+    here = export_tflite(model, tmp_path / "m.tflite", core="a55", **options).choice
+    assert here.core == "cortex-a55" and "here" in here.reason and here.machine == machine()
+
+    asked = []
+
+    def slower_and_slower(paths, core, samples):
+        asked.append(core.name)
+        return [{"milliseconds": float(number)} for number, _ in enumerate(paths, 1)]
+
+    monkeypatch.setattr(installation, "find", lambda: "set up")
+    monkeypatch.setattr(choose, "benchmark_core", slower_and_slower)
+    there = export_tflite(model, tmp_path / "m.tflite", core="a55", **options).choice
+    assert asked == ["cortex-a55"] and there.lowering == "loop"
+    assert "loop for cortex-a55, the fastest on a cortex-a55: loop 1.000 ms" in there.reason
+    assert there.machine == "cortex-a55, emulated and modelled"
+    # Cycles of these are not modelled.
+    for name in ("phone", "x86-64", "cortex-a78"):
+        assert decides(name) is None
+
+
+def test_loops_suit_the_core(tmp_path):
+    import keras
+    from keras import layers
+
+    model = keras.Sequential([keras.Input((50, 8)), layers.LSTM(64), layers.Dense(1)])
+    x = np.random.default_rng(0).normal(size=(4, 50, 8)).astype("float32")
+    found = {}
+    for name, more in {
+        "phone": {},
+        "x86-64": {"core": "x86-64"},
+        "small": {"core": "x86-64", "optimize": "size"},
+        "balanced": {"core": "x86-64", "optimize": "balanced"},
+    }.items():
+        written = export_tflite(model, tmp_path / "m.tflite", samples=x, **more)
+        assert written.parity.passed
+        found[name] = (written.ops["TANH"], written.bytes)
+    # Two in each step of an iteration, and in each that comes before.
+    assert [ops for ops, _ in found.values()] == [4, 12, 2, 4]
+    assert found["small"][1] < found["balanced"][1] < found["x86-64"][1]
+
+
+def test_cores_and_ways_to_optimize_that_are_none_are_named(tmp_path):
+    with pytest.raises(UnknownNameError, match="Did you mean 'a78'"):
+        ExportOptions.of({"core": "a67"})
+    with pytest.raises(UnknownNameError, match="'latency', 'size'"):
+        ExportOptions.of({"optimize": "speed"})
+    assert {*CORES} < {*PROFILES}
 
 
 @pytest.mark.parametrize("lowering", ["fused", ["fused"]])

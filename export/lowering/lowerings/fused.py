@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_rnn_zoo.export.lowering.cells import LSTM, Cell, Chain
 from keras_rnn_zoo.export.lowering.chaining import one_by_one
-from keras_rnn_zoo.export.lowering.reading import order_of_steps
+from keras_rnn_zoo.export.lowering.reading import Order
 from keras_rnn_zoo.export.lowering.recurrence import Lowering, Result, Sequence, register_lowering
 from keras_rnn_zoo.export.lowering.sequence_lstm import refuses, sequence_lstm
 
@@ -59,14 +59,14 @@ class Fused(Lowering):
             return one_by_one(self, cell, sequence)
         assert isinstance(cell, LSTM)
         batch, _, features = sequence.inputs.shape
-        _, order, places = order_of_steps(sequence)
+        order = Order(sequence, block=1)
         inputs = sequence.inputs
         if sequence.mask is None:
             inputs = tf.reverse(inputs, [1]) if sequence.go_backwards else inputs
         elif sequence.lookup is not None:
-            inputs = sequence.lookup.vectors(tf.gather(sequence.lookup.ids, order, batch_dims=1))
+            inputs = sequence.lookup.vectors(order.take(sequence.lookup.ids))
         else:
-            inputs = tf.gather(inputs, order, batch_dims=1)
+            inputs = order.take(inputs)
 
         weights = _Weights.of(cell)
         forgetting = np.zeros([batch, 1, features + 1], np.float32)
@@ -77,6 +77,7 @@ class Fused(Lowering):
         )
 
         # Place 0 is the step that forgets: zeros.
+        places = order.places
         if places is None:
             return Result(outputs[:, 1:] if sequence.return_sequences else outputs[:, -1], ())
         if sequence.return_sequences:

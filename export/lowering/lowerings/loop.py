@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from keras_rnn_zoo.export.lowering.blocks import Blocks, blocks_of, runs_as_one
+from keras_rnn_zoo.export.lowering.blocks import blocks_of, runs_as_one
 from keras_rnn_zoo.export.lowering.cells import (
     Cell,
     Chain,
@@ -288,7 +288,9 @@ class _Loop:
                 zeros = tf.zeros([self.batch, 1, *self.output_shape])
                 answer = tf.concat([zeros, answer], axis=1)
                 answer = tf.gather(answer, places, batch_dims=1)
-            results.append(Result(answer, tuple(state[where] if where else state for state in states)))
+            results.append(
+                Result(answer, tuple(state[where] if where else state for state in states))
+            )
         return results
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
+from keras_rnn_zoo.export.lowering import HALF, Products
 from keras_rnn_zoo.export.quantization.quantization import Quantization, register_quantization
 from keras_rnn_zoo.export.quantization.weights import FEWEST, Graph, through_dequantize
 from keras_rnn_zoo.export.tflite import flatbuffer as fb
@@ -25,6 +27,7 @@ class Float16(Quantization):
     """
 
     file_name = "model_float16.tflite"
+    products: ClassVar[Products] = HALF
     description = "float16 weights, float32 arithmetic: half the size"
     tolerance = Tolerance(
         average=0.1,
