@@ -236,11 +236,11 @@ def _choice(choice: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was tried beside what was taken: bytes against milliseconds."""
     facts = [("measured on", choice["machine"])]
     for tried in choice["candidates"]:
-        name = tried["lowering"] + (", folded" if tried["fold_embedding"] else "")
+        name = tried["label"]
         parts = []
         if tried["median_ms"] is not None:
             parts.append(f"{tried['median_ms']:.3f} ms, {size(tried['bytes'])}")
-        taken = all(tried[key] == choice[key] for key in ("lowering", "fold_embedding"))
+        taken = tried["label"] == choice["label"]
         parts += ["taken"] if taken else [tried["problem"]] if tried["problem"] else []
         facts.append((name, "; ".join(parts)))
     return facts

@@ -19,7 +19,7 @@ from keras_rnn_zoo.export.keras_model.sequences import make_lengths
 from keras_rnn_zoo.export.keras_model.signature import Timesteps
 from keras_rnn_zoo.export.lowering import LOWERINGS
 from keras_rnn_zoo.export.lowering.plan import Plan, plan
-from keras_rnn_zoo.export.lowering.products import Products
+from keras_rnn_zoo.export.lowering.products import LATENCY, Products
 from keras_rnn_zoo.export.lowering.profiles import DEFAULT, find_profile
 from keras_rnn_zoo.export.lowering.streaming.probe import streaming_plan
 from keras_rnn_zoo.export.quantization import Quantization
@@ -46,7 +46,7 @@ class Form:
     steps: int | None = None
     state: str = "external"
     core: str = DEFAULT
-    optimize: str = "latency"
+    optimize: str = LATENCY
 
     @property
     def products(self) -> Products:

@@ -15,6 +15,7 @@ from keras_rnn_zoo.export.cores.cores import CORES, Core
 from keras_rnn_zoo.export.cores.measure import benchmark_core
 from keras_rnn_zoo.export.keras_model.model import KerasModel
 from keras_rnn_zoo.export.lowering import LOWERINGS
+from keras_rnn_zoo.export.lowering.products import LATENCY
 from keras_rnn_zoo.export.options import AUTO, FileOptions
 from keras_rnn_zoo.export.targets import TARGETS
 from keras_rnn_zoo.export.tflite.file import STEP
@@ -39,6 +40,7 @@ class Candidate:
         median_ms: Latency of a call in the race; None where it took no part.
         problem: Why it took no part, or was not chosen though it was faster.
         wanted: It may be chosen; False where it is there to compare with.
+        optimize: What decided where a faster file is a larger one.
     """
 
     lowering: str
@@ -47,11 +49,13 @@ class Candidate:
     median_ms: float | None = None
     problem: str | None = None
     wanted: bool = True
+    optimize: str = LATENCY
 
     @property
     def label(self) -> str:
         """Its name for a person."""
-        return f"{self.lowering}, folded" if self.fold_embedding else self.lowering
+        more = [self.optimize] if self.optimize != LATENCY else []
+        return ", ".join([self.lowering, *(["folded"] if self.fold_embedding else []), *more])
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Choice:
         candidates: All that were considered.
         machine: What they were measured on: another device may rank them otherwise.
         core: What their loops were made for.
+        label: Its name among the candidates, for a person.
     """
 
     lowering: str
@@ -73,10 +78,14 @@ class Choice:
     candidates: tuple[Candidate, ...]
     machine: str
     core: str
+    label: str
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content as a JSON object."""
-        return asdict(self)
+        found = asdict(self)
+        for tried, each in zip(found["candidates"], self.candidates, strict=True):
+            tried["label"] = each.label
+        return found
 
 
 def candidates(
@@ -141,7 +150,12 @@ def candidates(
         for fold in folds if problem is None and entry.folds else [False]:
             wanted = fold or not fold_embedding
             found.append(Candidate(name, fold, problem=problem, wanted=wanted))
-    return found
+    if options.optimize == LATENCY:
+        return found
+    # Beside the first what it costs that it is smaller.
+    smaller = [replace(one, optimize=options.optimize) for one in found]
+    fastest = [one for one in found if one.wanted and one.problem is None][:1]
+    return [*smaller, *(replace(one, wanted=False) for one in fastest)]
 
 
 def _streaming(options: FileOptions) -> Candidate:
@@ -263,4 +277,5 @@ def explain(chosen: Candidate, considered: Sequence[Candidate], core: str) -> Ch
         candidates=tuple(considered),
         machine=machine() if on is None else f"{on.name}, emulated and modelled",
         core=core,
+        label=chosen.label,
     )

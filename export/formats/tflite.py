@@ -424,7 +424,6 @@ class _Writer:
             steps=options.steps,
             state=options.state or (target.states or ("external",))[0],
             core=options.core,
-            optimize=options.optimize,
         )
         self.chosen: Written
 
@@ -463,13 +462,19 @@ class _Writer:
 
     def _convert(self, candidate: Candidate, place: Path) -> str | None:
         """Writes one file; returns why it need not be tried, where the plan shows that."""
-        form = replace(self.form, lowering=candidate.lowering, fold=candidate.fold_embedding)
+        form = replace(
+            self.form,
+            lowering=candidate.lowering,
+            fold=candidate.fold_embedding,
+            optimize=candidate.optimize,
+        )
         planned = form.plan(self._model)
         self._target.check_plan(planned)
         if candidate.fold_embedding and not planned.folded:
             return "no recurrent layer reads straight from an embedding"
         # Where there is nothing to lower, the first is as good as any.
-        compared = len(self._considered) > 1 and (self._made or planned.lowerings)
+        several = len({one.lowering for one in self._considered}) > 1
+        compared = several and (self._made or planned.lowerings)
         if compared and candidate.lowering not in planned.lowerings.values():
             reason = next(iter(planned.fallbacks.values()), None)
             return "expresses no layer of this model" + (f": {reason}" if reason else "")

@@ -161,7 +161,10 @@ class Gated(Cell):
 
     @property
     def sums(self) -> tuple[Sum, ...]:
-        """What `update` takes; of those with a kernel, `project` makes what inputs add."""
+        """What `update` takes; of those with a kernel, `project` makes what inputs add.
+
+        None where a step cannot be told so.
+        """
         return (Sum(self.kernel, self.bias, self.recurrent_kernel),)
 
     @abstractmethod
@@ -252,15 +255,13 @@ class GRU(Gated):
     def sums(self) -> tuple[Sum, ...]:
         """z and r, then what the candidate adds up: x alone, and h, which the reset gate scales.
 
-        All as one, in columns z, r, x, h, where products of one input should be one. There are none
-        where the reset gate scales h before its product.
+        There are none where that gate scales h before its product, and where products of one
+        input are better one.
         """
-        if not self.reset_after:
+        if not self.reset_after or len(self.columns) == 1:
             return ()
         x = self.kernel, self.bias
         h = self.recurrent_kernel, self.recurrent_bias
-        if len(self.columns) == 1:
-            return (Sum(*_with_zeros(x, 3 * self.units), *_with_zeros(h, 2 * self.units)),)
         candidate = Sum(*_cut(x, self._candidate), *_cut(h, self._candidate))
         return (
             Sum(*_cut(x, self._gates), *_cut(h, self._gates)),
@@ -271,17 +272,13 @@ class GRU(Gated):
     def update(self, sums: tuple[Tensor, ...], states: States) -> States:
         import tensorflow as tf
 
-        if len(sums) > 1:
-            gates, x, h = sums
-            z, r = tf.split(self.recurrent_activation(gates), 2, axis=-1)
-        else:
-            z, r, x, h = tf.split(sums[0], 4, axis=-1)
-            z, r = self.recurrent_activation(z), self.recurrent_activation(r)
+        gates, x, h = sums
+        z, r = tf.split(self.recurrent_activation(gates), 2, axis=-1)
         return (_mixed(z, self.activation(x + r * h), states[0]),)
 
     def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
         (hidden,) = states
-        if self.reset_after and len(projected) > 1:
+        if self.sums:
             gates = projected[0] + self._product(hidden, self._gates)
             h = self._product(hidden, self._candidate)
             states = self.update((gates, projected[1], h), states)
@@ -332,14 +329,6 @@ def _cut(parts: _Arrays, columns: slice) -> _Arrays:
     return tuple(None if part is None else part[..., columns] for part in parts)
 
 
-def _with_zeros(parts: _Arrays, place: int) -> _Arrays:
-    """Puts columns of zeros at one, so that there are four where there were three."""
-    return tuple(
-        None if part is None else np.insert(part, [place] * (part.shape[-1] // 3), 0, axis=-1)
-        for part in parts
-    )
-
-
 def split(projected: Projected, steps: int, axis: int = 0) -> list[Projected]:
     """Cuts what is projected for some steps, `[steps * batch, projected]`, into the steps."""
     import tensorflow as tf
@@ -354,12 +343,11 @@ class Chain(Cell):
 
     def __init__(self, cells: tuple[Cell, ...]):
         # On top of a chain, one longer chain.
-        cells = tuple(
+        self.cells: tuple[Cell, ...] = tuple(
             one for cell in cells for one in (cell.cells if isinstance(cell, Chain) else (cell,))
         )
         shapes = tuple(shape for cell in cells for shape in cell.state_shapes)
         super().__init__(cells[-1].name, cells[-1].products, shapes)
-        self.cells = cells
         self.starts_at_zero = all(cell.starts_at_zero for cell in cells)
         if cells[-1].output_state is not None:
             below = sum(len(cell.state_shapes) for cell in cells[:-1])

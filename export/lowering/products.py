@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from keras_rnn_zoo.export.lowering.profiles import DEFAULT, PROFILES, Profile
 
-OPTIMIZE = ("latency", "size", "balanced")
+LATENCY = "latency"
+OPTIMIZE = (LATENCY, "size", "balanced")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Products:
     pairs: bool = True
     integer: bool = False
     core: Profile = field(default=PROFILES[DEFAULT])
-    optimize: str = "latency"
+    optimize: str = LATENCY
 
 
 FLOAT = Products()

@@ -42,13 +42,13 @@ def wave_of(cell: Cell, sequence: Sequence) -> Wave | None:
         return None
     if sequence.initial_states is not None or sequence.return_state:
         return None
-    first, *upper = cell.cells
-    if not isinstance(first, Gated) or not first.sums:
+    cells = [one for one in cell.cells if isinstance(one, Gated)]
+    if len(cells) < len(cell.cells) or not cells[0].sums:
         return None
-    if not all(isinstance(one, Gated) and only_weights_differ(first, one) for one in upper):
+    if not all(only_weights_differ(cells[0], one) for one in cells[1:]):
         return None
-    between = max(one.kernel.size for one in upper) * cell.products.weight_bytes
-    return Wave(cell.name, [first, *upper]) if between <= BETWEEN else None
+    between = max(one.kernel.size for one in cells[1:]) * cell.products.weight_bytes
+    return Wave(cell.name, cells) if between <= BETWEEN else None
 
 
 class Wave(Cell):
@@ -77,28 +77,16 @@ class Wave(Cell):
         return sum(int(product.kernel.size) for product in products)
 
     def projected_size(self, features: int) -> int:
-        return sum(kernel.shape[-1] for kernel in self._kernels if kernel is not None)
+        return self.first.projected_size(features)
 
     def project(self, inputs: Tensor) -> Projected:
-        return self._widened(self.first.project(inputs))
+        return self.first.project(inputs)
 
     def fold(self, table: np.ndarray) -> tuple[np.ndarray, ...]:
         return self.first.fold(table)
 
     def look_up(self, folded: tuple[np.ndarray, ...], ids: Tensor) -> Projected:
-        return self._widened(self.first.look_up(folded, ids))
-
-    def _widened(self, projected: Projected) -> Projected:
-        """Puts zeros behind what is projected where a sum has columns to which inputs add none."""
-        import tensorflow as tf
-
-        wide = []
-        kernels = (kernel for kernel in self._kernels if kernel is not None)
-        for part, kernel in zip(projected, kernels, strict=True):
-            missing = kernel.shape[-1] - part.shape[-1]
-            before = [[0, 0]] * (len(part.shape) - 1)
-            wide.append(tf.pad(part, [*before, [0, missing]]) if missing else part)
-        return tuple(wide)
+        return self.first.look_up(folded, ids)
 
     def step(self, projected: Projected, states: States) -> tuple[Tensor, States]:
         import tensorflow as tf

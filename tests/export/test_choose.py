@@ -268,6 +268,22 @@ def test_loops_suit_the_core(tmp_path):
     assert found["small"][1] < found["balanced"][1] < found["x86-64"][1]
 
 
+@pytest.mark.parametrize("optimize", ["size", "balanced"])
+def test_what_a_smaller_file_costs_is_said(bilstm, optimize, tmp_path):
+    model, samples = bilstm
+    path = tmp_path / "m.tflite"
+    fastest = export_tflite(model, path, samples=samples)
+    result = export_tflite(model, path, samples=samples, optimize=optimize)
+    small, fast = result.choice.candidates
+    assert (small.bytes, fast.bytes) == (result.bytes, fastest.bytes) and small.bytes < fast.bytes
+    assert small.median_ms is not None and fast.median_ms is not None
+    assert result.choice.reason.startswith(
+        f"loop, {optimize} for phone, as asked: loop, {optimize} "
+    )
+    assert fast.problem == "to compare with" and result.choice.to_dict()["label"] == small.label
+    assert fastest.choice is None
+
+
 def test_cores_and_ways_to_optimize_that_are_none_are_named(tmp_path):
     with pytest.raises(UnknownNameError, match="Did you mean 'a78'"):
         ExportOptions.of({"core": "a67"})
