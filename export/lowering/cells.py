@@ -172,12 +172,10 @@ class Gated(Cell):
         """Maps the `sums`, `[batch, columns]`, and the states to those after the step."""
 
     def project(self, inputs: Tensor) -> Projected:
-        import tensorflow as tf
-
         projected = []
         for columns in self.columns:
-            kernel = self._weight(f"kernel{_part(columns)}", self.kernel[..., columns])
-            product = tf.matmul(inputs, kernel)
+            kernel = self.kernel[..., columns]
+            product = self._product_of(inputs, f"kernel{_part(columns)}", kernel)
             if self.bias is not None:
                 product += self.bias[..., columns]
             projected.append(product)
@@ -191,11 +189,20 @@ class Gated(Cell):
 
     def _recurrent(self, state: Tensor, columns: slice = slice(None)) -> Tensor:
         """The recurrent product, without bias, over some columns of the recurrent kernel."""
+        name = f"recurrent_kernel{_part(columns)}"
+        return self._product_of(state, name, self.recurrent_kernel[..., columns])
+
+    def _product_of(self, inputs: Tensor, name: str, kernel: np.ndarray) -> Tensor:
         import tensorflow as tf
 
-        part = _part(columns)
-        kernel = self._weight(f"recurrent_kernel{part}", self.recurrent_kernel[..., columns])
-        return tf.matmul(state, kernel)
+        if not self.lead or self.products.pairs:
+            return tf.matmul(inputs, self._weight(name, kernel))
+        parts = tf.split(inputs, len(kernel), axis=0)
+        both = [
+            tf.matmul(part, self._weight(f"{name}_{number}", own))
+            for number, (part, own) in enumerate(zip(parts, kernel, strict=True))
+        ]
+        return tf.concat(both, axis=0)
 
 
 def _part(columns: slice) -> str:
@@ -455,8 +462,6 @@ def side_by_side(first: Cell, second: Cell) -> Cell | None:
     in more.
     """
     if not isinstance(first, Gated) or not isinstance(second, Gated):
-        return None
-    if not first.products.pairs:
         return None
     if not only_weights_differ(first, second) or _shapes(first) != _shapes(second):
         return None

@@ -412,6 +412,7 @@ class _Planner:
                 and (one.inputs, one.mask) == (two.inputs, two.mask)
                 and one.states is None
                 and two.states is None
+                and (self._products.pairs or self._planned[at].folded or self._products.core.joins)
                 and side_by_side(self._cells[at], self._cells[backward]) is not None
             ):
                 found.append((at, backward))

@@ -24,6 +24,7 @@ class Products:
         pairs: There is a product of two matrices with two others, one for each direction. With
             int8 weights there is none that can be used: XNNPACK's BATCH_MATMUL then reads memory
             that nobody wrote. Nor with float16 ones: outside of loops, LiteRT 1.0 misreads them.
+            So each direction has a product of its own, and they share the ops behind it.
         integer: Products are computed in integers, with ranges that are known ahead.
         core: What the file runs on.
         optimize: One of `OPTIMIZE`: what decides between a faster file and a smaller one.

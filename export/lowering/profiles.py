@@ -20,12 +20,16 @@ class Profile:
         copies: Bytes of weights that the steps of an iteration may read one after the other and
             still find in a cache near by in the next one.
         steps: The most steps of an iteration: what an iteration costs by itself is small by then.
+        joins: Two directions whose inputs are projected apart are taken in the same steps. What is
+            projected is put together before, and on other cores that copy takes longer than what
+            it saves.
     """
 
     name: str
     description: str
     copies: int
     steps: int = 4
+    joins: bool = False
 
 
 # Measured with `benchmarks/arm`, `x86-64` with `benchmarks/latency.py`: see docs/lowering.md.
@@ -37,7 +41,7 @@ PROFILES = {
         Profile("cortex-a55", "128 KB of L2, and a cache behind it that is as fast", 256 * KB),
         Profile("cortex-a76", "256 KB of L2", 128 * KB),
         Profile("cortex-a78", "256 KB of L2; its cycles are not modelled", 128 * KB),
-        Profile("x86-64", "a server or a desktop, 1 MB of L2 or more", 768 * KB),
+        Profile("x86-64", "a server or a desktop, 1 MB of L2 or more", 768 * KB, joins=True),
     )
 }
 
