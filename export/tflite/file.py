@@ -14,6 +14,8 @@ RESET = f"{MICRO}: Reset() before each sequence"
 # are the states before and after them. What the states are at first has a signature, too, or, where
 # the file keeps them, what sets them to that.
 STEP, INITIAL_STATE, RESET_STATE = "step", "initial_state", "reset"
+# Characters of what the interpreter says that a message repeats.
+SAID = 300
 
 
 def read(path: Path) -> bytes:
@@ -88,6 +90,8 @@ def open_interpreter(
             raise OpGateError(
                 f"{name} holds an op that the installed interpreter does not run: {reason}"
             ) from error
+        if len(reason) > SAID:  # of every tensor that XNNPACK does not like, and why at the end
+            reason = f"... {reason[-SAID:]}"
         raise RunError(
             f"{where} cannot be loaded: {reason} Take a complete copy, or export it again."
         ) from error

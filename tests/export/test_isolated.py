@@ -15,6 +15,7 @@ from tflite_files import TIMESTEPS, VOCABULARY, tokens
 from keras_rnn_zoo.errors import DataError, RunError, ZooError
 from keras_rnn_zoo.export import benchmark_file, export_tflite
 from keras_rnn_zoo.export.tflite import contents, flatbuffer
+from keras_rnn_zoo.export.tflite.file import open_interpreter
 from keras_rnn_zoo.export.tflite.isolated import Isolated
 
 COUNT = 500
@@ -256,6 +257,27 @@ def test_every_damaged_file_ends_in_an_answer_or_in_one_line(good, tmp_path):
     assert ends.total() == COUNT
     # This process would have ended here; and not all damage is one that shows.
     assert ends["crashed"] and ends["refused"] and ends["answered"]
+
+
+@pytest.mark.parametrize("tensors", [0, 40])
+def test_what_is_said_of_each_tensor_is_cut_and_why_it_failed_is_not(
+    tensors, good, tmp_path, monkeypatch
+):
+    def refuse(**options):
+        # As XNNPACK does of scales that are infinite.
+        said = "".join(f"unsupported scale value (inf) in tensor {n}\n" for n in range(tensors))
+        raise RuntimeError(f"{said}Node number 24 (FULLY_CONNECTED) failed to prepare.")
+
+    monkeypatch.setattr("ai_edge_litert.interpreter.Interpreter", refuse)
+    path = tmp_path / "bad.tflite"
+    path.write_bytes(good[0])
+    with pytest.raises(RunError) as caught:
+        open_interpreter(path)
+    one_line(caught.value, path)
+    assert ("cannot be loaded: Node" if not tensors else "cannot be loaded: ... ") in str(
+        caught.value
+    )
+    assert "Node number 24 (FULLY_CONNECTED) failed to prepare. Take" in str(caught.value)
 
 
 def test_a_good_file_answers_after_one_that_ended_the_process(good, tmp_path):
