@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from keras_rnn_zoo.export.lowering.cells import Cell, Chain
@@ -50,8 +51,13 @@ def blocks_of(cell: Cell, sequence: Sequence) -> Blocks:
     timesteps = sequence.inputs.shape[1]
     between = cell.weights - cell.step_weights if isinstance(cell, Chain) else 0
     room = core.copies - between * bytes_
-    most = OPTIMIZED.get(cell.products.optimize, core.steps)
-    steps = min(max(1, room // max(1, cell.step_weights * bytes_)), core.steps, most, timesteps)
+    steps = min(
+        max(1, room // max(1, cell.step_weights * bytes_)),
+        # T / steps iterations, and what `steps` cost once: the least of both.
+        max(1, math.isqrt(int(timesteps / core.starts))),
+        OPTIMIZED.get(cell.products.optimize, core.steps),
+        core.steps,
+    )
     return Blocks(steps, _projected(cell, sequence, steps))
 
 

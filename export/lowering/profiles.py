@@ -20,6 +20,8 @@ class Profile:
         copies: Bytes of weights that the steps of an iteration may read one after the other and
             still find in a cache near by in the next one.
         steps: The most steps of an iteration: what an iteration costs by itself is small by then.
+        starts: What each step of an iteration costs once, when a loop starts and sets up its ops,
+            in parts of what an iteration costs by itself.
         joins: Two directions whose inputs are projected apart are taken in the same steps. What is
             projected is put together before, and on other cores that copy takes longer than what
             it saves.
@@ -29,6 +31,7 @@ class Profile:
     description: str
     copies: int
     steps: int = 4
+    starts: float = 6
     joins: bool = False
 
 
@@ -41,7 +44,9 @@ PROFILES = {
         Profile("cortex-a55", "128 KB of L2, and a cache behind it that is as fast", 256 * KB),
         Profile("cortex-a76", "256 KB of L2", 128 * KB),
         Profile("cortex-a78", "256 KB of L2; its cycles are not modelled", 128 * KB),
-        Profile("x86-64", "a server or a desktop, 1 MB of L2 or more", 768 * KB, joins=True),
+        Profile(
+            "x86-64", "a server or a desktop, 1 MB of L2 or more", 768 * KB, starts=2, joins=True
+        ),
     )
 }
 

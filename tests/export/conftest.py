@@ -25,6 +25,16 @@ class _Made(dict):
         return self[name]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def blocks_in_short_sequences():
+    """The sequences of these tests are short, and their loops are to take blocks of steps too."""
+    from keras_rnn_zoo.export.lowering.profiles import PROFILES
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(vars(PROFILES["phone"]), "starts", 0.5)
+        yield
+
+
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory):
     """Small bundles of every kind, for the tests of what an app needs."""

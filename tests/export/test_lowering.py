@@ -240,7 +240,7 @@ def test_large_layers_are_quantized_too(quantization, batch_size, large, tmp_pat
     assert result.parity.passed
 
 
-def test_blocks_are_as_large_as_the_cache_of_a_core_allows():
+def test_blocks_are_as_large_as_the_cache_of_a_core_allows(monkeypatch):
     from keras import layers
 
     from keras_rnn_zoo.export.lowering import FLOAT, HYBRID, Sequence
@@ -251,16 +251,18 @@ def test_blocks_are_as_large_as_the_cache_of_a_core_allows():
         made.build((None, 8))
         return describe(f"lstm {units}", made, products)
 
-    def sizes(one, core="phone", optimize="latency", masked=False, keep=False, fold=False):
+    def sizes(
+        one, core="phone", optimize="latency", masked=False, keep=False, fold=False, steps=200
+    ):
         products = dataclasses.replace(one.products, core=PROFILES[core], optimize=optimize)
         for part in one.cells if isinstance(one, Chain) else [one]:
             part.products = products
         one.products = products
         sequence = Sequence(
-            inputs=np.zeros((1, 200, 8)),
-            mask=np.ones((1, 200), bool) if masked else None,
+            inputs=np.zeros((1, steps, 8)),
+            mask=np.ones((1, steps), bool) if masked else None,
             return_sequences=keep,
-            lookup=Lookup(np.zeros((1, 200)), np.asarray, np.zeros((5, 8))) if fold else None,
+            lookup=Lookup(np.zeros((1, steps)), np.asarray, np.zeros((5, 8))) if fold else None,
             fold=fold,
         )
         found = blocks.blocks_of(one, sequence)
@@ -273,6 +275,16 @@ def test_blocks_are_as_large_as_the_cache_of_a_core_allows():
     assert sizes(cell(256, FLOAT)) == (1, 200)
     assert sizes(cell(64, HYBRID)) == (4, 200)
     assert sizes(cell(8, FLOAT)) == (4, 200)
+    # A step of the body costs something once, which few iterations do not pay for.
+    monkeypatch.setitem(vars(PROFILES["phone"]), "starts", Profile("", "", 0).starts)
+    assert [sizes(cell(8, FLOAT), steps=steps)[0] for steps in (1, 8, 28, 64, 96)] == [
+        1,
+        1,
+        2,
+        3,
+        4,
+    ]
+    assert [sizes(cell(8, FLOAT), "x86-64", steps=steps)[0] for steps in (1, 8, 32)] == [1, 2, 4]
     # The kernel between two layers takes of the room, too.
     assert sizes(Chain((cell(32, FLOAT), cell(32, FLOAT)))) == (3, 200)
     assert sizes(Chain((cell(64, FLOAT), cell(64, FLOAT)))) == (1, 200)
