@@ -34,7 +34,6 @@ class Graph:
         self.graph = model.subgraphs[number]
         self._stored = stored
         self._constants: dict[object, int] = {}
-        self._uses = Counter(int(i) for operator in self.graph.operators for i in operator.inputs)
 
     def weights(self, operator: fb.Operator) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the places among an op's inputs of its float32 weights, and what they hold."""
@@ -73,10 +72,6 @@ class Graph:
             self._stored["rounded", key] = rounded(values, axis, moments)
         whole, scale = self._stored["rounded", key]
         return whole, scale
-
-    def uses(self, index: int) -> int:
-        """Returns how many ops took a constant, before any was replaced."""
-        return self._uses[index]
 
     def tensor(self, of: int, dtype: object, quantization: object = None) -> int:
         """Adds a tensor of the shape of another one."""
@@ -308,9 +303,10 @@ def answers_of(model: fb.Model) -> set[int]:
 
 
 class Sources:
-    """Finds out whether a tensor is what a user feeds, only cut and ordered otherwise.
+    """A file before any of its ops is replaced: what its tensors come from, and how often.
 
-    A state that a client brings from step to step is what the step before made it.
+    What a user feeds may be cut and ordered otherwise. A state that a client brings from step to
+    step is what the step before made it.
     """
 
     def __init__(self, model: fb.Model):
@@ -326,6 +322,21 @@ class Sources:
                 if fb.op_name(model, operator) == "WHILE":
                     self._loops[operator.builtinOptions.bodySubgraphIndex] = number, operator
         self._states = dict(fb.states_of(model).values())
+        self._uses = Counter(
+            (number > 0, graph.tensors[index].buffer)
+            for number, graph in enumerate(model.subgraphs)
+            for operator in graph.operators
+            for index in map(int, operator.inputs)
+            if index >= 0
+        )
+
+    def repeats(self, buffer: int) -> bool:
+        """Whether steps that are spelled out, in a loop or not, take a constant one by one.
+
+        A loop's body and what lies in front of it may each take it, and so may what is computed for
+        some steps in front of a loop and for the others.
+        """
+        return self._uses[True, buffer] > 1 or self._uses[False, buffer] > 2
 
     def is_fed(self, number: int, tensor: int) -> bool:
         """Whether some of the values of a float32 tensor come straight from a model input."""

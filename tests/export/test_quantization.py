@@ -77,6 +77,43 @@ def test_int8_weights_are_int8_inside_the_loops_too(sizes):
         assert weights.get("FLOAT16", 0) < 0.08 * weights["INT8"]
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize("steps", [8, 25, 26, 27])
+@pytest.mark.parametrize("mode", ["dynamic", "int8"])
+def test_steps_in_front_of_a_loop_store_no_kernels_of_their_own(kind, steps, mode, tmp_path):
+    import keras
+
+    inputs = keras.Input((steps, 16), name="x")
+    layer = getattr(keras.layers, kind)(32)
+    model = keras.Model(inputs, keras.layers.Dense(2)(layer(inputs)))
+    rows = np.random.default_rng(0).normal(size=(16, steps, 16)).astype(np.float32)
+    path = tmp_path / "model.tflite"
+    export_tflite(model, path, verify=False, quantization=mode, representative_data=rows)
+    kernels = sum(int(np.prod(weight.shape)) for weight in layer.weights[:2])
+    head = 2 * 32 if mode == "int8" else 0  # which has 16 bits in dynamic
+    assert inspect(path).weights["INT8"] == kernels + head
+
+
+def test_columns_have_scales_where_steps_do_not_repeat_the_product(tmp_path):
+    import keras
+
+    inputs = keras.Input((26, 16), name="x")
+    layer = keras.layers.LSTM(32)
+    model = keras.Model(inputs, keras.layers.Dense(2)(layer(inputs)))
+    for lowering in ("loop", "unrolled"):
+        path = tmp_path / f"{lowering}.tflite"
+        export_tflite(model, path, verify=False, lowering=lowering)
+        file = fb.unpack(path.read_bytes())
+        sources, found = Sources(file), {}
+        for graph in file.subgraphs:
+            for operator in graph.operators:
+                if fb.op_name(file, operator) == "FULLY_CONNECTED":
+                    kernel = graph.tensors[operator.inputs[1]]
+                    if fb.shape_of(kernel)[0] == 128:
+                        found[fb.shape_of(kernel)[1]] = sources.repeats(kernel.buffer)
+        assert found == {16: False, 32: True}
+
+
 @pytest.mark.parametrize("every_step", [False, True])
 def test_steps_in_front_of_a_loop_meet_what_full_rows_did_not_show(every_step, tmp_path):
     import keras

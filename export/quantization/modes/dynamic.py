@@ -186,7 +186,8 @@ def quantize_weights(
         buffer = graph.graph.tensors[operator.inputs[place]].buffer
         parts: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
         if name in COLUMNS and axis is None:
-            parts = _columns_of(graph, operator, values, fed)
+            once = not sources.repeats(buffer)
+            parts = _columns_of(graph, operator, values, fed, once)
             values = _in_columns(graph, operator, values, *parts, before, after)
         key = tuple(None if part is None else part.tobytes() for part in parts)
         seen = moments.get(buffer) if name == "FULLY_CONNECTED" else None
@@ -221,17 +222,17 @@ def stays_float(graph: Graph, operator: fb.Operator, sources: Sources) -> bool:
 
 
 def _columns_of(
-    graph: Graph, operator: fb.Operator, values: np.ndarray, fed: bool
+    graph: Graph, operator: fb.Operator, values: np.ndarray, fed: bool, once: bool
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Returns what the weights of each input and each output of a product are divided by.
 
-    None where one scale for all is as good, or costs less: steps that repeat a product would pay
-    for an op each.
+    None where one scale for all is as good, or costs less: steps that repeat a product, which is
+    not taken `once` then, would pay for an op each.
     """
     given = made = None
     bias = int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
     known = bias < 0 or fb.constant(graph.model, graph.graph.tensors[bias]) is not None
-    if known and graph.uses(int(operator.inputs[1])) == 1:
+    if known and once:
         made = spread_of(values.swapaxes(0, -1))
         made = made if pays(made) else None
     if fed and values.ndim == 2:
