@@ -53,11 +53,13 @@ def blocks_of(cell: Cell, sequence: Sequence) -> Blocks:
     room = core.copies - between * bytes_
     steps = min(
         max(1, room // max(1, cell.step_weights * bytes_)),
-        # T / steps iterations, and what `steps` cost once: the least of both.
-        max(1, math.isqrt(int(timesteps / core.starts))),
         OPTIMIZED.get(cell.products.optimize, core.steps),
         core.steps,
     )
+    if timesteps > steps:
+        # T / steps iterations, and what `steps` cost once: the least of both.
+        steps = min(steps, max(1, math.isqrt(int(timesteps / core.starts))))
+    steps = min(steps, timesteps)
     return Blocks(steps, _projected(cell, sequence, steps))
 
 

@@ -91,7 +91,13 @@ class _Loop:
             self.states = (*self.states, zeros)
         block = self.blocks.steps
         self.behind = cell.rows - 1  # steps that the last row of the states is behind the first
-        self.before = (block - 1 if masked else self.timesteps % block) + self.behind
+        self.number = self.timesteps // block  # of blocks, at most
+        if masked:
+            self.before = block - 1 + self.behind
+        else:
+            if self.number == 1:
+                self.number = 0  # no loop, where all steps that there are fill one block
+            self.before = self.timesteps - self.number * block + self.behind
         self.orders = [Order(each, block) for each in sequences]
         self.counts = self.orders[0].counts
         self.voids: Tensor = self.orders[0].voids
@@ -99,8 +105,7 @@ class _Loop:
     def results(self) -> list[Result]:
         """Builds the loop; returns what it makes, one result a sequence."""
         rows, project = self._rows()
-        steps = self.blocks.steps
-        number = self.timesteps // steps  # of blocks, at most
+        steps, number = self.blocks.steps, self.number
         in_front = _steps(rows, 0, self.before, self.axis)
         behind = _steps(rows, self.before, self.before + number * steps, self.axis)
         kept = []
@@ -254,11 +259,18 @@ class _Loop:
         if self.counts is None and not self.behind:
             return lambda number, after, before: after
         if self.batch == 1 and self.from_zero:
-            # A SELECT would end what XNNPACK takes as one.
             own = tf.range(self.before)[:, tf.newaxis] - tf.range(self.behind + 1)
             factors = tf.cast(own >= self.voids, tf.float32)[..., tf.newaxis]
             steps = tf.unstack(factors)
-            return lambda number, after, before: tuple(one * steps[number] for one in after)
+
+            def clear(number: int, after: States, before: States) -> States:
+                if self.sequences[0].lookup is not None:
+                    # A SELECT would end what XNNPACK takes as one; rows of a table are numbers.
+                    return tuple(one * steps[number] for one in after)
+                going = steps[number] > 0
+                return tuple(tf.where(going, one, tf.zeros_like(one)) for one in after)
+
+            return clear
 
         def hold(number: int, after: States, before: States) -> States:
             step = number - self.voids
