@@ -12,6 +12,9 @@ from keras_rnn_zoo.export.lowering.recurrence import Sequence
 TOGETHER = 768 * 1024
 # What is projected before a loop, in bytes: more of it would be most of the memory of a call.
 BEFORE = 1024 * 1024
+# Of cells whose weights take less the ops of each step take more of a file, and so few steps an
+# iteration are almost as fast.
+SMALL, FEW = 10 * 1024, 3
 # Steps that are projected at once in a loop around the blocks: rows that the kernels of all cores
 # fill, 6, 7 or 8 at a time. An inner loop costs as much as some ten steps each time it begins.
 PART = 24
@@ -56,6 +59,8 @@ def blocks_of(cell: Cell, sequence: Sequence) -> Blocks:
         OPTIMIZED.get(cell.products.optimize, core.steps),
         core.steps,
     )
+    if cell.step_weights * bytes_ < SMALL:
+        steps = min(steps, FEW)
     if timesteps > steps:
         # T / steps iterations, and what `steps` cost once: the least of both.
         steps = min(steps, max(1, math.isqrt(int(timesteps / core.starts))))

@@ -412,11 +412,19 @@ class _Planner:
                 and (one.inputs, one.mask) == (two.inputs, two.mask)
                 and one.states is None
                 and two.states is None
-                and (self._products.pairs or self._planned[at].folded or self._products.core.joins)
+                and self._join(at)
                 and side_by_side(self._cells[at], self._cells[backward]) is not None
             ):
                 found.append((at, backward))
         return found
+
+    def _join(self, at: Call) -> bool:
+        """Whether a copy of what is projected of both directions pays, where there is one."""
+        planned, core = self._planned[at], self._products.core
+        if self._products.pairs or planned.folded or core.joins:
+            return True
+        numbers = 2 * (planned.timesteps or 0) * self._cells[at].projected_size(planned.features)
+        return 4 * numbers <= core.copies
 
 
 def _directions(model: KerasModel) -> dict[int, int]:

@@ -22,9 +22,9 @@ class Profile:
         steps: The most steps of an iteration: what an iteration costs by itself is small by then.
         starts: What each step of an iteration costs once, when a loop starts and sets up its ops,
             in parts of what an iteration costs by itself.
-        joins: Two directions whose inputs are projected apart are taken in the same steps. What is
-            projected is put together before, and on other cores that copy takes longer than what
-            it saves.
+        joins: Two directions whose inputs are projected apart are taken in the same steps, however
+            much is projected. It is put together before, and on other cores a copy that leaves the
+            cache takes longer than what it saves.
     """
 
     name: str

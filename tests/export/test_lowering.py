@@ -175,7 +175,7 @@ def test_a_sequence_that_others_need_is_kept(other, tmp_path):
     np.testing.assert_allclose(received, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("timesteps, loops", [(1, 0), (4, 0), (9, 1)])
+@pytest.mark.parametrize("timesteps, loops", [(1, 0), (3, 0), (9, 1)])
 def test_so_few_steps_need_no_loop(timesteps, loops, tmp_path):
     import keras
     from keras import layers
@@ -309,13 +309,15 @@ def test_blocks_are_as_large_as_the_cache_of_a_core_allows(monkeypatch):
     assert sizes(cell(64, FLOAT), optimize="size") == (1, 200)
     assert sizes(cell(256, FLOAT)) == (1, 200)
     assert sizes(cell(64, HYBRID)) == (4, 200)
-    assert sizes(cell(8, FLOAT)) == (4, 200)
+    # Ops of a step are more of a small file than its weights.
+    assert sizes(cell(8, FLOAT)) == (3, 200)
+    assert sizes(cell(32, FLOAT)) == (4, 200)
     # A step of the body costs something once, which few iterations do not pay for.
     monkeypatch.setitem(vars(PROFILES["phone"]), "starts", Profile("", "", 0).starts)
     assert [sizes(cell(8, FLOAT), steps=steps)[0] for steps in (8, 28, 64)] == [1, 2, 3]
-    assert [sizes(cell(8, FLOAT), "x86-64", steps=steps)[0] for steps in (8, 32)] == [2, 4]
+    assert [sizes(cell(32, FLOAT), "x86-64", steps=steps)[0] for steps in (8, 32)] == [2, 4]
     # What fills one block needs no loop.
-    assert [sizes(cell(8, FLOAT), steps=steps)[0] for steps in (1, 3, 4, 5)] == [1, 3, 4, 1]
+    assert [sizes(cell(32, FLOAT), steps=steps)[0] for steps in (1, 3, 4, 5)] == [1, 3, 4, 1]
     # The kernel between two layers takes of the room, too.
     assert sizes(Chain((cell(32, FLOAT), cell(32, FLOAT)))) == (3, 200)
     assert sizes(Chain((cell(64, FLOAT), cell(64, FLOAT)))) == (1, 200)
