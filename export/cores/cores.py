@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from keras_rnn_zoo.errors import ConfigError, UnknownNameError, listed, nearest
+
+T = TypeVar("T")
 
 # What an absolute time may be wrong by: see benchmarks/arm/README.md.
 UNCERTAINTY = 1.5
@@ -41,11 +45,6 @@ class Core:
     megahertz: int
     model: str | None
 
-    @property
-    def short(self) -> str:
-        """The name without Cortex."""
-        return self.name.removeprefix("cortex-")
-
 
 CORES = {
     core.name: core
@@ -74,20 +73,33 @@ CORES = {
 }  # fmt: skip
 
 
+def of_core(name: object, found: Mapping[str, T]) -> T:
+    """Returns what there is for a core by its name, `cortex-a55`, or its short one, `a55`.
+
+    Args:
+        name: As somebody typed it.
+        found: Name -> what there is.
+
+    Raises:
+        UnknownNameError: There is none; the message lists all and the nearest.
+    """
+    text = str(name).strip().lower()
+    for known in (text, f"cortex-{text}"):
+        if known in found:
+            return found[known]
+    names = [*found, *(one.removeprefix("cortex-") for one in found)]
+    raise UnknownNameError(
+        f"Unknown core: {str(name)!r}.{nearest(text, names)} Known: {listed(found)}."
+    )
+
+
 def find_core(name: object) -> Core:
     """Returns a core by its name, `cortex-a55`, or its short one, `a55`.
 
     Raises:
         UnknownNameError: There is none; the message lists all and the nearest.
     """
-    text = str(name).strip().lower()
-    found = CORES.get(text) or CORES.get(f"cortex-{text}")
-    if found is None:
-        known = [*CORES, *(core.short for core in CORES.values())]
-        raise UnknownNameError(
-            f"Unknown core: {str(name)!r}.{nearest(text, known)} Known: {listed(CORES)}."
-        )
-    return found
+    return of_core(name, CORES)
 
 
 def modelled(core: str | Core) -> Core:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_rnn_zoo.errors import UnknownNameError, listed, nearest
+from keras_rnn_zoo.export.cores.cores import of_core
 
 KB = 1024
 DEFAULT = "phone"
@@ -57,11 +57,4 @@ def find_profile(name: object) -> Profile:
     Raises:
         UnknownNameError: There is none; the message lists all and the nearest.
     """
-    text = str(name).strip().lower()
-    found = PROFILES.get(text) or PROFILES.get(f"cortex-{text}")
-    if found is None:
-        known = [*PROFILES, *(one.removeprefix("cortex-") for one in PROFILES)]
-        raise UnknownNameError(
-            f"Unknown core: {str(name)!r}.{nearest(text, known)} Known: {listed(PROFILES)}."
-        )
-    return found
+    return of_core(name, PROFILES)

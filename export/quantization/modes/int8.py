@@ -95,9 +95,10 @@ class Int8(Dynamic):
         if better_whole(model):
             in_integers(model, content, calibration, integer_io, INT8)
             return
-        ranges = _ranges(model, calibration)
+        kernels = _kernels(model)
+        ranges = _ranges(model, kernels, calibration)
         moments = moments_of_kernels(model, calibration)
-        looped = {kernel for (number, _), kernel in _kernels(model).values() if number}
+        looped = {kernel for (number, _), kernel in kernels.values() if number}
         sources = Sources(model)
         answers = answers_of(model)
         stored: dict[object, Any] = {}
@@ -214,20 +215,24 @@ def _kernels(model: fb.Model) -> dict[Place, tuple[Place, int]]:
     return found
 
 
-def _ranges(model: fb.Model, calibration: Sequence[Arrays]) -> dict[Place, tuple[Range, Range]]:
+def _ranges(
+    model: fb.Model, products: Mapping[Place, tuple[Place, int]], calibration: Sequence[Arrays]
+) -> dict[Place, tuple[Range, Range]]:
     """Returns output of each product -> the ranges of its input and its output."""
-    products = _kernels(model)
     inputs = {output: place for output, (place, _) in products.items()}
     seen = observe(model, {*inputs, *inputs.values()}, *calibration)
     # Steps of one recurrence multiply with the same kernel, and one saw what another will meet.
     alike: dict[int, list[Place]] = defaultdict(list)
+    rows = {output: _rows(model, output) for output in products}
+    most: dict[int, float] = defaultdict(float)
     for output, (_, kernel) in products.items():
         alike[kernel].append(output)
+        most[kernel] = max(most[kernel], rows[output])
     ranges = {}
     for output, (place, kernel) in products.items():
         others = [other for other in alike[kernel] if other in seen]
         # Steps in front of a loop may have been void ones in all of the calibration.
-        few = _rows(model, output) < max(_rows(model, other) for other in alike[kernel])
+        few = rows[output] < most[kernel]
         if others:
             ranges[output] = (
                 _together(None if few else seen.get(place), [seen[inputs[one]] for one in others]),
